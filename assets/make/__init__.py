@@ -1,0 +1,1 @@
+"""Makes the starter model and the sample datasets: ``python -m assets.make --help``."""

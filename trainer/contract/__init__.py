@@ -1,0 +1,6 @@
+"""The language that the studio and the trainer share: standard library, pydantic and PyYAML only."""
+
+from trainer.contract.config import RunConfig
+from trainer.contract.problems import ConfigError, Problem
+
+__all__ = ["ConfigError", "Problem", "RunConfig"]

@@ -1,0 +1,91 @@
+"""The fields of RunConfig as data: what the form, the docs and the checks are built from."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo as PydanticField
+
+from trainer.contract.config.run import RunConfig
+
+
+@dataclass(frozen=True)
+class FieldInfo:
+    """One field of the run config.
+
+    ``kind`` is what a form needs to know: text, number, integer, boolean, choice or list.
+    """
+
+    path: str
+    title: str
+    description: str
+    kind: str
+    default: Any
+    choices: tuple[str, ...] = ()
+    optional: bool = False
+    basic: bool = False
+    unit: str = ""
+
+    @property
+    def section(self) -> str:
+        """The section's path, '' for the fields of the run itself."""
+        return self.path.rpartition(".")[0]
+
+
+def _kind(annotation: Any) -> tuple[str, tuple[str, ...], bool]:
+    """Return (kind, choices, optional) of a type annotation."""
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        members = [a for a in get_args(annotation) if a is not type(None)]
+        kind, choices, _ = _kind(members[0])
+        return kind, choices, type(None) in get_args(annotation)
+    if origin is Literal:
+        return "choice", tuple(str(a) for a in get_args(annotation)), False
+    if origin is list:
+        return "list", (), False
+    names = {bool: "boolean", int: "integer", float: "number"}
+    return names.get(annotation, "text"), (), False
+
+
+def _describe(path: str, info: PydanticField) -> FieldInfo:
+    kind, choices, optional = _kind(info.annotation)
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    return FieldInfo(path=path, title=info.title or path, description=info.description or "",
+                     kind=kind, default=info.get_default(call_default_factory=True),
+                     choices=choices, optional=optional, basic=bool(extra.get("basic")),
+                     unit=str(extra.get("unit", "")))
+
+
+def _walk(model: type[BaseModel], prefix: str) -> list[FieldInfo]:
+    found: list[FieldInfo] = []
+    for name, info in model.model_fields.items():
+        annotation = info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            found += _walk(annotation, f"{prefix}{name}.")
+        else:
+            found.append(_describe(prefix + name, info))
+    return found
+
+
+@cache
+def all_fields() -> dict[str, FieldInfo]:
+    """Return every field by its dotted path, in the order of declaration."""
+    return {info.path: info for info in _walk(RunConfig, "")}
+
+
+def default_of(path: str) -> Any:
+    """Return a field's default; KeyError for an unknown path."""
+    return all_fields()[path].default
+
+
+def names_by_section() -> dict[str, list[str]]:
+    """Return the field names of each section path, for spelling suggestions."""
+    names: dict[str, list[str]] = {"": list(RunConfig.model_fields)}
+    for info in all_fields().values():
+        if info.section:
+            names.setdefault(info.section, []).append(info.path.rpartition(".")[2])
+    return names

@@ -1,0 +1,36 @@
+"""The base model of a run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import field_validator
+
+from trainer.contract.config.base import Section, field
+
+
+class ModelConfig(Section):
+    """Which model to start from, and in which numbers it is held."""
+
+    name_or_path: str = field(
+        "starter", "Base model",
+        "'starter' (in the box), a Hugging Face hub id, a local folder, or the id of a run.",
+        basic=True, min_length=1, max_length=4096)
+    revision: str | None = field(
+        None, "Revision", "Branch, tag or commit of a hub model; empty means its main branch.")
+    quantization: Literal["none", "nf4"] = field(
+        "none", "Quantization",
+        "How the frozen base weights are held: as they are, or 4-bit NF4 with double "
+        "quantization (QLoRA, bitsandbytes).", basic=True)
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = field(
+        "auto", "Precision",
+        "Number format of training. 'auto' chooses by the device and says why.")
+    attn_implementation: Literal["auto", "sdpa", "eager", "flash_attention_2"] = field(
+        "auto", "Attention", "Attention back end. 'auto' lets Transformers choose.")
+
+    @field_validator("name_or_path", "revision")
+    @classmethod
+    def _no_control_characters(cls, value: str | None) -> str | None:
+        if value is not None and any(ord(c) < 32 for c in value):
+            raise ValueError("control characters are not allowed here")
+        return value

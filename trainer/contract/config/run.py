@@ -1,0 +1,44 @@
+"""RunConfig: one YAML file is one run."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from trainer.contract.config.base import Section, field
+from trainer.contract.config.data import DataConfig
+from trainer.contract.config.model import ModelConfig
+from trainer.contract.config.objectives import DPOConfig, EvaluationConfig, TrackingConfig
+from trainer.contract.config.training import TrainingConfig
+from trainer.contract.config.tuner import TunerConfig
+
+
+class RunConfig(Section):
+    """Everything that defines a run; it alone reproduces the run."""
+
+    name: str = field("run", "Name", "Shown to people; the id is made by the studio.",
+                      basic=True, min_length=1, max_length=100)
+    objective: Literal["sft", "dpo"] = field(
+        "sft", "Objective", "Supervised fine-tuning on answers, or DPO on preference pairs.",
+        basic=True)
+    model: ModelConfig = field(ModelConfig, "Model", "The base model.")
+    data: DataConfig = field(DataConfig, "Data", "What to learn from.")
+    tuner: TunerConfig = field(TunerConfig, "Tuner", "What is trained.")
+    training: TrainingConfig = field(TrainingConfig, "Training", "The training loop.")
+    dpo: DPOConfig = field(DPOConfig, "DPO", "Only for the objective 'dpo'.")
+    evaluation: EvaluationConfig = field(EvaluationConfig, "Evaluation", "What is measured.")
+    tracking: TrackingConfig = field(TrackingConfig, "Tracking", "Where metrics also go.")
+
+    @field_validator("name")
+    @classmethod
+    def _printable(cls, value: str) -> str:
+        if any(ord(c) < 32 or ord(c) == 127 for c in value):
+            raise ValueError("a name has no line breaks or control characters")
+        if "/" in value or "\\" in value or value in {".", ".."}:
+            raise ValueError("a name is no path: it has no '/' or '\\'")
+        return value
+
+    def dump(self) -> dict[str, Any]:
+        """Return the complete config as plain data, every default written out."""
+        return self.model_dump(mode="json")
