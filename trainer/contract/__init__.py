@@ -1,4 +1,4 @@
-"""The language that the studio and the trainer share: standard library, pydantic and PyYAML only."""
+"""The language that studio and trainer share: standard library, pydantic and PyYAML only."""
 
 from trainer.contract.config import RunConfig
 from trainer.contract.problems import ConfigError, Problem
