@@ -46,25 +46,36 @@ class ConfigError(ValueError):
         super().__init__("\n".join(str(p) for p in self.problems))
 
 
-_ADVICE = {
-    "extra_forbidden": "Remove it, or check its spelling and its section.",
-    "missing": "Add it.",
-    "literal_error": "Choose one of the values named.",
-    "enum": "Choose one of the values named.",
-    "float_parsing": "Write a number, for example 2.0e-4.",
-    "int_parsing": "Write a whole number.",
-    "int_from_float": "Write a whole number.",
-    "bool_parsing": "Write true or false.",
-    "greater_than": "Choose a larger value.",
-    "greater_than_equal": "Choose a larger value.",
-    "less_than": "Choose a smaller value.",
-    "less_than_equal": "Choose a smaller value.",
+_WORDS: dict[str, tuple[str, str]] = {
+    "missing": ("This field is missing.", "Add it."),
+    "literal_error": ("{value} is not one of {expected}.", "Choose one of those."),
+    "float_type": ("{value} is not a number.", "Write a number, for example 2.0e-4."),
+    "float_parsing": ("{value} is not a number.", "Write a number, for example 2.0e-4."),
+    "finite_number": ("{value} is not a finite number.", "Write a number, for example 2.0e-4."),
+    "int_type": ("{value} is not a whole number.", "Write a whole number."),
+    "int_parsing": ("{value} is not a whole number.", "Write a whole number."),
+    "int_from_float": ("{value} is not a whole number.", "Write a whole number."),
+    "bool_type": ("{value} is neither true nor false.", "Write true or false."),
+    "bool_parsing": ("{value} is neither true nor false.", "Write true or false."),
+    "string_type": ("{value} is not a text.", "Write a text, in quotes if need be."),
+    "list_type": ("{value} is not a list.", "Write a list."),
+    "model_type": ("{value} is not a section.", "Write 'field: value' lines below it, indented."),
+    "greater_than": ("{value} is too small.", "It must be greater than {gt}."),
+    "greater_than_equal": ("{value} is too small.", "It must be at least {ge}."),
+    "less_than": ("{value} is too large.", "It must be less than {lt}."),
+    "less_than_equal": ("{value} is too large.", "It must be at most {le}."),
+    "too_short": ("This list is empty.", "Name at least {min_length}."),
+    "string_too_short": ("This is empty.", "Write at least {min_length} characters."),
+    "string_too_long": ("This text is too long.", "Write at most {max_length} characters."),
+    "extra_forbidden": ("There is no field '{name}' (value {value}).",
+                        "Remove it, or check its spelling and its section."),
 }
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    """Join a pydantic location to a dotted path, e.g. ``data.train.0``."""
-    return ".".join(str(part) for part in location if not str(part).startswith("function-"))
+    """Join a pydantic location to a dotted path, without the tags of union members."""
+    tags = ("list[", "constrained-str", "function-")
+    return ".".join(str(part) for part in location if not str(part).startswith(tags))
 
 
 def _shown(value: Any, limit: int = 80) -> str:
@@ -90,26 +101,30 @@ def from_validation_error(
         error: What pydantic raised.
         known: Field names by section path, to suggest a spelling for unknown fields.
     """
-    problems = []
+    problems: dict[str, Problem] = {}
     for item in error.errors():
-        path, kind = _path(item["loc"]), item["type"]
-        value = _shown(item.get("input"))
-        if kind == "extra_forbidden":
-            problems.append(_unknown_field(path, value, known or {}))
-            continue
-        text = item["msg"].removeprefix("Value error, ")
-        message = text if kind == "missing" else f"{text} (got {value})."
-        advice = _ADVICE.get(kind, "")
-        params = {"value": value, **{k: str(v) for k, v in (item.get("ctx") or {}).items()}}
-        problems.append(Problem(field=path, code=kind, message=message.replace("..", "."),
-                                advice=advice, params=params))
-    return problems
+        path = _path(item["loc"])
+        if item["type"] == "extra_forbidden":
+            problem = _unknown_field(path, _shown(item["input"]), known or {})
+        else:
+            problem = _wrong_value(path, item)
+        problems.setdefault(path, problem)
+    return list(problems.values())
+
+
+def _wrong_value(path: str, item: Any) -> Problem:
+    params = {k: str(v) for k, v in (item.get("ctx") or {}).items()}
+    params["value"] = _shown(item.get("input"))
+    message, advice = _WORDS.get(item["type"], (item["msg"], ""))
+    return Problem(field=path, code=item["type"], message=message.format_map(params),
+                   advice=advice.format_map(params), params=params)
 
 
 def _unknown_field(path: str, value: str, known: Mapping[str, Iterable[str]]) -> Problem:
     section, _, name = path.rpartition(".")
     close = _suggestion(name, known.get(section, ()))
-    advice = f"Did you mean '{close}'?" if close else _ADVICE["extra_forbidden"]
-    return Problem(field=path, code="extra_forbidden", advice=advice,
-                   message=f"Unknown field '{name}' (value {value}).",
+    message, advice = _WORDS["extra_forbidden"]
+    code = "unknown_field_close" if close else "unknown_field"
+    return Problem(field=path, code=code, message=message.format(name=name, value=value),
+                   advice=f"Did you mean '{close}'?" if close else advice,
                    params={"name": name, "value": value, "suggestion": close})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import field_validator
+from pydantic_core import PydanticCustomError
 
 from trainer.contract.config.base import Section, field
 
@@ -56,7 +57,9 @@ class DataConfig(Section):
     def _names(cls, value: list[str]) -> list[str]:
         for name in value:
             if not name.strip() or any(ord(c) < 32 for c in name):
-                raise ValueError(f"{name!r} is not a dataset name or path")
+                raise PydanticCustomError(
+                    "dataset_name", "'{name}' is neither a dataset's name nor a path.",
+                    {"name": name})
         if len(set(value)) != len(value):
-            raise ValueError("a dataset is named twice")
+            raise PydanticCustomError("dataset_twice", "A dataset is named twice.")
         return value

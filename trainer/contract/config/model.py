@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import field_validator
+from pydantic_core import PydanticCustomError
 
 from trainer.contract.config.base import Section, field
 
@@ -32,5 +33,6 @@ class ModelConfig(Section):
     @classmethod
     def _no_control_characters(cls, value: str | None) -> str | None:
         if value is not None and any(ord(c) < 32 for c in value):
-            raise ValueError("control characters are not allowed here")
+            raise PydanticCustomError(
+                "control_characters", "Line breaks and control characters are not allowed here.")
         return value

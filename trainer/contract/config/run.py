@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import field_validator
+from pydantic_core import PydanticCustomError
 
 from trainer.contract.config.base import Section, field
 from trainer.contract.config.data import DataConfig
@@ -34,9 +35,11 @@ class RunConfig(Section):
     @classmethod
     def _printable(cls, value: str) -> str:
         if any(ord(c) < 32 or ord(c) == 127 for c in value):
-            raise ValueError("a name has no line breaks or control characters")
+            raise PydanticCustomError(
+                "control_characters", "Line breaks and control characters are not allowed here.")
         if "/" in value or "\\" in value or value in {".", ".."}:
-            raise ValueError("a name is no path: it has no '/' or '\\'")
+            raise PydanticCustomError(
+                "name_is_path", "A name is not a path: it has no '/' and no '\\'.")
         return value
 
     def dump(self) -> dict[str, Any]:
