@@ -1,0 +1,59 @@
+# Everything starts here. `make demo` and `make test` work on a fresh machine: they set up first.
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO_HOME ?= .finestra/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test test-fast test-long check bench starter data screenshots \
+	chromium wheel clean
+
+help: ## Shows this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) ## Makes .venv with everything in it (done once; instant afterwards)
+
+$(READY): pyproject.toml constraints.txt scripts/setup
+	@scripts/setup $(VENV)
+
+run: $(READY) ## Opens the studio at http://127.0.0.1:7860
+	@$(BIN)/finestra serve
+
+demo: $(READY) ## Trains the starter on the sample data and shows what it learned
+	@$(BIN)/python -m app.demo --home $(DEMO_HOME)
+
+test: $(READY) chromium ## Every suite but the long one, one after the other
+	@$(BIN)/python -m tests.suites
+
+test-fast: $(READY) ## Unit tests only: no browser, no training, under a minute
+	@$(BIN)/python -m tests.suites unit
+
+test-long: $(READY) chromium ## What takes long: three seeds, shuffled answers, the wheel
+	@$(BIN)/python -m tests.suites long
+
+check: $(READY) ## Lint, types and the rules of the house
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_security_rules.py
+
+bench: $(READY) chromium ## Measures the numbers of docs/benchmarks.md and writes it
+	@$(BIN)/python -m bench
+
+starter: $(READY) ## Trains the starter model again, from generated text (long)
+	@$(BIN)/python -m assets.make starter
+
+data: $(READY) ## Generates the sample datasets again
+	@$(BIN)/python -m assets.make data
+
+screenshots: $(READY) chromium ## Takes the pictures of the README from the real pages
+	@$(BIN)/python -m tests.e2e.screenshots
+
+chromium:
+	@scripts/chromium
+
+wheel: $(READY) ## Builds the wheel into dist/
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+clean: ## Removes what the other targets made, except runs and .venv
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache swanlog
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
