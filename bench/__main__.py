@@ -1,0 +1,76 @@
+"""``python -m bench [board] [training] [demo]``: measure, print, write docs/benchmarks.md.
+
+The document is written only when everything was measured. Ends with 1 when a goal is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench import board, training
+from bench.report import ROOT, Number, document, table
+
+PARTS = ("board", "training", "demo")
+
+
+def measure_demo(folder: Path) -> list[Number]:
+    """Run the demo in an empty home.
+
+    Raises:
+        RuntimeError: It failed in another way than by too few right answers.
+    """
+    begin = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "app.demo", "--home", str(folder / "demo")],
+                          cwd=ROOT, capture_output=True, text=True, check=False,
+                          stdin=subprocess.DEVNULL, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    took = time.monotonic() - begin
+    shares = re.findall(r"exact match (?:before|after) training:\s+([\d.]+)%", done.stdout)
+    if len(shares) != 2:
+        raise RuntimeError(f"the demo printed no result:\n{done.stdout[-2000:]}{done.stderr}")
+    before, after = map(float, shares)
+    return [
+        Number("demo after set-up", f"{took:.0f} s", "<= 300 s", took <= 300),
+        Number("held-out exact match before", f"{before:.1f} %", "< 20 %", before < 20),
+        Number("held-out exact match after", f"{after:.1f} %", "> 80 %", after > 80),
+    ]
+
+
+def measure(part: str, folder: Path, rounds: int) -> list[Number]:
+    """Measure one part."""
+    if part == "board":
+        return board.measure(folder, rounds)
+    return training.measure(folder) if part == "training" else measure_demo(folder)
+
+
+def main() -> int:
+    """Measure what was asked for; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--rounds", type=int, default=5, help="starts of each server")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    numbers: list[Number] = []
+    with tempfile.TemporaryDirectory(prefix="finestra-bench-") as folder:
+        for part in PARTS:
+            if part in options.parts or not options.parts:
+                print(f"measuring: {part}", file=sys.stderr, flush=True)
+                numbers += measure(part, Path(folder), options.rounds)
+    print(table(numbers))
+    if not options.parts:
+        today = datetime.date.today().isoformat()
+        (ROOT / "docs" / "benchmarks.md").write_text(document(numbers, "make bench", today),
+                                                     encoding="utf-8")
+    return 1 if any(number.met is False for number in numbers) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,100 @@
+"""A measured number beside its goal, as a table for the terminal and for docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Number:
+    """One line of the table.
+
+    Attributes:
+        what: What was measured.
+        value: As text with its unit.
+        goal: As text; '' for numbers that only inform.
+        met: Whether the goal is met; None when there is no goal.
+    """
+
+    what: str
+    value: str
+    goal: str = ""
+    met: bool | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Return yes, no or nothing."""
+        return "" if self.met is None else "yes" if self.met else "**no**"
+
+
+def table(numbers: Sequence[Number]) -> str:
+    """Return the numbers as a Markdown table, padded so that it reads well as it is."""
+    rows = [("what", "measured", "goal", "met"),
+            *((n.what, n.value, n.goal, n.verdict) for n in numbers)]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+             + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
+def processor() -> str:
+    """Return the processor's name, or its architecture where the system does not tell."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def machine() -> str:
+    """Return in one sentence what the numbers were measured on."""
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cores = len(os.sched_getaffinity(0))
+    return (f"{processor()}, {cores} cores, {memory_gib:.0f} GiB of memory, no GPU used; "
+            f"{platform.system()} {platform.release().split('-')[0]}, "
+            f"Python {platform.python_version()}, torch {version('torch')}, "
+            f"gradio {version('gradio')}.")
+
+
+def revision() -> str:
+    """Return the commit that was measured, with a plus sign when the tree had changes."""
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True,
+                              check=False)
+        return done.stdout.strip()
+
+    head = git("rev-parse", "--short", "HEAD")
+    return head + ("+" if head and git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def document(numbers: Sequence[Number], command: str, date: str) -> str:
+    """Return docs/benchmarks.md."""
+    return f"""# Benchmarks
+
+Written by `{command}` on {date}, revision {revision() or 'unknown'}. Measured on: {machine()}
+
+{table(numbers)}
+
+How each number is taken:
+
+- **Board**: `finestra serve` with an empty home, and beside it a bare Gradio app with one textbox
+  (`bench/bare_gradio.py`), started in turns. The time runs from starting the process to the last
+  byte of the first page; the table has medians. Memory is the resident set of the server's
+  process after its three pages were fetched; torch counts as loaded when one of its
+  libraries is mapped into that process.
+- **First step**: from `POST /api/runs` to the time that the trainer wrote on its first training
+  step, with the starter on the sample data and nothing measured before.
+- **A step's point**: a Chromium keeps the run's page open; the time runs from the trainer writing
+  the step to the page showing it. Over REST the same, asked every 50 ms.
+- **Demo**: `python -m app.demo` in an empty home.
+"""
