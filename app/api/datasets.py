@@ -1,0 +1,82 @@
+"""Datasets: what is registered, and uploads of new ones."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from app.api.deps import StudioDep
+from app.studio import Studio
+
+router = APIRouter(prefix="/datasets")
+SUFFIXES = frozenset({".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet"})
+
+
+@router.get("")
+def list_datasets(studio: StudioDep) -> dict[str, Any]:
+    """List the datasets that a config may name."""
+    return {"datasets": [asdict(choice) for choice in studio.datasets()]}
+
+
+def _suffix(filename: str) -> str:
+    suffix = Path(filename.replace("\\", "/")).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise HTTPException(422, f"Files of the kind '{suffix[:20] or 'without an ending'}' are "
+                            f"not taken. Send one of: {', '.join(sorted(SUFFIXES))}.")
+    return suffix
+
+
+async def receive_file(request: Request, path: Path, limit: int) -> int:
+    """Write the body to a new file as it comes in; return its size in bytes.
+
+    Raises:
+        HTTPException: 413 when it is larger than ``limit``, 422 when it is empty.
+        ClientDisconnect: The other end went away before everything was there.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    size = 0
+    with os.fdopen(handle, "wb") as file:
+        async for block in request.stream():
+            size += len(block)
+            if size > limit:
+                raise HTTPException(413, f"The file is larger than {limit >> 20:,} MiB.")
+            await asyncio.to_thread(file.write, block)
+    if not size:
+        raise HTTPException(422, "The file is empty.")
+    return size
+
+
+@router.post("", status_code=201)
+async def upload(request: Request, studio: StudioDep,
+                 name: Annotated[str, Query(min_length=1, max_length=64)],
+                 filename: Annotated[str, Query(max_length=255)] = "data.jsonl",
+                 ) -> dict[str, Any]:
+    """Take a dataset: the body is the file itself, ``filename`` only says its kind.
+
+    The name under which it is stored is the server's choice; a file that is cut short, too
+    large or unreadable leaves nothing behind.
+    """
+    suffix = _suffix(filename)
+    folder = studio.home.tmp
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"upload-{secrets.token_hex(8)}{suffix}"
+    try:
+        size = await receive_file(request, path, request.app.state.max_upload_bytes)
+        stored = await asyncio.to_thread(_register, studio, path, name)
+    except ClientDisconnect:
+        raise HTTPException(400, "The upload was cut short.") from None
+    finally:
+        path.unlink(missing_ok=True)
+    return {"name": stored, "size_bytes": size}
+
+
+def _register(studio: Studio, path: Path, name: str) -> str:
+    return studio.add_dataset_file(path, name)

@@ -1,0 +1,91 @@
+"""Errors as documents: ``{"error": {code, message, field, advice}, "problems": [...]}``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.redact import redact
+from app.runs import RunError
+from trainer.contract.models import ModelError
+from trainer.contract.problems import ConfigError, Problem
+from trainer.data import DatasetError
+
+STATUS = {
+    "unknown_run": 404,
+    "unknown_checkpoint": 404,
+    "path_outside_roots": 403,
+    "too_large": 413,
+    "no_space": 507,
+}
+HTTP_CODES = {400: "bad_request", 404: "not_found", 405: "method", 413: "too_large",
+              415: "content_type", 503: "busy"}
+
+
+def document(code: str, message: str, *, field: str = "", advice: str = "",
+             problems: Sequence[Problem] = ()) -> dict[str, Any]:
+    """Return an error document."""
+    first = {"code": code, "message": redact(message), "field": field, "advice": advice}
+    return {"error": first, "problems": [_shown(p) for p in problems]}
+
+
+def _shown(problem: Problem) -> dict[str, str]:
+    return {**problem.document(), "message": redact(problem.message)}
+
+
+def _config_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ConfigError)
+    first = error.problems[0]
+    count = len(error.problems)
+    message = first.message if count == 1 else f"{count} things keep this run from starting."
+    body = document(first.code if count == 1 else "config", message,
+                    field=first.field if count == 1 else "",
+                    advice=first.advice if count == 1 else "Mend all of them, then try again.",
+                    problems=error.problems)
+    return JSONResponse(body, 422)
+
+
+def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RunError | DatasetError | ModelError)
+    default = 409 if isinstance(error, RunError) else 422
+    return JSONResponse(document(error.code, str(error), advice=error.advice),
+                        STATUS.get(error.code, default))
+
+
+def _bad_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    problems = []
+    for item in error.errors():
+        path = ".".join(str(part) for part in item["loc"] if part not in {"body", "query", "path"})
+        problems.append(Problem(field=path, code=item["type"], message=item["msg"] + ".",
+                                advice="See /api/openapi.json."))
+    first = problems[0]
+    return JSONResponse(document(first.code, first.message, field=first.field,
+                                 advice=first.advice, problems=problems), 422)
+
+
+def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = HTTP_CODES.get(error.status_code, "http")
+    return JSONResponse(document(code, str(error.detail)), error.status_code, error.headers)
+
+
+def _disk(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OSError)
+    return JSONResponse(document("disk", f"The server's disk said: {error.strerror or error}.",
+                                 advice="Free some space, or look at the folder's rights."), 507)
+
+
+def install(api: FastAPI) -> None:
+    """Register a handler for every error that a route may raise on purpose."""
+    api.add_exception_handler(ConfigError, _config_error)
+    for kind in (RunError, DatasetError, ModelError):
+        api.add_exception_handler(kind, _refused)
+    api.add_exception_handler(RequestValidationError, _bad_request)
+    api.add_exception_handler(HTTPException, _http)
+    api.add_exception_handler(OSError, _disk)

@@ -1,0 +1,139 @@
+"""Runs: create, look, change, stop, resume, delete."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import yaml
+from fastapi import APIRouter, Body, Header, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+
+from app.api.deps import RunDep, StudioDep, UserDep
+from app.runs import Run, RunState
+
+router = APIRouter(prefix="/runs")
+
+
+class NewRun(RootModel[dict[str, Any]]):
+    """A run config as JSON: the same keys as the YAML file, alone or under ``config``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unwrap(cls, value: Any) -> Any:
+        if isinstance(value, dict) and set(value) == {"config"}:
+            return value["config"]
+        return value
+
+
+class Changes(BaseModel):
+    """What may be changed of a run; its config never changes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    tags: Annotated[list[Annotated[str, Field(max_length=50)]], Field(max_length=20)] | None = None
+    notes: Annotated[str, Field(max_length=20_000)] | None = None
+
+
+class ResumeRequest(BaseModel):
+    """Where to go on from: the newest valid checkpoint, a named one, or the beginning."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    checkpoint: Annotated[str, Field(pattern=r"^(auto|none|checkpoint-\d{1,12})$")] = "auto"
+
+
+def _detail(studio: StudioDep, run: Run) -> dict[str, Any]:
+    """Return the document of ``finestra runs show ID --json``."""
+    return {**run.document(), "config": yaml.safe_load(studio.config_yaml(run.id))}
+
+
+@router.get("")
+def list_runs(studio: StudioDep, state: RunState | None = None,
+              search: Annotated[str, Query(max_length=200)] = "",
+              tag: Annotated[str, Query(max_length=50)] = "") -> dict[str, Any]:
+    """List the runs, newest first."""
+    found = studio.runs(state=state, search=search, tag=tag)
+    return {"runs": [run.document() for run in found]}
+
+
+@router.post("", status_code=201)
+def create_run(body: NewRun, studio: StudioDep, user: UserDep,
+               idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+               ) -> dict[str, Any]:
+    """Queue a run; the same Idempotency-Key gives the same run again."""
+    run = studio.create(body.root, owner=user, idempotency_key=idempotency_key, origin="web")
+    return run.document()
+
+
+@router.post("/dry-run")
+def dry_run(body: NewRun, studio: StudioDep) -> dict[str, Any]:
+    """Return the resolved config, every problem, the choices and the estimate."""
+    return studio.dry_run(body.root, origin="web").document()
+
+
+@router.get("/{run_id}")
+def show_run(run: RunDep, studio: StudioDep) -> dict[str, Any]:
+    """Return one run with its config."""
+    return _detail(studio, run)
+
+
+@router.patch("/{run_id}")
+def change_run(run: RunDep, changes: Changes, studio: StudioDep) -> dict[str, Any]:
+    """Change name, tags or notes."""
+    studio.annotate(run.id, name=changes.name, tags=changes.tags, notes=changes.notes)
+    return _detail(studio, studio.run(run.id))
+
+
+@router.delete("/{run_id}", status_code=204, response_class=Response)
+def delete_run(run: RunDep, studio: StudioDep) -> Response:
+    """Delete a run that has ended, with its folder."""
+    studio.delete(run.id)
+    return Response(status_code=204)
+
+
+@router.post("/{run_id}/stop", status_code=202)
+def stop_run(run: RunDep, studio: StudioDep) -> dict[str, Any]:
+    """Ask a run to stop at the next step's end; it saves a checkpoint first."""
+    return studio.stop(run.id).document()
+
+
+@router.post("/{run_id}/resume", status_code=202)
+def resume_run(run: RunDep, studio: StudioDep,
+               body: Annotated[ResumeRequest | None, Body()] = None) -> dict[str, Any]:
+    """Queue a new attempt of the same run."""
+    checkpoint = (body or ResumeRequest()).checkpoint
+    return studio.resume(run.id, checkpoint=checkpoint).document()
+
+
+@router.get("/{run_id}/clone")
+def clone_run(run: RunDep, studio: StudioDep) -> dict[str, Any]:
+    """Return the config to start a similar run from."""
+    return {"config": studio.clone_values(run.id)}
+
+
+@router.get("/{run_id}/metrics")
+def metrics(run: RunDep, studio: StudioDep,
+            name: Annotated[list[str] | None, Query(max_length=50)] = None,
+            max_points: Annotated[int | None, Query(ge=10, le=100_000)] = None,
+            ) -> dict[str, Any]:
+    """Return the series as ``[[step, value], ...]``, each step once; NaN is null."""
+    return {"series": studio.series(run.id, name, max_points=max_points)}
+
+
+@router.get("/{run_id}/samples")
+def samples(run: RunDep, studio: StudioDep,
+            last: Annotated[int, Query(ge=1, le=500)] = 12) -> dict[str, Any]:
+    """Return the newest sample answers."""
+    found = studio.samples(run.id, last=last)
+    return {"samples": [s.model_dump(mode="json", exclude={"type"}) for s in found]}
+
+
+@router.get("/{run_id}/checkpoints")
+def checkpoints(run: RunDep, studio: StudioDep) -> dict[str, Any]:
+    """Return the checkpoints, newest first, with the reason why one cannot be used."""
+    found = studio.checkpoints(run.id)
+    return {"checkpoints": [{"name": c.path.name, "step": c.step, "size_bytes": c.size_bytes,
+                             "problem": c.problem} for c in found]}
+
+

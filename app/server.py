@@ -1,0 +1,284 @@
+"""The HTTP server: FastAPI outside with the guard, REST at /api, the board at /."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.home import Home, HomeError
+from app.lock import LockError, ServerLock
+from app.login import SHORTEST_TOKEN, Login
+from app.login_routes import add_login
+from app.security import LOOPBACK_NAMES, Guard, SecurityMiddleware, split_host
+
+if TYPE_CHECKING:
+    from app.serving.chat import ChatService
+    from app.studio import Studio
+
+log = logging.getLogger("finestra.server")
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How the server is reached.
+
+    Attributes:
+        host: Address to bind.
+        port: Port to bind; 0 takes a free one.
+        token: Asked for at /login and as Bearer token; '' only on a loopback address.
+        root_path: Path under which a proxy shows the studio, '' or '/name'.
+        allowed_hosts: More names that the server may be called by.
+        max_upload_bytes: Largest upload.
+        board: False serves REST alone.
+        tick_s: Pause between two looks at the queue and the runs' events.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    token: str = field(default="", repr=False)
+    root_path: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    max_upload_bytes: int = 1 << 30
+    board: bool = True
+    tick_s: float = 0.5
+
+
+class ServeError(ValueError):
+    """The server cannot be started as asked; the text says what to do."""
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach a bind address; names other than localhost do not.
+
+    An empty host binds every address.
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def prepare_environment() -> None:
+    """Keep libraries from changing the server by variables, and from calling home."""
+    for name in [n for n in os.environ if n.startswith("GRADIO_")]:
+        del os.environ[name]
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["DO_NOT_TRACK"] = "1"
+
+
+def make_guard(settings: ServerSettings) -> Guard:
+    """Work out what is let in; ServeError for an --allowed-host that is no host name."""
+    names = set(LOOPBACK_NAMES)
+    extra = list(settings.allowed_hosts)
+    if not is_loopback(settings.host):
+        extra.append(socket.gethostname())
+        extra += [settings.host] if settings.host not in {"", "0.0.0.0", "::"} else []
+    for text in extra:
+        parts = split_host(f"[{text}]" if text.count(":") > 1 and text[0] != "[" else text)
+        if parts is None:
+            raise ServeError(f"'{text}' is no host name. Write it like studio.example.org.")
+        names.add(parts[0])
+    return Guard(
+        allowed_hosts=frozenset(names), any_address=not is_loopback(settings.host),
+        login=Login(settings.token) if settings.token else None,
+        root_path=settings.root_path, max_upload_bytes=settings.max_upload_bytes)
+
+
+async def _keep_going(studio: Studio, chat: ChatService, pause_s: float) -> None:
+    """Advance the queue and read the runs' events until the server ends."""
+    while True:
+        for work in (studio.tick, studio.ingest, chat.unload_idle):
+            try:
+                await asyncio.to_thread(work)
+            except Exception:
+                log.exception("%s failed; trying again.", work.__qualname__)
+        await asyncio.sleep(pause_s)
+
+
+def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAPI:
+    """Put the server together.
+
+    Args:
+        studio: What pages and routes work on.
+        settings: How it will be reached.
+
+    Raises:
+        ServeError: A setting cannot be used.
+    """
+    settings = settings or ServerSettings()
+    prepare_environment()
+    from app.api import build
+    from app.serving.chat import ChatService
+
+    chat = ChatService(studio)
+    api = build(studio, max_upload_bytes=settings.max_upload_bytes)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(studio.reconcile)
+        task = asyncio.create_task(_keep_going(studio, chat, settings.tick_s))
+        try:
+            yield
+        finally:
+            api.state.closing = True
+            task.cancel()
+            await asyncio.to_thread(chat.close)
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None,
+                  redirect_slashes=False)
+    guard = make_guard(settings)
+    app.add_middleware(SecurityMiddleware, guard=guard)
+    add_login(app, guard)
+    app.mount("/api", api)
+    app.state.studio, app.state.chat, app.state.guard, app.state.api = studio, chat, guard, api
+    if settings.board:
+        from app import board
+
+        board.mount(app, studio, chat, settings.root_path)
+    return app
+
+
+def choose_token(host: str, token: str | None) -> tuple[str, bool]:
+    """Decide on the token.
+
+    Returns:
+        (token, whether it was made here). '' on a loopback address when none is given.
+
+    Raises:
+        ServeError: A token was given that is too short to keep anybody out.
+    """
+    if token is None:
+        return ("", False) if is_loopback(host) else (secrets.token_urlsafe(32), True)
+    if len(token) < SHORTEST_TOKEN:
+        raise ServeError(f"The token has {len(token)} characters; at least {SHORTEST_TOKEN} are "
+                         "needed. Leave it out and Finestra makes one.")
+    return token, False
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Open the port.
+
+    Raises:
+        ServeError: It is taken, or the address is not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(256)
+    except OSError as error:
+        sock.close()
+        raise ServeError(f"Port {port} on {host} cannot be opened: {error.strerror or error}. "
+                         "Choose another one with --port, for example --port "
+                         f"{port + 1 if port < 65000 else 7861}.") from None
+    return sock
+
+
+def _announce(settings: ServerSettings, made_here: bool) -> None:
+    """Print where the studio is; the only time that a token made here is shown."""
+    host = "127.0.0.1" if settings.host in {"", "0.0.0.0"} else settings.host
+    host = f"[{host}]" if ":" in host else host
+    address = f"http://{host}:{settings.port}{settings.root_path}/"
+    if made_here:
+        print(f"Finestra: {address}login?token={settings.token}\n"
+              "Whoever has this address can run programs here as you. It is shown only this "
+              "once.", flush=True)
+    elif settings.token:
+        print(f"Finestra: {address}login (sign in with the token you gave)", flush=True)
+    else:
+        print(f"Finestra: {address}", flush=True)
+    if not is_loopback(settings.host):
+        print(f"From another machine use {socket.gethostname()} or this machine's address "
+              f"instead of {host}.", flush=True)
+
+
+def serve(host: str = "127.0.0.1", port: int = 7860, home: Path | None = None, *,
+          token: str | None = None, root_path: str = "", allowed_hosts: Sequence[str] = (),
+          data_roots: Sequence[Path] = ()) -> None:
+    """Serve a home until a signal ends it. Runs go on when the server ends.
+
+    Args:
+        host: Address to bind; anything but a loopback address needs a token.
+        port: Port to bind; 0 takes a free one.
+        home: Folder of runs, index and data; default FINESTRA_HOME or ~/.finestra.
+        token: At least 16 characters; default FINESTRA_TOKEN, else made here when one is needed.
+        root_path: Path under which a proxy shows the studio.
+        allowed_hosts: More names that the server may be called by.
+        data_roots: More folders whose files the pages may name.
+
+    Raises:
+        SystemExit: Status 2 when it cannot start; the reason is on standard error.
+    """
+    prepare_environment()
+    given = token or os.environ.get("FINESTRA_TOKEN") or None
+    os.environ.pop("FINESTRA_TOKEN", None)
+    try:
+        _serve(ServerSettings(host=host, port=port, root_path=_clean_root(root_path),
+                              allowed_hosts=tuple(allowed_hosts)),
+               home=home, token=given, data_roots=data_roots)
+    except (ServeError, LockError, HomeError) as error:
+        print(f"finestra: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _clean_root(path: str) -> str:
+    """Return '' or '/name/...' without an ending slash; ServeError for anything else."""
+    clean = "/" + path.strip("/") if path.strip("/") else ""
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", clean) or ".." in clean:
+        raise ServeError(f"--root-path '{path}' is no path. Write it like /studio.")
+    return clean
+
+
+def _open_studio(home: Home, data_roots: Sequence[Path]) -> Studio:
+    from app.studio import Studio
+
+    return Studio.open(home.root, data_roots=data_roots)
+
+
+def _serve(settings: ServerSettings, *, home: Path | None, token: str | None,
+           data_roots: Sequence[Path]) -> None:
+    chosen, made_here = choose_token(settings.host, token)
+    place = Home.open(home)
+    with ServerLock(place.lock):
+        sock = bind(settings.host, settings.port)
+        settings = replace(settings, token=chosen, port=sock.getsockname()[1])
+        studio = _open_studio(place, data_roots)
+        try:
+            config = uvicorn.Config(
+                create_app(studio, settings), log_level="warning", access_log=False,
+                server_header=False, timeout_graceful_shutdown=3, root_path=settings.root_path)
+            _Server(config, lambda: _announce(settings, made_here)).run(sockets=[sock])
+        finally:
+            studio.close()
+            sock.close()
+
+
+class _Server(uvicorn.Server):
+    """Says where the studio is once it answers."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._tell()
