@@ -43,8 +43,10 @@ def written(folder: Path) -> dict[int, float]:
 
 def follow(client: httpx.Client, run_id: str, page: Any, limit_s: float,
            ) -> tuple[dict[int, float], dict[int, float], str]:
-    """Ask REST and the page until the run has ended; return when each showed which step, and
-    the run's last state.
+    """Ask REST and the page until the run has ended.
+
+    Returns:
+        (when REST had each step, when the page showed it, the state at the end).
 
     Raises:
         RuntimeError: The run has not ended within the limit.
