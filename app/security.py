@@ -31,7 +31,7 @@ FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-dat
 UNTRUSTED_HEADERS = frozenset({b"x-forwarded-host", b"x-forwarded-prefix", b"forwarded",
                                b"x-gradio-server", b"x-original-url", b"x-rewrite-url"})
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}))(?::(\d{1,5}))?")
-_ORIGIN = re.compile(r"(https?)://([^/?#@\s]+)")
+_ORIGIN = re.compile(r"(https?)://([^/?#\s]+)(?:[/?#]\S*)?")
 
 PAGE_CSP = (
     "default-src 'self'; "
@@ -112,7 +112,7 @@ def is_same_origin(origin: str, host: str, scheme: str = "http") -> bool:
 
     The scheme may differ when a proxy speaks https for us, never the other way round.
     """
-    match = _ORIGIN.match(origin)
+    match = _ORIGIN.fullmatch(origin)
     theirs = split_host(match[2]) if match else None
     ours = split_host(host)
     if match is None or theirs is None or ours is None:

@@ -23,6 +23,7 @@ from app.home import Home, HomeError
 from app.lock import LockError, ServerLock
 from app.login import SHORTEST_TOKEN, Login
 from app.login_routes import add_login
+from app.redact import redact
 from app.security import LOOPBACK_NAMES, Guard, SecurityMiddleware, split_host
 
 if TYPE_CHECKING:
@@ -103,12 +104,15 @@ def make_guard(settings: ServerSettings) -> Guard:
 
 async def _keep_going(studio: Studio, chat: ChatService, pause_s: float) -> None:
     """Advance the queue and read the runs' events until the server ends."""
+    said: dict[str, str] = {}
     while True:
         for work in (studio.tick, studio.ingest, chat.unload_idle):
-            try:
-                await asyncio.to_thread(work)
-            except Exception:
-                log.exception("%s failed; trying again.", work.__qualname__)
+            # A full disk or a locked index is told once, and tried again.
+            (error,) = await asyncio.gather(asyncio.to_thread(work), return_exceptions=True)
+            name, text = work.__qualname__, str(error or "")
+            if isinstance(error, Exception) and said.get(name) != text:
+                log.error("%s: %s", name, redact(text), exc_info=error)
+            said[name] = text
         await asyncio.sleep(pause_s)
 
 
