@@ -70,9 +70,8 @@ def follow(client: httpx.Client, run_id: str, page: Any, limit_s: float,
 def shown_step(page: Any) -> int:
     """Return the step that the run's page shows now, 0 when none."""
     return int(page.evaluate("""() => {
-        const text = document.querySelector('#run-status')?.innerText ?? '';
-        const found = text.match(/([\\d,]+)\\s*\\/\\s*[\\d,]+/);
-        return found ? Number(found[1].replaceAll(',', '')) : 0;
+        const text = document.querySelector('#run-hero .f-stats b')?.innerText ?? '0';
+        return Number(text.replaceAll(',', '')) || 0;
     }"""))
 
 
