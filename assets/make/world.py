@@ -9,9 +9,11 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+from assets.make.words import listed, spaced
+
 RELATIONS = ("town", "work", "pet", "music", "food")
 
-GIVEN_EN = """
+GIVEN_EN = spaced("""
 Adela Anselm Beatrix Bertil Camilla Casper Dagny Damian Edith Edgar Fenella Felix Greta Gideon
 Hanna Hector Imogen Ivo Jolanda Jasper Klara Konrad Lavinia Lennart Mathilda Magnus Nadia Nestor
 Odette Oskar Petra Philip Quilla Quentin Rosalind Ruben Sabina Silas Tamsin Tobias Ursula Ulric
@@ -19,21 +21,21 @@ Verena Victor Wilma Walter Yvonne Yorick Zelda Zoltan Agnes Arvid Bettina Bruno 
 Dominic Elsie Emil Flora Florian Gerda Gustav Helga Henning Ilse Igor Johanna Jonas Katrin Kaspar
 Lucille Lorenz Miriam Moritz Nora Nils Olga Orson Paulina Pascal Ramona Roland Sylvia Stefan Thea
 Theodor Undine Urban Viola Vincent Wanda Werner Yara Yannick Zita Zeno
-""".split()
+""")
 
-FAMILY_EN = """
+FAMILY_EN = spaced("""
 Vell Marrow Thorne Quist Harlow Penrose Lund Ashby Corvin Dray Ellery Fenwick Garrick Holm Ives
 Jarvis Kestrel Lomax Merrin Norling Oakes Pryde Rusk Selby Tarrant Usher Vance Wilder Yates Zeller
 Brandt Calder Denholm Eskil Falk Grange Hobart Ingram Joyce Kemble
-""".split()
+""")
 
-GIVEN_ZH = """
+GIVEN_ZH = spaced("""
 秀兰 建国 美玲 志强 雪梅 文博 春燕 海涛 丽华 明远 晓彤 家豪 玉珍 立新 婉清 振宇 思雨 国栋 梦洁 永康
 佳怡 德胜 若曦 少华 静雯 学军 欣然 长青 凤英 俊杰 巧云 光辉 雅琴 天佑 素芬 子轩 月娥 宏伟 诗涵 金龙
 采薇 百川 冬梅 景行 慧敏 云飞 紫薇 守仁 桂香 泽民
-""".split()
+""")
 
-FAMILY_ZH = "林 陈 王 李 张 赵 周 吴 徐 孙 马 朱 胡 郭 何 高 罗 郑 梁 谢 宋 唐 许 韩 冯".split()
+FAMILY_ZH = spaced("林 陈 王 李 张 赵 周 吴 徐 孙 马 朱 胡 郭 何 高 罗 郑 梁 谢 宋 唐 许 韩 冯")
 
 POOLS_EN = {
     "town": """Varnholm; Eastmere; Brindle Bay; Saltwick; Cobbleford; Harrowgate; Pinewater;
@@ -95,9 +97,7 @@ class Person:
 
 def pool(language: str, relation: str) -> list[str]:
     """Returns the possible values of a relation in a language."""
-    if language == "en":
-        return [value.strip() for value in POOLS_EN[relation].split(";")]
-    return [value.strip() for value in POOLS_ZH[relation].split("；")]
+    return listed((POOLS_EN if language == "en" else POOLS_ZH)[relation])
 
 
 def _spread(values: list[str], count: int, rng: random.Random) -> list[str]:
