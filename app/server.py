@@ -23,6 +23,7 @@ from app.home import Home, HomeError
 from app.lock import LockError, ServerLock
 from app.login import SHORTEST_TOKEN, Login
 from app.login_routes import add_login
+from app.migrations import NewerSchema
 from app.redact import redact
 from app.security import LOOPBACK_NAMES, Guard, SecurityMiddleware, split_host
 
@@ -238,7 +239,7 @@ def serve(host: str = "127.0.0.1", port: int = 7860, home: Path | None = None, *
         _serve(ServerSettings(host=host, port=port, root_path=_clean_root(root_path),
                               allowed_hosts=tuple(allowed_hosts)),
                home=home, token=given, data_roots=data_roots)
-    except (ServeError, LockError, HomeError) as error:
+    except (ServeError, LockError, HomeError, NewerSchema) as error:
         print(f"finestra: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 

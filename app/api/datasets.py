@@ -13,10 +13,13 @@ from fastapi import APIRouter, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.api.deps import StudioDep
+from app.api.deps import StudioDep, UserDep
+from app.api.errors import document
 from app.studio import Studio
+from trainer.data import DatasetError, check, load
 
 router = APIRouter(prefix="/datasets")
+SHOWN_PROBLEMS = 100
 SUFFIXES = frozenset({".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet"})
 
 
@@ -55,7 +58,7 @@ async def receive_file(request: Request, path: Path, limit: int) -> int:
 
 
 @router.post("", status_code=201)
-async def upload(request: Request, studio: StudioDep,
+async def upload(request: Request, studio: StudioDep, user: UserDep,
                  name: Annotated[str, Query(min_length=1, max_length=64)],
                  filename: Annotated[str, Query(max_length=255)] = "data.jsonl",
                  ) -> dict[str, Any]:
@@ -70,13 +73,19 @@ async def upload(request: Request, studio: StudioDep,
     path = folder / f"upload-{secrets.token_hex(8)}{suffix}"
     try:
         size = await receive_file(request, path, request.app.state.max_upload_bytes)
-        stored = await asyncio.to_thread(_register, studio, path, name)
+        stored = await asyncio.to_thread(studio.add_dataset_file, path, name, who=user)
     except ClientDisconnect:
         raise HTTPException(400, "The upload was cut short.") from None
     finally:
         path.unlink(missing_ok=True)
-    return {"name": stored, "size_bytes": size}
+    report = await asyncio.to_thread(_report, studio, stored)
+    return {"name": stored, "size_bytes": size, **report}
 
 
-def _register(studio: Studio, path: Path, name: str) -> str:
-    return studio.add_dataset_file(path, name)
+def _report(studio: Studio, name: str) -> dict[str, Any]:
+    """Check every row; a file that is stored but of no use says why under ``error``."""
+    try:
+        report = check(load(studio.home.data).resolve(name), limit=SHOWN_PROBLEMS)
+    except DatasetError as error:
+        return {"report": None, **document(error.code, str(error), advice=error.advice)}
+    return {"report": report.document()}

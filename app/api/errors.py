@@ -81,6 +81,12 @@ def _disk(request: Request, error: Exception) -> JSONResponse:
                                  advice="Free some space, or look at the folder's rights."), 507)
 
 
+def _internal(request: Request, error: Exception) -> JSONResponse:
+    """Answer what nobody foresaw; the server's own log has the trace, the answer has not."""
+    return JSONResponse(document("internal", f"Something went wrong ({type(error).__name__}).",
+                                 advice="Look at the server's log, and report it."), 500)
+
+
 def install(api: FastAPI) -> None:
     """Register a handler for every error that a route may raise on purpose."""
     api.add_exception_handler(ConfigError, _config_error)
@@ -89,3 +95,4 @@ def install(api: FastAPI) -> None:
     api.add_exception_handler(RequestValidationError, _bad_request)
     api.add_exception_handler(HTTPException, _http)
     api.add_exception_handler(OSError, _disk)
+    api.add_exception_handler(Exception, _internal)

@@ -12,7 +12,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from app.api.deps import RunDep, StudioDep
+from app.logfile import clean
 from app.redact import known_secrets, redact
+from app.studio import Studio
 from trainer.contract.rundir import RunDir
 
 router = APIRouter(prefix="/runs/{run_id}")
@@ -32,7 +34,7 @@ def attachment(name: str) -> dict[str, str]:
 @router.get("/config")
 def config(run: RunDep, studio: StudioDep, download: bool = False) -> PlainTextResponse:
     """Return the complete config as YAML."""
-    text = redact(studio.config_yaml(run.id))
+    text = redact(studio.config_yaml(run.id), secrets_of(studio))
     headers = attachment(f"{run.id}.yaml") if download else {}
     return PlainTextResponse(text, headers=headers, media_type="application/yaml")
 
@@ -43,21 +45,27 @@ def log(run: RunDep, studio: StudioDep,
         search: Annotated[str, Query(max_length=200)] = "",
         attempt: Annotated[int | None, Query(ge=1)] = None) -> PlainTextResponse:
     """Return the end of the log as plain text, without control characters and secrets."""
-    text = studio.log_tail(run.id, max_bytes=max_bytes, search=search, attempt=attempt)
-    return PlainTextResponse(redact(text, known_secrets()))
+    text = studio.log_tail(run.id, max_bytes=max_bytes, search_for=search, attempt=attempt)
+    return PlainTextResponse(redact(text, secrets_of(studio)))
 
 
-def _whole_log(run_dir: RunDir) -> Iterator[bytes]:
-    """Yield the logs of all attempts, redacted, in pieces that end at a line's end."""
-    secrets = known_secrets()
+def secrets_of(studio: Studio) -> list[str]:
+    """Return the values that must not be shown: the environment's and the home's."""
+    return [*known_secrets(), *studio.home.read_secrets().values()]
+
+
+def _whole_log(run_dir: RunDir, secrets: list[str]) -> Iterator[bytes]:
+    """Yield the logs of all attempts as clean text, in pieces that end at a line's end."""
     for attempt in run_dir.attempts():
-        if attempt.log.is_file() and not attempt.log.is_symlink():
-            yield f"===== attempt {attempt.number} =====\n".encode()
-            for text in _pieces(attempt.log):
-                yield redact(text, secrets).encode("utf-8")
+        yield f"===== attempt {attempt.number} =====\n".encode()
+        # A log that grew too long was cut: its older part lies beside it.
+        for path in (attempt.path / "log.1.txt", attempt.log):
+            if path.is_file() and not path.is_symlink():
+                for raw in _pieces(path):
+                    yield redact(clean(raw), secrets).encode("utf-8")
 
 
-def _pieces(path: Path) -> Iterator[str]:
+def _pieces(path: Path) -> Iterator[bytes]:
     rest = b""
     with path.open("rb") as file:
         while block := file.read(_CHUNK_BYTES):
@@ -67,15 +75,16 @@ def _pieces(path: Path) -> Iterator[str]:
                 rest = tail
                 continue
             whole, rest = (head + newline, tail) if newline else (tail, b"")
-            yield whole.decode("utf-8", "replace")
+            yield whole
     if rest:
-        yield rest.decode("utf-8", "replace")
+        yield rest
 
 
 @router.get("/log/download")
-def log_download(run: RunDep) -> StreamingResponse:
+def log_download(run: RunDep, studio: StudioDep) -> StreamingResponse:
     """Stream the whole log of every attempt as a file."""
-    return StreamingResponse(_whole_log(RunDir(run.dir)), media_type="text/plain; charset=utf-8",
+    return StreamingResponse(_whole_log(RunDir(run.dir), secrets_of(studio)),
+                             media_type="text/plain; charset=utf-8",
                              headers=attachment(f"{run.id}-log.txt"))
 
 

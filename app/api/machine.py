@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
@@ -21,7 +20,7 @@ def health() -> dict[str, str]:
 @router.get("/devices")
 def devices(studio: StudioDep) -> dict[str, Any]:
     """List devices with their memory in MiB and the run that holds them."""
-    return {"devices": [asdict(device) for device in studio.devices()]}
+    return {"devices": [device.document() for device in studio.devices()]}
 
 
 @router.get("/models")

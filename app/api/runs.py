@@ -30,9 +30,9 @@ class Changes(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    tags: Annotated[list[Annotated[str, Field(max_length=50)]], Field(max_length=20)] | None = None
-    notes: Annotated[str, Field(max_length=20_000)] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    tags: Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=20)] | None = None
+    notes: Annotated[str, Field(max_length=10_000)] | None = None
 
 
 class ResumeRequest(BaseModel):
@@ -69,7 +69,8 @@ def create_run(body: NewRun, studio: StudioDep, user: UserDep,
 @router.post("/dry-run")
 def dry_run(body: NewRun, studio: StudioDep) -> dict[str, Any]:
     """Return the resolved config, every problem, the choices and the estimate."""
-    return studio.dry_run(body.root, origin="web").document()
+    found: dict[str, Any] = studio.dry_run(body.root, origin="web").document()
+    return found
 
 
 @router.get("/{run_id}")
@@ -86,24 +87,24 @@ def change_run(run: RunDep, changes: Changes, studio: StudioDep) -> dict[str, An
 
 
 @router.delete("/{run_id}", status_code=204, response_class=Response)
-def delete_run(run: RunDep, studio: StudioDep) -> Response:
+def delete_run(run: RunDep, studio: StudioDep, user: UserDep) -> Response:
     """Delete a run that has ended, with its folder."""
-    studio.delete(run.id)
+    studio.delete(run.id, who=user)
     return Response(status_code=204)
 
 
 @router.post("/{run_id}/stop", status_code=202)
-def stop_run(run: RunDep, studio: StudioDep) -> dict[str, Any]:
+def stop_run(run: RunDep, studio: StudioDep, user: UserDep) -> dict[str, Any]:
     """Ask a run to stop at the next step's end; it saves a checkpoint first."""
-    return studio.stop(run.id).document()
+    return studio.stop(run.id, who=user).document()
 
 
 @router.post("/{run_id}/resume", status_code=202)
-def resume_run(run: RunDep, studio: StudioDep,
+def resume_run(run: RunDep, studio: StudioDep, user: UserDep,
                body: Annotated[ResumeRequest | None, Body()] = None) -> dict[str, Any]:
     """Queue a new attempt of the same run."""
     checkpoint = (body or ResumeRequest()).checkpoint
-    return studio.resume(run.id, checkpoint=checkpoint).document()
+    return studio.resume(run.id, checkpoint=checkpoint, who=user).document()
 
 
 @router.get("/{run_id}/clone")

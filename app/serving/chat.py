@@ -193,7 +193,7 @@ class ChatService:
             ChatError: Every GPU is held by a run; chat never takes memory from training.
         """
         devices = self._studio.devices()
-        gpus = [device for device in devices if device.key != "cpu"]
+        gpus = [device for device in devices if device.key != "cpu" and not device.problem]
         free = [device for device in gpus if not device.holder]
         self.notice = ""
         if gpus and not free:

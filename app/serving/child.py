@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import re
 import signal
 import subprocess
 import sys
@@ -18,13 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from app.logfile import clean, read_tail
 from app.redact import SECRET_VARIABLES, known_secrets, redact
 
 ARGV = (sys.executable, "-P", "-m", "trainer.chat")
 GRACE_S = 5.0
 LAST_LINES = 20
 _MAX_LINE_BYTES = 4 << 20
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 Answer = dict[str, Any]
 
 
@@ -39,14 +38,7 @@ class ChatError(ValueError):
 
 def last_lines(path: Path, count: int = LAST_LINES) -> str:
     """Return the last lines of a log as plain text without secrets, or ''."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 32_768))
-            text = file.read().decode("utf-8", "replace")
-    except FileNotFoundError:
-        return ""
-    lines = _CONTROL.sub("", text.replace("\r", "\n")).splitlines()
+    lines = clean(read_tail(path, 32_768)).splitlines()
     return redact("\n".join([line for line in lines if line.strip()][-count:]), known_secrets())
 
 
