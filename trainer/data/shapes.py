@@ -1,0 +1,227 @@
+"""What a dataset's columns mean: recognised by their names and values, or named by the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+from trainer.data.entry import OPENAI_TAGS, SHAREGPT_TAGS, Columns, DatasetEntry, Tags
+from trainer.data.rows import Row, RowProblem, listed
+from trainer.data.sample import Sample
+from trainer.data.turns import has_role, looks_like_turns, turn_keys
+
+Kind = Literal["alpaca", "openai", "sharegpt", "prompt_completion", "question_answer", "text",
+               "preference", "hh_rlhf", "kto", "unknown"]
+SAMPLED_ROWS = 200
+_TURN_COLUMNS = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat",
+                 "turns")
+_LABELS = ("label", "kto_tag", "desirable", "is_desired")
+# (kind, prompt, response), the first pair that fits wins.
+_PAIRS: tuple[tuple[Kind, str, str], ...] = (
+    ("alpaca", "instruction", "output"), ("alpaca", "instruction", "response"),
+    ("alpaca", "instruction", "answer"), ("alpaca", "instruction", "completion"),
+    ("question_answer", "question", "answer"), ("question_answer", "question", "response"),
+    ("question_answer", "query", "answer"), ("question_answer", "query", "response"),
+    ("question_answer", "problem", "solution"), ("question_answer", "q", "a"),
+    ("prompt_completion", "prompt", "completion"), ("prompt_completion", "prompt", "response"),
+    ("prompt_completion", "prompt", "output"), ("prompt_completion", "prompt", "answer"),
+    ("prompt_completion", "input", "output"), ("prompt_completion", "user", "assistant"),
+    ("prompt_completion", "source", "target"), ("alpaca", "指令", "输出"),
+    ("question_answer", "问题", "答案"), ("question_answer", "问题", "回答"),
+)
+_WANTED = ("Columns such as 'instruction' and 'output', 'question' and 'answer', 'prompt' and "
+           "'completion', 'messages', 'conversations', 'chosen' and 'rejected', or 'text' are "
+           "needed")
+
+
+@dataclass(frozen=True)
+class ColumnMap:
+    """Which column holds what, and how turns name their roles.
+
+    ``aliases``: role names besides the tags are understood too (recognised data); a registry's
+    tags are the only ones.
+    """
+
+    columns: Columns = field(default_factory=Columns)
+    tags: Tags = field(default_factory=Tags)
+    aliases: bool = True
+
+    def document(self) -> dict[str, str]:
+        """Return what is named, e.g. ``{"prompt": "question", "response": "answer"}``."""
+        values: dict[str, str] = self.columns.model_dump(exclude_none=True)
+        if self.columns.messages:
+            values |= self.tags.model_dump(exclude_none=True)
+        return values
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The form of a dataset's rows, why it is thought so, and how surely (0 to 1)."""
+
+    kind: Kind
+    mapping: ColumnMap
+    reason: str
+    confidence: float
+
+
+def recognise(rows: Iterable[Row | RowProblem]) -> Shape:
+    """Recognise the shape from the first rows; kind ``unknown`` says what would be needed.
+
+    Reads at most SAMPLED_ROWS rows from the iterator.
+    """
+    sample = Sample([row.values for row in islice(rows, SAMPLED_ROWS) if isinstance(row, Row)])
+    for rule in (_kto, _preference, _chat, _pair, _text):
+        if (shape := rule(sample)) is not None:
+            return shape
+    return Shape("unknown", ColumnMap(), _why_unknown(sample), 0.0)
+
+
+def from_entry(entry: DatasetEntry) -> Shape:
+    """Return the shape that a registry entry names."""
+    kind = _kind_of_entry(entry)
+    unused = (("messages",) if entry.formatting == "alpaca"
+              else ("prompt", "query", "response", "history"))
+    columns = entry.resolved_columns().model_copy(update=dict.fromkeys(unused))
+    mapping = ColumnMap(columns, entry.resolved_tags(), aliases=False)
+    return Shape(kind, mapping, "the registry says so", 1.0)
+
+
+def _kind_of_entry(entry: DatasetEntry) -> Kind:
+    columns = entry.resolved_columns()
+    if columns.kto_tag:
+        return "kto"
+    if entry.ranking or (columns.chosen and columns.rejected):
+        return "preference"
+    if entry.formatting != "alpaca":
+        return entry.formatting
+    return "alpaca" if columns.response or not columns.prompt else "text"
+
+
+def _kto(sample: Sample) -> Shape | None:
+    label = sample.find(_LABELS, lambda value: isinstance(value, bool))
+    if not label:
+        return None
+    rest = _chat(sample) or _pair(sample)
+    if rest is None:
+        return None
+    mapping = ColumnMap(rest.mapping.columns.model_copy(update={"kto_tag": label}),
+                        rest.mapping.tags)
+    return Shape("kto", mapping, f"'{label}' says of each answer whether it is desired, beside "
+                 f"{rest.reason}", rest.confidence)
+
+
+def _preference(sample: Sample) -> Shape | None:
+    chosen, rejected = sample.find(("chosen",)), sample.find(("rejected",))
+    if not chosen or not rejected:
+        return None
+    found = f"columns '{chosen}' and '{rejected}' {sample.extent(chosen, rejected)}"
+    share = sample.share(chosen, rejected)
+    pair = {"chosen": chosen, "rejected": rejected}
+    if sample.find((chosen,), _is_human_string):
+        return Shape("hh_rlhf", ColumnMap(Columns(**pair)),
+                     f"{found}, written as '\\n\\nHuman: ... \\n\\nAssistant: ...'", share)
+    turns = sample.find(_TURN_COLUMNS, looks_like_turns)
+    if turns:
+        mapping = ColumnMap(Columns(messages=turns, **pair, **_extras(sample)),
+                            _tags(sample, turns))
+        return Shape("preference", mapping, f"{found} answer '{turns}'", share)
+    if sample.find((chosen,), _is_whole_conversation):
+        return Shape("preference", ColumnMap(Columns(**pair, **_extras(sample)),
+                                             _tags(sample, chosen)),
+                     f"{found} are whole conversations with one beginning", share)
+    prompt = sample.find(("prompt", "instruction", "question", "query", "input"))
+    if not prompt:
+        return None
+    columns = Columns(prompt=prompt, query=_query(sample, prompt), **pair, **_extras(sample))
+    source = prompt if sample.find((prompt,), looks_like_turns) else chosen
+    return Shape("preference", ColumnMap(columns, _tags(sample, source)),
+                 f"{found} answer '{prompt}'", share)
+
+
+def _chat(sample: Sample) -> Shape | None:
+    column = (sample.find(_TURN_COLUMNS, looks_like_turns)
+              or sample.find(tuple(sample.names), looks_like_turns))
+    if not column or sample.find(("completion",), looks_like_turns):
+        return None
+    tags = _tags(sample, column)
+    human = any(has_role(value, tags, ("human", "gpt")) for value in sample.values(column))
+    kind: Kind = "sharegpt" if tags.role_tag == "from" or human else "openai"
+    return Shape(kind, ColumnMap(Columns(messages=column, **_extras(sample)), tags),
+                 f"column '{column}' {sample.extent(column)} holds turns with '{tags.role_tag}' "
+                 f"and '{tags.content_tag}'", sample.share(column))
+
+
+def _pair(sample: Sample) -> Shape | None:
+    for kind, prompt_name, response_name in _PAIRS:
+        prompt = sample.find((prompt_name,), _is_text_or_turns)
+        response = sample.find((response_name,), _is_text_or_turns)
+        if not prompt or not response:
+            continue
+        query = _query(sample, prompt)
+        history = sample.find(("history",), lambda value: isinstance(value, list))
+        columns = Columns(prompt=prompt, response=response, query=query,
+                          history=history or None, **_extras(sample))
+        also = f" (with '{query}' below the former)" if query else ""
+        return Shape(kind, ColumnMap(columns, _tags(sample, prompt)),
+                     f"columns '{prompt}' and '{response}'{also} "
+                     f"{sample.extent(prompt, response)}", sample.share(prompt, response))
+    return None
+
+
+def _text(sample: Sample) -> Shape | None:
+    column = sample.find(("text", "content", "document"), lambda value: isinstance(value, str))
+    if not column and len(sample.names) == 1:
+        column = sample.find(tuple(sample.names), lambda value: isinstance(value, str))
+    if not column:
+        return None
+    known = column.lower() == "text"
+    return Shape("text", ColumnMap(Columns(prompt=column)), f"column '{column}' "
+                 f"{sample.extent(column)} holds plain text", sample.share(column)
+                 * (1.0 if known else 0.5))
+
+
+def _query(sample: Sample, prompt: str) -> str | None:
+    """Return the column whose text goes below the prompt, as Alpaca's 'input' does."""
+    found = sample.find(("input", "context", "输入"), lambda value: isinstance(value, str))
+    return found if found and found != prompt else None
+
+
+def _extras(sample: Sample) -> dict[str, str]:
+    found = {"system": sample.find(("system", "system_prompt"), lambda v: isinstance(v, str)),
+             "tools": sample.find(("tools", "functions"), lambda v: isinstance(v, str | list))}
+    return {name: column for name, column in found.items() if column}
+
+
+def _tags(sample: Sample, column: str) -> Tags:
+    """Return the tags that the turns in a column use; OpenAI's when there are no turns."""
+    keys = next((keys for value in sample.values(column) if (keys := turn_keys(value))), None)
+    if keys is None:
+        return OPENAI_TAGS
+    base = SHAREGPT_TAGS if keys[0] == "from" else OPENAI_TAGS
+    return base.model_copy(update={"role_tag": keys[0], "content_tag": keys[1]})
+
+
+def _is_text_or_turns(value: object) -> bool:
+    return isinstance(value, str) or looks_like_turns(value)
+
+
+def _is_human_string(value: object) -> bool:
+    return isinstance(value, str) and value.lstrip().startswith("Human:")
+
+
+def _is_whole_conversation(value: object) -> bool:
+    """Tell whether turns begin with the prompt rather than with the answer."""
+    return looks_like_turns(value) and isinstance(value, list) and len(value) > 1
+
+
+def _why_unknown(sample: Sample) -> str:
+    if not sample.rows:
+        return "no row could be read"
+    nested = [name for name in sample.names
+              if sample.find((name,), lambda v: isinstance(v, list) and bool(v)
+                             and isinstance(v[0], dict))]
+    hint = (f"; {listed(nested)} holds lists of objects: write one row for each of them"
+            if nested else "")
+    return f"the columns are {listed(sample.names)}. {_WANTED}{hint}"
