@@ -1,0 +1,284 @@
+"""Everything that can be known before a start: problems, choices, and what the run will need."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from app.devices import CPU, Device, DeviceProbe
+from app.home import Home
+from app.sources import cached_snapshot
+from trainer.contract import ConfigError, Problem, RunConfig
+from trainer.contract.choose import DeviceKind, choose_dtype, dtype_problem
+from trainer.contract.config import parse
+from trainer.contract.models import ModelError, ModelFacts, read_folder, resolve_model
+from trainer.contract.places import share
+from trainer.contract.plan import Estimate, Setting, estimate, lora_targets
+from trainer.data import DatasetError, registry
+from trainer.data.check import ReportCache
+
+Origin = Literal["cli", "web"]
+TRACKER_PACKAGES = {"swanlab": "swanlab"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value that was chosen automatically, and why."""
+
+    field: str
+    value: str
+    reason: str
+
+    def document(self) -> dict[str, str]:
+        """Return the choice as scripts see it."""
+        return {"field": self.field, "value": self.value, "reason": self.reason}
+
+
+@dataclass
+class DryRun:
+    """What is known before a start; ``config`` is None when its values are not valid."""
+
+    config: RunConfig | None = None
+    problems: list[Problem] = field(default_factory=list)
+    choices: list[Choice] = field(default_factory=list)
+    estimate: Estimate | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return it as REST and ``--json`` show it."""
+        return {"config": self.config.dump() if self.config else None,
+                "problems": [p.document() for p in self.problems],
+                "choices": [c.document() for c in self.choices],
+                "estimate": self.estimate.document() if self.estimate else None}
+
+
+class Preflight:
+    """Checks configs against this machine; remembers what it has read of unchanged files."""
+
+    def __init__(self, home: Home, devices: DeviceProbe, *,
+                 data_roots: Sequence[Path] = ()) -> None:
+        """Look at ``home`` and at these devices.
+
+        Args:
+            home: Its data and models are roots.
+            devices: Where runs can train.
+            data_roots: Further folders whose files pages may name.
+        """
+        self.home, self.devices = home, devices
+        self.roots = [p.resolve() for p in (home.data, home.models, home.runs, share(),
+                                            *data_roots)]
+        self._reports = ReportCache()
+
+    def check(self, values: Mapping[str, Any], *, origin: Origin = "cli") -> DryRun:
+        """Return every problem there is, the choices, and the estimate where it can be made."""
+        try:
+            config = self._absolute(parse(values), origin)
+        except ConfigError as error:
+            return DryRun(problems=error.problems)
+        found = DryRun(config=config)
+        device, facts = self._device(found), None
+        if self._inside_roots(found, origin):
+            facts = self._model(found)
+            rows = self._data(found)
+        else:
+            rows = None
+        self._dtype(found, device)
+        self._tracker(found)
+        if facts is not None and device is not None:
+            self._targets(found, facts)
+            self._fit(found, facts, device, rows)
+        return found
+
+    def _absolute(self, config: RunConfig, origin: Origin) -> RunConfig:
+        """Make relative paths absolute: config.yaml alone reproduces the run, from any folder."""
+        if origin == "web":
+            return config
+        known = set(registry.load(self.home.data).names())
+
+        def fixed(name: str) -> str:
+            path = Path(name).expanduser()
+            return str(path.resolve()) if name not in known and path.exists() else name
+
+        model = config.model.name_or_path
+        if model.startswith((".", "~")) or (Path(model).is_dir() and model != "starter"
+                                            and not (self.home.runs / model).is_dir()):
+            model = str(Path(model).expanduser().resolve())
+        data = config.data.model_copy(update={"train": [fixed(n) for n in config.data.train],
+                                              "eval": [fixed(n) for n in config.data.eval]})
+        return config.model_copy(update={
+            "data": data, "model": config.model.model_copy(update={"name_or_path": model})})
+
+    def _inside_roots(self, found: DryRun, origin: Origin) -> bool:
+        """Pages and REST name registry entries, or paths under the roots (rule R5)."""
+        config = _config(found)
+        if origin == "cli":
+            return True
+        known = set(registry.load(self.home.data).names())
+        paths = [("data.train", n) for n in config.data.train if n not in known]
+        paths += [("data.eval", n) for n in config.data.eval if n not in known]
+        if _is_path(config.model.name_or_path):
+            paths.append(("model.name_or_path", config.model.name_or_path))
+        outside = [(where, name) for where, name in paths
+                   if _is_path(name) and not self._allowed(name)]
+        found.problems += [_problem(
+            where, "path_outside_roots", f"'{name}' lies outside the folders that pages may use.",
+            "Add the file on the page, or start the server with --data-root.", name=name)
+            for where, name in outside]
+        return not outside
+
+    def _allowed(self, name: str) -> bool:
+        try:
+            path = Path(name).expanduser().resolve()
+        except (OSError, RuntimeError, ValueError):
+            return False
+        return any(path.is_relative_to(root) for root in self.roots)
+
+    def _model(self, found: DryRun) -> ModelFacts | None:
+        """Read the base model's headers; None when they are not on this machine."""
+        model = _config(found).model
+        where = "model.name_or_path"
+        try:
+            source = resolve_model(model.name_or_path, self.home.runs, model.revision)
+            folder = Path(source.base) if source.is_folder else cached_snapshot(source.base,
+                                                                                source.revision)
+            if folder is not None:
+                return read_folder(folder)
+        except ModelError as error:
+            found.problems.append(Problem(field=where, code=error.code, message=str(error),
+                                          advice=error.advice,
+                                          params={"name": model.name_or_path}))
+            return None
+        except ConfigError:
+            found.problems.append(_problem(
+                where, "run_config_broken", f"The run '{model.name_or_path}' has a broken config.",
+                "Choose another model.", name=model.name_or_path))
+            return None
+        if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+            found.problems.append(_problem(
+                where, "hub_offline", f"'{source.base}' is not on this machine, and the hub is "
+                "switched off (HF_HUB_OFFLINE).", "Name a local folder, or switch it on.",
+                scope="network", name=source.base))
+        found.choices.append(Choice(where, source.base, "fetched from the hub at the start"))
+        return None
+
+    def _data(self, found: DryRun) -> int | None:
+        """Check every row; returns the usable training rows, None when a set cannot be used."""
+        data = _config(found).data
+        try:
+            known = registry.load(self.home.data)
+        except DatasetError as error:
+            found.problems.append(Problem(field="data.train", code=error.code,
+                                          message=str(error), advice=error.advice))
+            return None
+        train = [self._dataset(found, known.resolve, "data.train", name) for name in data.train]
+        for name in data.eval:
+            self._dataset(found, known.resolve, "data.eval", name)
+        counted = [rows for rows in train if rows is not None]
+        return sum(counted) if len(counted) == len(train) else None
+
+    def _dataset(self, found: DryRun, resolve: Callable[[str], Any], where: str,
+                 name: str) -> int | None:
+        config = _config(found)
+        limit = config.data.max_samples if where == "data.train" else None
+        try:
+            report = self._reports.check(resolve(name), objective=config.objective,
+                                         max_samples=limit)
+            report.require(config.data.bad_rows)
+        except DatasetError as error:
+            found.problems.append(Problem(field=where, code=error.code, message=str(error),
+                                          advice=error.advice, params={"name": name}))
+            return None
+        shape = report.shape
+        skipped = f"; {report.bad_rows:,} rows are skipped" if report.bad_rows else ""
+        found.choices.append(Choice(where, f"{name}: {shape.kind}",
+                                    f"{shape.reason}; {report.rows:,} rows{skipped}"))
+        return report.usable
+
+    def _device(self, found: DryRun) -> Device | None:
+        """Find the device the run would have, were it free."""
+        wanted = _config(found).training.device
+        devices = self.devices.list()
+        gpus = [d for d in devices if d.key != CPU]
+        if wanted == "auto":
+            chosen = max(gpus, key=lambda d: d.free_mib) if gpus else devices[-1]
+            reason = ("the GPU with most free memory; waits for one that is free" if gpus
+                      else "there is no GPU on this machine")
+            found.choices.append(Choice("training.device", chosen.name, reason))
+            return chosen
+        chosen_by_key = next((d for d in devices if d.key == wanted), None)
+        if chosen_by_key is None:
+            names = ", ".join(f"{d.key} ({d.name})" for d in devices)
+            found.problems.append(_problem(
+                "training.device", "unknown_device", f"There is no device '{wanted}' here.",
+                f"Choose 'auto' or one of: {names}.", scope="machine", name=wanted))
+        return chosen_by_key
+
+    def _dtype(self, found: DryRun, device: Device | None) -> None:
+        if device is None:
+            return
+        requested, kind = _config(found).model.dtype, cast(DeviceKind, device.kind)
+        if problem := dtype_problem(requested, kind, device.capability):
+            found.problems.append(_problem("model.dtype", "dtype_unusable", problem,
+                                           "Choose 'auto' or 'float32'.", scope="machine",
+                                           name=requested))
+            return
+        value, reason = choose_dtype(requested, kind, device.capability)
+        found.choices.append(Choice("model.dtype", value, reason))
+
+    def _tracker(self, found: DryRun) -> None:
+        tracking = _config(found).tracking
+        package = TRACKER_PACKAGES.get(tracking.backend)
+        if package is None:
+            return
+        if importlib.util.find_spec(package) is None:
+            found.problems.append(_problem(
+                "tracking.backend", "tracker_missing", f"The package '{package}' is not installed.",
+                f"Run `pip install 'finestra[{package}]'`, or choose 'none'.", scope="machine",
+                name=package))
+        key = os.environ.get("SWANLAB_API_KEY") or self.home.read_secrets().get("SWANLAB_API_KEY")
+        if tracking.mode == "cloud" and not key:
+            found.problems.append(_problem(
+                "tracking.mode", "tracker_key", "SwanLab's cloud needs an API key.",
+                "Set SWANLAB_API_KEY, or choose 'offline'.", scope="machine", name="cloud"))
+
+    def _targets(self, found: DryRun, facts: ModelFacts) -> None:
+        config = _config(found)
+        if config.tuner.type == "lora" and not lora_targets(config, facts):
+            names = config.tuner.target_modules
+            found.problems.append(_problem(
+                "tuner.target_modules", "no_target", f"No linear layer is named {names}.",
+                "Use 'all-linear', or names such as q_proj, v_proj.", name=str(names)))
+
+    def _fit(self, found: DryRun, facts: ModelFacts, device: Device, rows: int | None) -> None:
+        """Estimate, and compare with the disk; memory is told, not refused."""
+        config = _config(found)
+        value, _ = choose_dtype(config.model.dtype, cast(DeviceKind, device.kind),
+                                device.capability)
+        setting = Setting(cast(DeviceKind, device.kind), value, device.free_mib * 2**20, rows)
+        found.estimate = estimate(config, facts, setting)
+        free = shutil.disk_usage(self.home.root).free
+        if found.estimate.checkpoint_bytes > free:
+            needed, has = found.estimate.checkpoint_bytes / 2**30, free / 2**30
+            found.problems.append(_problem(
+                "", "disk_space", f"The checkpoints need {needed:.1f} GiB; the disk of the home "
+                f"folder has {has:.1f} GiB free.", "Free some space, or save fewer checkpoints.",
+                scope="machine", name=f"{needed:.1f}"))
+
+
+def _config(found: DryRun) -> RunConfig:
+    assert found.config is not None
+    return found.config
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith((".", "~", "/")) or "\\" in name or Path(name).exists()
+
+
+def _problem(where: str, code: str, message: str, advice: str, *,
+             scope: Literal["config", "machine", "network"] = "config", name: str = "") -> Problem:
+    return Problem(field=where, code=code, message=message, advice=advice, scope=scope,
+                   params={"name": name})

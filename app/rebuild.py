@@ -1,0 +1,149 @@
+"""Opening the index, and making it again from the run folders when it is damaged or behind."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from app.home import Home
+from app.ingest import ingest
+from app.runs import ACTIVE, RunState
+from app.store import MIRRORED, CorruptIndex, Store, Writer
+from trainer.contract.problems import ConfigError
+from trainer.contract.rundir import RunDir, is_safe_name
+
+_log = logging.getLogger(__name__)
+NEVER_STARTED = "never started"
+
+
+@contextlib.contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """Let one process at a time mend the index."""
+    handle = os.open(home.root / "index.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def open_store(home: Home, *, busy_s: float = 30.0) -> Store:
+    """Open the index; a damaged one is moved aside and rebuilt from the run folders.
+
+    Raises:
+        NewerSchema: It was written by a newer Finestra.
+    """
+    try:
+        return Store(home.db, home.runs, busy_s=busy_s)
+    except CorruptIndex:
+        return recover(home, busy_s=busy_s)
+
+
+def recover(home: Home, *, busy_s: float = 30.0) -> Store:
+    """Move a damaged index aside, make a new one, and read every run folder into it."""
+    with _alone(home):
+        with contextlib.suppress(CorruptIndex):
+            store = Store(home.db, home.runs, busy_s=busy_s)
+            store.quick_check()
+            return store  # another process has mended it
+        aside = f"{home.db.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        for suffix in ("-shm", "-wal", ""):
+            part = home.db.with_name(home.db.name + suffix)
+            if part.exists():
+                part.rename(home.db.with_name(aside + suffix))
+        _log.warning("The index was damaged; it is kept as %s and made again", aside)
+        store = Store(home.db, home.runs, busy_s=busy_s)
+        for run_id in index_folders(home, store, orphans=False):
+            ingest(store, RunDir(home.runs / run_id))
+    return store
+
+
+def index_folders(home: Home, store: Store, *, orphans: bool = True) -> list[str]:
+    """Add the run folders that the index does not know.
+
+    Args:
+        home: Where they lie.
+        store: The index.
+        orphans: Whether a queued run without a row is what a crash left of a submit: it is then
+            interrupted, not started.
+
+    Returns:
+        The ids that were added.
+    """
+    added = []
+    with store.write() as writer:
+        known = writer.known_ids()
+        for folder in sorted(home.runs.iterdir()):
+            if folder.name in known or not is_safe_name(folder.name) or folder.is_symlink():
+                continue
+            if _index(writer, RunDir(folder), orphans):
+                added.append(folder.name)
+    return added
+
+
+def _index(writer: Writer, run: RunDir, orphans: bool) -> bool:
+    try:
+        columns = columns_of(run)
+    except (OSError, ConfigError, UnicodeDecodeError):
+        return False  # not a run, or one whose config is broken; the folder is left alone
+    if orphans and columns["state"] == RunState.QUEUED and not columns.get("attempt"):
+        columns |= {"state": str(RunState.INTERRUPTED), "reason": NEVER_STARTED}
+    writer.insert(run.id, columns)
+    if RunState(columns["state"]) in ACTIVE and columns.get("device"):
+        writer.release(run.id)
+        if columns["device"] not in writer.leased():
+            writer.lease(columns["device"], run.id)
+    writer.mirror(run.id)
+    return True
+
+
+def columns_of(run: RunDir) -> dict[str, Any]:
+    """Read a run's row from its folder: config.yaml, state.json, process.json."""
+    from app.identity import Identity
+    from trainer.contract.files import read_json
+
+    config = run.read_config()
+    state = run.read_state()
+    made = run.config.stat().st_mtime
+    columns: dict[str, Any] = {
+        "name": config.name, "objective": config.objective, "model": config.model.name_or_path,
+        "method": config.tuner.type, "wanted_device": config.training.device,
+        "state": str(RunState.INTERRUPTED), "created_at": made, "queued_at": made}
+    columns |= {name: state[name] for name in MIRRORED
+                if name in state and state[name] is not None}
+    if columns["state"] not in list(RunState):
+        columns["state"] = str(RunState.INTERRUPTED)
+    last = run.latest()
+    if last is not None:
+        columns["attempt"] = max(int(columns.get("attempt", 0)), last.number)
+        known = read_json(last.process)
+        if isinstance(known, dict):
+            columns["supervisor"] = Identity.read(known.get("supervisor"))
+    return columns
+
+
+def move_to_trash(home: Home, run_id: str) -> Path:
+    """Rename a run's folder into the trash; the name keeps the id."""
+    target = home.trash / f"{run_id}~{secrets.token_hex(3)}"
+    folder = home.runs / run_id
+    if folder.is_dir():
+        folder.rename(target)
+    return target
+
+
+def empty_trash(home: Home, store: Store) -> None:
+    """Finish deletes that were cut short: the row first, then the files."""
+    for entry in sorted(home.trash.iterdir()):
+        run_id = entry.name.rpartition("~")[0]
+        with store.write() as writer:
+            if run_id in writer.known_ids() and not (home.runs / run_id).exists():
+                writer.delete(run_id)
+        shutil.rmtree(entry, ignore_errors=True)

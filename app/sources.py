@@ -1,0 +1,117 @@
+"""What there is to choose from: models and datasets on this machine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.home import Home
+from app.runs import Run
+from trainer.contract.rundir import RunDir
+from trainer.data import DatasetError, registry
+from trainer.data.check import shape_of
+from trainer.data.entry import DatasetEntry
+from trainer.data.objectives import objectives_of
+from trainer.data.readers import read
+from trainer.data.rows import Row
+from trainer.data.sources import DatasetSpec, locate
+
+COUNTED_BYTES = 20_000_000
+
+
+@dataclass(frozen=True)
+class DatasetChoice:
+    """A registered dataset; ``problem`` is '' when it can be used.
+
+    ``rows`` is None where counting would take long.
+    """
+
+    name: str
+    rows: int | None
+    kind: str
+    objectives: tuple[str, ...]
+    origin: str = "shared"
+    problem: str = ""
+
+
+def list_models(home: Home, completed: Iterable[Run]) -> list[str]:
+    """Return what can stand in ``model.name_or_path`` without a download."""
+    folders = [str(p) for p in sorted(home.models.iterdir()) if (p / "config.json").is_file()]
+    runs = [run.id for run in completed
+            if RunDir(run.dir).adapter.is_dir() or RunDir(run.dir).model.is_dir()]
+    return ["starter", *folders, *runs, *sorted(cached_hub_ids())]
+
+
+def hub_cache() -> Path:
+    """Return the folder where huggingface_hub keeps models (its documented variables)."""
+    if named := os.environ.get("HF_HUB_CACHE"):
+        return Path(named)
+    base = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
+    return Path(base) / "hub"
+
+
+def cached_hub_ids() -> Iterator[str]:
+    """Yield the hub ids of the models in the cache."""
+    cache = hub_cache()
+    if not cache.is_dir():
+        return
+    for folder in cache.glob("models--*"):
+        if any(folder.glob("snapshots/*/config.json")):
+            yield folder.name.removeprefix("models--").replace("--", "/")
+
+
+def cached_snapshot(hub_id: str, revision: str | None) -> Path | None:
+    """Return the folder of a cached hub model at a revision (a branch, tag or commit)."""
+    folder = hub_cache() / f"models--{hub_id.replace('/', '--')}"
+    wanted = revision or "main"
+    try:
+        commit = (folder / "refs" / wanted).read_text(encoding="utf-8").strip()
+    except OSError:
+        commit = wanted
+    found = folder / "snapshots" / commit
+    return found if (found / "config.json").is_file() else None
+
+
+def list_datasets(home: Home) -> list[DatasetChoice]:
+    """Return the registered datasets, shared ones first; a broken one says what is wrong."""
+    known = registry.load(home.data)
+    choices = []
+    for name in known.names():
+        try:
+            choices.append(_describe(known.resolve(name)))
+        except DatasetError as error:
+            choices.append(DatasetChoice(name, None, "unknown", (), problem=str(error)))
+    return choices
+
+
+def _describe(spec: DatasetSpec) -> DatasetChoice:
+    kind = shape_of(spec).kind
+    rows = None
+    if spec.path.stat().st_size <= COUNTED_BYTES:
+        rows = sum(isinstance(row, Row) for row in read(spec))
+    return DatasetChoice(spec.name, rows, kind, tuple(objectives_of(kind)), spec.origin)
+
+
+def add_file(home: Home, path: Path, name: str) -> str:
+    """Copy a file into the home under a name of our choice and register it.
+
+    Raises:
+        DatasetError: It is empty, of no known format or shape, or the name is taken.
+    """
+    spec = locate(path, name=name)
+    shape = shape_of(spec)
+    if shape.kind == "unknown":
+        raise DatasetError("unknown_shape", f"The rows of '{path.name}' have no known shape: "
+                           f"{shape.reason}.", "Rename its columns.")
+    stored = home.data / f"{secrets.token_hex(8)}{spec.suffix}{'.gz' if spec.compressed else ''}"
+    try:
+        shutil.copyfile(path, stored)
+        registry.load(home.data).add(name, DatasetEntry(file_name=stored.name))
+    except BaseException:
+        stored.unlink(missing_ok=True)
+        raise
+    return name
