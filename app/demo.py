@@ -123,7 +123,7 @@ def main() -> int:
                         help="where the run is kept (default: %(default)s)")
     home: Path = parser.parse_args().home
     try:
-        return run_demo(home, Console())
+        return run_demo(home.resolve(), Console())
     except ValueError as problem:
         print(f"The demo cannot run: {problem}", file=sys.stderr)
     except KeyboardInterrupt:

@@ -1,0 +1,105 @@
+"""Takes the README's pictures from the real pages: ``make screenshots``.
+
+Starts a server with an empty home, trains the starter a few times, and photographs what a person
+would see: nothing is drawn or made up.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.e2e.browser import launch
+from tests.e2e.conftest import Server
+from tests.source_tree import ROOT
+from trainer.contract.config import load_yaml
+
+TARGET = ROOT / "assets" / "screenshots"
+RECIPE = ROOT / "templates" / "recipes" / "quickstart.yaml"
+ENDED = {"completed", "failed", "stopped", "interrupted"}
+
+
+def quickstart(**changes: object) -> dict:
+    """Return the quickstart's config with some keys of the top level replaced or merged."""
+    values = load_yaml(RECIPE.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
+    return values
+
+
+def start(server: Server, **changes: object) -> str:
+    """Queue a quickstart with changes; return its id."""
+    answer = server.api.post("/runs", json=quickstart(**changes))
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+def open_page(browser: Browser, server: Server, path: str, *, theme: str = "light",
+              locale: str = "en", height: int = 900) -> Page:
+    """Open a page of the studio in a theme and a language, and wait until it is drawn."""
+    context = browser.new_context(viewport={"width": 1280, "height": height},
+                                  color_scheme=theme, locale=locale)
+    context.add_cookies([{"name": "finestra_locale", "value": locale, "url": server.url}])
+    page = context.new_page()
+    page.goto(server.url + path)
+    page.wait_for_load_state("networkidle")
+    return page
+
+
+def take(page: Page, name: str) -> None:
+    """Save what the window shows and close it."""
+    page.wait_for_timeout(1500)
+    page.screenshot(path=TARGET / f"{name}.png")
+    page.context.close()
+    print(f"took {name}", flush=True)
+
+
+def run_shots(browser: Browser, server: Server) -> None:
+    """Train, and take the pictures of all pages while and after it trains."""
+    live = start(server, name="village-questions")
+    short = {"max_steps": 40, "eval_steps": 10, "save_steps": 20}
+    quiet = {"exact_match": False}
+    start(server, name="higher-rate", training={**short, "learning_rate": 5e-3}, evaluation=quiet)
+    start(server, name="rank-4", training=short, tuner={"r": 4}, evaluation=quiet)
+    server.until("it has trained for a while", lambda: len(server.points(live)) > 60, 300)
+    take(open_page(browser, server, f"/run?id={live}"), "run-light")
+    take(open_page(browser, server, f"/run?id={live}", theme="dark"), "run-dark")
+    server.until("it has ended", lambda: server.run(live)["state"] in ENDED, 600)
+    server.until("the next has points", lambda: len(server.points(
+        server.api.get("/runs").json()["runs"][1]["id"])) > 12, 120)
+    take(open_page(browser, server, "/"), "runs-light")
+    take(open_page(browser, server, "/", theme="dark", locale="zh"), "runs-dark-zh")
+    train = "/train?preset=quickstart"
+    take(open_page(browser, server, train), "train-light")
+    take(open_page(browser, server, train, locale="zh"), "train-zh")
+    chat(open_page(browser, server, f"/run?id={live}", height=1000))
+
+
+def chat(page: Page) -> None:
+    """Ask the finished run something and take a picture of both answers."""
+    question = "Which animal does Nora Dray keep?"
+    page.locator("#run-chat-prompt textarea").fill(question)
+    page.locator("#run-chat-send").click()
+    page.wait_for_selector("#run-chat-tuned [aria-busy=false]", timeout=120_000)
+    take(page, "chat-light")
+
+
+def main() -> None:
+    """Take all pictures."""
+    TARGET.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="finestra-pictures-") as folder:
+        server = Server(Path(folder) / "home")
+        server.start()
+        try:
+            with sync_playwright() as playwright:
+                browser = launch(playwright)
+                run_shots(browser, server)
+                browser.close()
+        finally:
+            server.close()
+
+
+if __name__ == "__main__":
+    main()
