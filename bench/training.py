@@ -68,11 +68,12 @@ def follow(client: httpx.Client, run_id: str, page: Any, limit_s: float,
 
 
 def shown_step(page: Any) -> int:
-    """Return the step that the run's page shows now, 0 when none."""
-    return int(page.evaluate("""() => {
-        const text = document.querySelector('#run-hero .f-stats b')?.innerText ?? '0';
-        return Number(text.replaceAll(',', '')) || 0;
-    }"""))
+    """Return the last step whose point the page's loss curve has drawn, 0 when none.
+
+    The loss is logged at every step, so the curve's points are as many as the steps.
+    """
+    return int(page.evaluate("""() => Number(
+        document.querySelector('#run-charts [data-chart=loss]')?.dataset.points ?? 0)"""))
 
 
 def delays(seen: dict[int, float], times: dict[int, float]) -> list[float]:

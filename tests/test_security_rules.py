@@ -19,7 +19,6 @@ BUILTINS = {"eval", "exec", "compile", "__import__"}
 DOORS = {
     "trainer/__main__.py": "the trainer's main: any end becomes an end event",
     "app/scheduler.py": "the scheduler's tick: one bad run must not stop the queue",
-    "app/server.py": "the same tick, repeated: the server keeps ticking",
     "app/board/doors.py": "a page's handler: the page stays, the error is shown",
     "app/board/pages/run.py": "a page's handler: a button's error is shown in the corner",
     "app/board/pages/_chat.py": "a page's handler: it streams, so it keeps its own door",

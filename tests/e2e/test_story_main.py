@@ -1,0 +1,104 @@
+"""The main job in a browser: from an empty studio to an answer of the tuned model."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Server
+
+pytestmark = pytest.mark.browser
+
+STEPS = 60
+
+
+def choose_sample(page: Page, server: Server) -> None:
+    """Open the studio, go to Train, pick the quickstart and make it short."""
+    page.goto(server.url)
+    expect(page.locator("#runs-empty")).to_be_visible()
+    page.locator("#nav-train").click()
+    fill(page, "training-max_steps", str(STEPS))
+    fill(page, "evaluation-limit", "8")
+
+
+def fill(page: Page, path: str, value: str) -> None:
+    field = page.locator(f"#field-{path} input")
+    field.fill(value)
+    field.blur()
+
+
+def start(page: Page) -> str:
+    """Press Start; return the id of the run whose page opens."""
+    page.locator("#train-start").click()
+    page.wait_for_url(re.compile(r"/run\?id="))
+    return page.url.partition("id=")[2]
+
+
+def state(page: Page, name: str, limit_s: float = 60) -> None:
+    expect(page.locator(f"#run-hero [data-state={name}]")).to_be_visible(timeout=limit_s * 1000)
+
+
+def drawn(page: Page) -> int:
+    """Return how many points the loss curve has."""
+    chart = page.locator("#run-charts [data-chart=loss]")
+    return int(chart.get_attribute("data-points") or 0) if chart.count() else 0
+
+
+def test_from_an_empty_studio_to_an_answer(page: Page, server: Server, picture):
+    choose_sample(page, server)
+    run_id = start(page)
+
+    state(page, "running")
+    server.until("points arrive", lambda: drawn(page) >= 3)
+    seen = drawn(page)
+    page.reload()
+    server.until("the curve is there again and grows", lambda: drawn(page) > seen)
+    picture("live")
+
+    page.locator("#lang-zh").click()
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    expect(page.locator("#run-stop")).to_have_text(re.compile("停止"))
+    state(page, "running")
+
+    page.locator("#run-stop").click()
+    state(page, "stopped")
+    stopped_at = server.run(run_id)["progress"]["step"]
+    assert 0 < stopped_at < STEPS
+    page.locator("#run-resume").click()
+    state(page, "completed", 120)
+
+    points = server.points(run_id)
+    assert [step for step, _ in points] == list(range(1, STEPS + 1))
+    server.until("every point is drawn", lambda: drawn(page) == STEPS)
+    look_at_both_themes(page, picture)
+    ask(page)
+    picture("chat")
+
+
+def look_at_both_themes(page: Page, picture) -> None:
+    """Switch the theme; the page's background must turn from light to dark and stay so."""
+    def darkness() -> float:
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(float(n) for n in re.findall(r"[\d.]+", colour)[:3]) / 3
+
+    assert darkness() > 200
+    picture("light")
+    page.locator("#theme-toggle").click()
+    assert darkness() < 80
+    page.reload()
+    state(page, "completed")
+    assert darkness() < 80
+    picture("dark")
+
+
+def ask(page: Page) -> None:
+    """Ask something of the training data's kind; both sides must answer, and differently."""
+    page.locator("#lang-en").click()
+    page.locator("#run-chat-prompt textarea").fill("What does Cyril Ives work as?")
+    page.locator("#run-chat-send").click()
+    for side in ("base", "tuned"):
+        done = page.locator(f"#run-chat-{side} [aria-busy=false] p")
+        expect(done).not_to_be_empty(timeout=90_000)
+    base, tuned = (page.locator(f"#run-chat-{side} p").inner_text() for side in ("base", "tuned"))
+    assert base != tuned
+    assert "Cyril Ives" in tuned

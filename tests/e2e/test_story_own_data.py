@@ -1,0 +1,57 @@
+"""A person's own file, through the Train page: recognised, checked, trained on."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Server
+from tests.e2e.test_story_main import fill, start
+from tests.source_tree import ROOT
+
+pytestmark = pytest.mark.browser
+
+REAL = ROOT.parent / "shared" / "data" / "real" / "gsm8k_train.jsonl"
+FIELD = "#field-training-learning_rate, #field-tuner-r"
+
+
+def question_file(folder: Path) -> Path:
+    """Return 200 question/answer rows: the real ones where they are, else generated ones."""
+    target = folder / "questions.jsonl"
+    if REAL.exists():
+        with REAL.open(encoding="utf-8") as lines:
+            rows = [json.loads(next(lines)) for _ in range(200)]
+    else:
+        rows = [{"question": f"What is {n} plus {n + 1}?", "answer": f"{n} + {n + 1} = {2 * n + 1}"}
+                for n in range(200)]
+    target.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return target
+
+
+def test_every_problem_stands_next_to_its_field(page: Page, server: Server, picture):
+    page.goto(f"{server.url}/train")
+    fill(page, "tuner-r", "0")
+    fill(page, "training-learning_rate", "abc")
+    problems = page.locator("#train-problems")
+    expect(problems).to_contain_text("0")
+    expect(problems).to_contain_text("abc")
+    picture("problems")
+    page.locator("#train-start").click()
+    expect(problems).to_contain_text("abc")
+    assert server.api.get("/runs").json()["runs"] == []
+
+
+def test_a_file_of_ones_own_is_uploaded_and_trained_on(page: Page, server: Server, picture,
+                                                       tmp_path):
+    page.goto(f"{server.url}/train")
+    page.locator("#train-upload input[type=file]").set_input_files(question_file(tmp_path))
+    expect(page.locator("#field-data-train")).to_contain_text(re.compile("questions"))
+    fill(page, "training-max_steps", "6")
+    picture("filled")
+    run_id = start(page)
+    expect(page.locator("#run-hero [data-state=completed]")).to_be_visible(timeout=120_000)
+    losses = [value for _, value in server.points(run_id)]
+    assert len(losses) == 6 and all(value > 0 for value in losses)
+    picture("trained")
