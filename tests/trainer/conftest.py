@@ -1,0 +1,189 @@
+"""A tiny random Qwen3 with its own tokenizer, small datasets, and runs on them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer.contract.config import RunConfig
+from trainer.contract.events import AnyEvent, EndEvent, MetricsEvent, from_line
+from trainer.contract.files import write_json
+from trainer.contract.rundir import Attempt, RunDir
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}"
+    "{% if message['role'] == 'assistant' %}{% generation %}"
+    "{{ message['content'] + '<|im_end|>' }}{% endgeneration %}{{ '\\n' }}"
+    "{% else %}{{ message['content'] + '<|im_end|>\\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}")
+COLOURS = ("red", "blue", "green", "grey", "pink", "brown")
+THINGS = ("door", "hat", "cup", "boat", "tree", "lamp", "chair", "coat", "wall", "ball", "box",
+          "book")
+
+
+def colour_rows(count: int, *, seed: int = 0) -> list[dict[str, str]]:
+    """Return questions whose answers are easy to memorise; lengths differ."""
+    chance = random.Random(seed)
+    rows = []
+    for index in range(count):
+        thing = THINGS[index % len(THINGS)]
+        polite = " please tell me" * chance.randrange(4)
+        colour = COLOURS[THINGS.index(thing) % len(COLOURS)]
+        rows.append({"instruction": f"What colour is the {thing}?{polite}", "input": "",
+                     "output": f"The {thing} is {colour}."})
+    return rows
+
+
+def preference_rows(count: int) -> list[dict[str, str]]:
+    """Return pairs that prefer a friendly answer."""
+    return [{"prompt": row["instruction"], "chosen": "Gladly! " + row["output"],
+             "rejected": "No idea, go away."} for row in colour_rows(count)]
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def make_tokenizer(folder: Path) -> None:
+    """Train a byte-level BPE tokenizer of a few hundred tokens and save it with its template."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, show_progress=False, special_tokens=[
+            "<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    texts = [" ".join(row.values()) for row in colour_rows(60)] + ["user assistant system"] * 5
+    texts += [" ".join(row.values()) for row in preference_rows(60)]
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    write_json(folder / "tokenizer_config.json", {
+        "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>",
+        "pad_token": "<|endoftext|>", "model_max_length": 512})
+    (folder / "chat_template.jinja").write_text(CHATML, encoding="utf-8")
+
+
+def make_tiny_model(folder: Path, *, seed: int = 0) -> Path:
+    """Write a random Qwen3 (hidden 48, 2 layers) with tokenizer and chat template."""
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    folder.mkdir(parents=True, exist_ok=True)
+    make_tokenizer(folder)
+    torch.manual_seed(seed)
+    config = Qwen3Config(
+        vocab_size=400, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=16, max_position_embeddings=512,
+        tie_word_embeddings=True, eos_token_id=2, bos_token_id=None, pad_token_id=0,
+        initializer_range=0.1)
+    model = Qwen3ForCausalLM(config)
+    model.generation_config.eos_token_id = 2
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random model that nothing may change."""
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Training questions."""
+    return write_rows(tmp_path_factory.mktemp("data") / "colours.jsonl", colour_rows(48))
+
+
+@pytest.fixture(scope="session")
+def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same questions in other words of politeness."""
+    return write_rows(tmp_path_factory.mktemp("data") / "held_out.jsonl",
+                      colour_rows(12, seed=7))
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Preference pairs."""
+    return write_rows(tmp_path_factory.mktemp("data") / "pairs.jsonl", preference_rows(48))
+
+
+def merge(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay nested values over others."""
+    result = dict(values)
+    for key, value in over.items():
+        inner = result.get(key)
+        result[key] = merge(inner, value) if isinstance(inner, dict) else value
+    return result
+
+
+class Runs:
+    """Makes run folders and works on them in this process."""
+
+    def __init__(self, root: Path, model: Path, train: Path) -> None:
+        self.root = root
+        self.base: dict[str, Any] = {
+            "model": {"name_or_path": str(model)},
+            "data": {"train": [str(train)], "max_length": 128},
+            "tuner": {"type": "lora", "r": 8, "lora_alpha": 16},
+            "training": {"max_steps": 8, "per_device_train_batch_size": 4, "learning_rate": 5e-3,
+                         "eval_steps": None, "save_steps": None, "warmup_ratio": 0.0},
+            "evaluation": {"samples": 0, "max_new_tokens": 12}}
+
+    def make(self, name: str, **over: Any) -> RunDir:
+        """Create a run with values laid over the base config."""
+        run = RunDir(self.root / name)
+        run.create(RunConfig.model_validate(merge(self.base, over)), {})
+        return run
+
+    def attempt(self, run: RunDir, resume: str = "auto") -> Attempt:
+        """Prepare an attempt as the supervisor does."""
+        attempt = run.new_attempt()
+        write_json(attempt.settings, {"attempt": attempt.number, "device": "cpu",
+                                      "resume": resume})
+        return attempt
+
+    def train(self, run: RunDir, resume: str = "auto") -> list[AnyEvent]:
+        """Work on a new attempt; returns its events."""
+        from trainer.__main__ import main
+
+        attempt = self.attempt(run, resume)
+        main(run.path)
+        return events_of(attempt)
+
+
+def events_of(attempt: Attempt) -> list[AnyEvent]:
+    """Read an attempt's events."""
+    return [from_line(line) for line in attempt.events.read_bytes().splitlines()]
+
+
+def end_of(events: list[AnyEvent]) -> EndEvent:
+    """Return the last event, which must be the end."""
+    last = events[-1]
+    assert isinstance(last, EndEvent), last
+    return last
+
+
+def series(events: list[AnyEvent], name: str) -> dict[int, float | None]:
+    """Return a metric by step."""
+    return {e.step: e.values[name] for e in events
+            if isinstance(e, MetricsEvent) and name in e.values}
+
+
+@pytest.fixture
+def runs(tmp_path: Path, tiny_model: Path, colours: Path,
+         monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
+    """A folder of runs on the tiny model."""
+    monkeypatch.setenv("FINESTRA_RUNS", str(tmp_path))
+    monkeypatch.delenv("FINESTRA_HOME", raising=False)
+    yield Runs(tmp_path, tiny_model, colours)
+
+
+Train = Callable[..., list[AnyEvent]]

@@ -1,0 +1,97 @@
+"""``python -P -m trainer RUN_DIR``: the door of the trainer.
+
+Reads the config, picks the recipe, turns every error into an EndEvent. Exit status: 0 when the
+run completed or was stopped, 1 when it failed, 2 for a wrong command line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.checkpoint import Selected, select
+from trainer.context import Context, claim_attempt, read_settings
+from trainer.contract.events import EndEvent, ResumeEvent
+from trainer.contract.rundir import RunDir
+from trainer.emit import EventWriter
+from trainer.failures import Failure, classify
+from trainer.stop import Stop, Stopped
+
+if TYPE_CHECKING:
+    from trainer.work import Metrics
+
+QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "TRL_EXPERIMENTAL_SILENCE": "1",
+          "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}
+
+
+def main(run_dir: Path) -> int:
+    """Work on the newest attempt of a run; returns the exit status."""
+    os.environ.update(QUIET)
+    run = RunDir(run_dir.resolve())
+    attempt = claim_attempt(run)
+    emit, stop = EventWriter(attempt.events, attempt.number), Stop()
+    started = False
+    try:
+        stop.install()
+        device, resume = read_settings(attempt)
+        start = select(run, resume)
+        emit(ResumeEvent(step=start.step, checkpoint=start.path.name if start.path else "",
+                         reason=" ".join(start.skipped)))
+        started = True
+        config = run.read_config()
+        device = config.training.device if device == "auto" else device
+        context = Context(run, attempt, config, emit, stop, device, resume)
+        for reason in start.skipped:
+            emit.warn("checkpoint_skipped", reason)
+        return _end(emit, EndEvent(outcome="completed", metrics=_work(context, start)))
+    except Stopped:
+        return _end(emit, EndEvent(outcome="stopped", code="stopped", message=_stopped(run)))
+    except Exception as error:
+        if not started:
+            emit(ResumeEvent(step=0))
+        return _end(emit, _failure(error))
+    finally:
+        stop.restore()
+        emit.close()
+
+
+def _work(context: Context, start: Selected) -> Metrics:
+    """Run the recipe; the libraries are imported here, after the first events are out."""
+    context.emit.stage("loading", "Starting torch and the trainers")
+    if context.config.objective == "dpo":
+        from trainer.recipes import dpo
+
+        return dpo.run(context, start)
+    from trainer.recipes import sft
+
+    return sft.run(context, start)
+
+
+def _stopped(run: RunDir) -> str:
+    newest = next((folder.name for _, folder in run.checkpoint_folders()), "")
+    return (f"Stopped as asked; {newest} was saved, Resume goes on from it." if newest
+            else "Stopped as asked, before there was anything to save.")
+
+
+def _failure(error: Exception) -> EndEvent:
+    verdict = classify(error)
+    if not verdict.known or not isinstance(error, Failure):
+        traceback.print_exception(error, file=sys.stderr)
+    return EndEvent(outcome="failed", code=verdict.code, message=verdict.message,
+                    advice=verdict.advice)
+
+
+def _end(emit: EventWriter, event: EndEvent) -> int:
+    print(f"{event.outcome}: {event.message} {event.advice}".rstrip(": "), flush=True)
+    emit(event)
+    return 1 if event.outcome == "failed" else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or not Path(sys.argv[1], "config.yaml").is_file():
+        print("usage: python -m trainer RUN_DIR  (a folder with config.yaml)", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(main(Path(sys.argv[1])))

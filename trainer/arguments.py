@@ -1,0 +1,80 @@
+"""From a RunConfig to the arguments of TRL's trainers (transformers 5 names)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainer.context import Context
+from trainer.precision import Precision
+
+if TYPE_CHECKING:
+    from trl import DPOConfig, SFTConfig
+
+
+def shared_arguments(context: Context, precision: Precision, *, evaluates: bool) -> dict[str, Any]:
+    """Return what SFTConfig and DPOConfig have in common.
+
+    Rotation, order of rows and reporting are ours, so those arguments are switched off here.
+    """
+    training = context.config.training
+    return {
+        "output_dir": str(context.run.checkpoints),
+        "num_train_epochs": training.num_train_epochs,
+        "max_steps": training.max_steps or -1,
+        "per_device_train_batch_size": training.per_device_train_batch_size,
+        "per_device_eval_batch_size": training.per_device_eval_batch_size,
+        "gradient_accumulation_steps": training.gradient_accumulation_steps,
+        "gradient_checkpointing": training.gradient_checkpointing,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False},
+        "seed": training.seed,
+        "max_length": None,
+        **_optimizer(context), **_precision(precision), **_rhythm(context, evaluates),
+        "report_to": [], "disable_tqdm": True, "remove_unused_columns": False,
+        "dataloader_num_workers": 0, "dataloader_pin_memory": not precision.on_cpu,
+        "logging_nan_inf_filter": False, "use_liger_kernel": False,
+    }
+
+
+def _optimizer(context: Context) -> dict[str, Any]:
+    training = context.config.training
+    warmup = (training.warmup_ratio if training.warmup_steps is None
+              else float(training.warmup_steps))
+    return {"learning_rate": training.learning_rate, "optim": training.optim,
+            "lr_scheduler_type": training.lr_scheduler_type, "warmup_steps": warmup,
+            "weight_decay": training.weight_decay, "adam_beta1": training.adam_beta1,
+            "adam_beta2": training.adam_beta2, "adam_epsilon": training.adam_epsilon,
+            "max_grad_norm": training.max_grad_norm}
+
+
+def _precision(precision: Precision) -> dict[str, Any]:
+    return {"use_cpu": precision.on_cpu, "bf16": precision.compute.value == "bfloat16",
+            "fp16": precision.compute.value == "float16"}
+
+
+def _rhythm(context: Context, evaluates: bool) -> dict[str, Any]:
+    """Logging, evaluation and saves; without a number of steps they happen once at the end."""
+    training = context.config.training
+    never = 2**31 - 1
+    return {"logging_strategy": "steps", "logging_steps": training.logging_steps,
+            "logging_first_step": True,
+            "eval_strategy": "steps" if evaluates else "no",
+            "eval_steps": training.eval_steps or never,
+            "save_strategy": "steps", "save_steps": training.save_steps or never,
+            "save_total_limit": None}
+
+
+def sft_arguments(context: Context, precision: Precision, *, evaluates: bool) -> SFTConfig:
+    """Return TRL's arguments for supervised fine-tuning on rows that are already tokens."""
+    from trl import SFTConfig
+
+    return SFTConfig(**shared_arguments(context, precision, evaluates=evaluates), packing=False,
+                     dataset_kwargs={"skip_prepare_dataset": True})
+
+
+def dpo_arguments(context: Context, precision: Precision, *, evaluates: bool) -> DPOConfig:
+    """Return TRL's arguments for DPO on pairs that are already tokens."""
+    from trl import DPOConfig
+
+    dpo = context.config.dpo
+    return DPOConfig(**shared_arguments(context, precision, evaluates=evaluates), beta=dpo.beta,
+                     loss_type=[dpo.loss_type], label_smoothing=dpo.label_smoothing)

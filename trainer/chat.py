@@ -1,0 +1,214 @@
+"""``python -P -m trainer.chat``: talks to a finished run, the base beside the tuned model.
+
+One JSON object a line on standard input and output. Requests: ``{"id", "op": "load", "run_dir"}``,
+``{"id", "op": "ask", "messages", "max_new_tokens", "temperature", "seed", "sides"}`` and
+``{"id", "op": "cancel"}``, which ends the answer that is being written. Answers:
+``{"id", "event": "loaded" | "delta" | "done" | "error", ...}``. The process ends when standard
+input does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from trainer.contract.rundir import RunDir
+from trainer.failures import Failure, classify
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from trainer.data.chat import ChatTemplate
+    from trainer.data.tokenizer import Tokenizer
+
+Side = Literal["base", "tuned"]
+SIDES: tuple[Side, ...] = ("base", "tuned")
+Request = dict[str, Any]
+_EXPECTED = (ValueError, RuntimeError, OSError, MemoryError, LookupError, TypeError)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A finished run's base and tuned model; of a LoRA run they share the base's weights."""
+
+    models: dict[Side, Any]
+    shared: bool
+    text: PreTrainedTokenizerBase
+    template: ChatTemplate
+    tokens: Tokenizer
+    eos_ids: tuple[int, ...]
+    name: str
+
+    def prompt(self, messages: list[Any], tools: list[Any] | None) -> list[int]:
+        """Return the conversation as tokens, up to where the assistant begins."""
+        rendered = self.template.render(messages, tools, add_generation_prompt=True)
+        return self.tokens.encode(rendered).input_ids
+
+    def room(self, prompt: list[int], wanted: int) -> int:
+        """Return how many tokens may follow; Failure when the prompt alone is too long."""
+        limit = self.models["tuned"].config.get_text_config().max_position_embeddings
+        if len(prompt) >= limit:
+            raise Failure("prompt_too_long", f"The conversation has {len(prompt):,} tokens, the "
+                          f"model takes {limit:,}.", "Start a new conversation.")
+        return min(wanted, limit - len(prompt))
+
+    def side(self, side: Side) -> tuple[Any, Any]:
+        """Return (model, context to use it in)."""
+        model = self.models[side]
+        off = self.shared and side == "base"
+        return model, model.disable_adapter() if off else nullcontext()
+
+
+def load_pair(run: RunDir) -> Pair:
+    """Load what a finished run was trained from and what came out of it.
+
+    Raises:
+        ValueError: The run has no finished model, or its base cannot be loaded.
+    """
+    from trainer import model as models
+    from trainer.adapters import attach_adapter, check_adapter
+    from trainer.data.chat import ChatTemplate
+    from trainer.data.tokenizer import Tokenizer
+    from trainer.precision import choose, find_gpu
+    from trainer.splits import find_eos
+
+    config = run.read_config()
+    runs = Path(os.environ.get("FINESTRA_RUNS") or run.path.parent)
+    shared = config.tuner.type == "lora"
+    if shared:
+        check_adapter(run.adapter)
+    base = models.locate(config.model, runs, lambda text: print(text, file=sys.stderr))
+    precision = choose(config, "auto", find_gpu())
+    weights = models.load_model(base, config, precision)
+    if shared:
+        tuned = weights = attach_adapter(weights, run.adapter)
+    else:
+        own = models.locate(config.model.model_copy(update={
+            "name_or_path": str(run.model)}), runs, lambda text: None)
+        tuned = models.load_model(own, config, precision)
+    for model in (weights, tuned):
+        model.to(precision.device.value).eval()
+    template, tokens = ChatTemplate.from_folder(base.folder), Tokenizer.from_folder(base.folder)
+    return Pair({"base": weights, "tuned": tuned}, shared, models.load_tokenizer(base.folder),
+                template, tokens, find_eos(base.folder, template, tokens), config.name)
+
+
+@dataclass
+class Chat:
+    """Answers requests one after the other; a reader thread only notices cancelling."""
+
+    out: IO[str]
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    requests: queue.Queue[Request | None] = field(default_factory=queue.Queue)
+    pair: Pair | None = None
+
+    def read(self, lines: IO[str]) -> None:
+        """Queue requests until the input ends; runs in its own thread."""
+        for line in lines:
+            try:
+                request = json.loads(line)
+            except ValueError:
+                self.say({}, "error", code="not_json", message="A line was not JSON.")
+                continue
+            if isinstance(request, dict) and request.get("op") in ("cancel", "stop"):
+                self.cancelled.set()
+            elif isinstance(request, dict):
+                self.requests.put(request)
+        self.cancelled.set()
+        self.requests.put(None)
+
+    def say(self, request: Request, event: str, **values: Any) -> None:
+        """Write one answer line."""
+        line = json.dumps({"id": request.get("id"), "event": event, **values},
+                          ensure_ascii=False)
+        self.out.write(line + "\n")
+        self.out.flush()
+
+    def serve(self) -> None:
+        """Answer until the input ends."""
+        while (request := self.requests.get()) is not None:
+            try:
+                self.answer(request)
+            except _EXPECTED as error:
+                verdict = classify(error)
+                self.say(request, "error", code=verdict.code, message=verdict.message,
+                         advice=verdict.advice)
+
+    def answer(self, request: Request) -> None:
+        """Do what one request asks.
+
+        Raises:
+            ValueError: What is wrong, in words.
+        """
+        operation = request.get("op")
+        if operation == "load":
+            self.pair = load_pair(RunDir(Path(str(request["run_dir"])).resolve()))
+            self.say(request, "loaded", name=self.pair.name)
+        elif operation == "ask":
+            self.ask(request)
+        else:
+            raise Failure("unknown_op", f"There is no operation {operation!r}.",
+                          "Send load, ask or cancel.")
+
+    def ask(self, request: Request) -> None:
+        """Stream the answer of each side."""
+        if self.pair is None:
+            raise Failure("not_loaded", "No run is loaded.", "Send 'load' first.")
+        self.cancelled.clear()
+        prompt = self.pair.prompt(request["messages"], request.get("tools"))
+        for side in request.get("sides") or SIDES:
+            if side not in SIDES:
+                raise Failure("unknown_side", f"There is no side {side!r}.", "base or tuned.")
+            self._stream(request, self.pair, side, prompt)
+
+    def _stream(self, request: Request, pair: Pair, side: Side, prompt: list[int]) -> None:
+        from trainer.generate import generate_ids, stream_text
+
+        began, first = time.monotonic(), [0.0]
+
+        def watched(tokens: Iterator[int]) -> Iterator[int]:
+            for token in tokens:
+                first[0] = first[0] or time.monotonic() - began
+                if self.cancelled.is_set():
+                    return
+                yield token
+
+        model, adapter = pair.side(side)
+        with adapter:
+            tokens = generate_ids(
+                model, prompt, eos_ids=pair.eos_ids,
+                max_new_tokens=pair.room(prompt, int(request.get("max_new_tokens", 256))),
+                temperature=float(request.get("temperature", 0)),
+                seed=int(request.get("seed", 0)))
+            count = stream_text(watched(tokens), pair.text,
+                                lambda text: self.say(request, "delta", side=side, text=text))
+        seconds = time.monotonic() - began
+        self.say(request, "done", side=side, tokens=count, first_token_s=first[0],
+                 tokens_per_s=count / seconds if seconds > 0 else 0.0,
+                 cancelled=self.cancelled.is_set())
+
+
+def main() -> int:
+    """Serve standard input until it ends; libraries that print get standard error."""
+    from trainer.__main__ import QUIET
+
+    os.environ.update(QUIET)
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    chat = Chat(out)
+    threading.Thread(target=chat.read, args=(sys.stdin,), daemon=True).start()
+    chat.serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Letting the model answer: exact match on held-out questions, sample answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from trainer.contract.files import write_atomic
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt as tokens and text, and the answer that is right.
+
+    ``row`` is the row of the dataset it comes from, from 1.
+    """
+
+    row: int
+    dataset: str
+    prompt: str
+    reference: str
+    input_ids: list[int]
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """A model that answers greedily; ``eos_ids`` end an answer."""
+
+    model: Any
+    tokenizer: PreTrainedTokenizerBase
+    eos_ids: tuple[int, ...]
+    max_new_tokens: int
+
+    def answer(self, questions: Sequence[Question],
+               progress: Callable[[int], None] = lambda done: None) -> list[str]:
+        """Answer questions in batches of like length, left-padded; order is kept.
+
+        Args:
+            questions: What is asked.
+            progress: Told after each batch how many are done; may raise to end early.
+        """
+        order = sorted(range(len(questions)), key=lambda i: len(questions[i].input_ids))
+        answers = [""] * len(questions)
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            for start in range(0, len(order), BATCH):
+                chosen = order[start:start + BATCH]
+                texts = self._batch([questions[i].input_ids for i in chosen])
+                for index, text in zip(chosen, texts, strict=True):
+                    answers[index] = text
+                progress(start + len(chosen))
+        finally:
+            self.model.train(was_training)
+        return answers
+
+    def _batch(self, prompts: list[list[int]]) -> list[str]:
+        """Answer one batch; ``input_ids`` is (B, T) int64, padded on the left."""
+        width, pad = max(map(len, prompts)), self.tokenizer.pad_token_id
+        device = self.model.device
+        ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=device)
+        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts],
+                            device=device)
+        with torch.inference_mode():
+            out = self.model.generate(
+                input_ids=ids, attention_mask=mask, max_new_tokens=self.max_new_tokens,
+                do_sample=False, num_beams=1, use_cache=True, temperature=None, top_p=None,
+                top_k=None, pad_token_id=pad, eos_token_id=list(self.eos_ids))
+        return [self.decode(row) for row in out[:, width:].tolist()]
+
+    def decode(self, ids: list[int]) -> str:
+        """Return the text before the first end token."""
+        ends = [i for i, token in enumerate(ids) if token in self.eos_ids]
+        kept = ids[:ends[0]] if ends else ids
+        return str(self.tokenizer.decode(kept, skip_special_tokens=True)).strip()
+
+
+def exact_match(prediction: str, reference: str) -> bool:
+    """Tell whether two answers are the same text, spaces at the ends and between words aside."""
+    return " ".join(prediction.split()) == " ".join(reference.split())
+
+
+def score(questions: Sequence[Question], predictions: Sequence[str]) -> float:
+    """Return the share of exact matches, 0 to 1."""
+    pairs = zip(questions, predictions, strict=True)
+    return sum(exact_match(p, q.reference) for q, p in pairs) / max(1, len(questions))
+
+
+def write_predictions(path: Path, questions: Sequence[Question],
+                      predictions: Sequence[str]) -> None:
+    """Write one JSON line for each question, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, "".join(_lines(questions, predictions)))
+
+
+def _lines(questions: Sequence[Question], predictions: Sequence[str]) -> Iterator[str]:
+    for question, prediction in zip(questions, predictions, strict=True):
+        yield json.dumps({
+            "row": question.row, "dataset": question.dataset, "prompt": question.prompt,
+            "reference": question.reference, "prediction": prediction,
+            "score": {"exact_match": int(exact_match(prediction, question.reference))},
+        }, ensure_ascii=False) + "\n"

@@ -1,0 +1,32 @@
+"""Holding frozen base weights in 4 bits (QLoRA, arXiv:2305.14314)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainer.contract.config import RunConfig
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import BitsAndBytesConfig, PreTrainedModel
+
+
+def quantization_config(config: RunConfig, dtype: torch.dtype) -> BitsAndBytesConfig | None:
+    """Return NF4 with double quantization when the config asks for it; works on CPU too."""
+    if config.model.quantization == "none":
+        return None
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4",
+                              bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype)
+
+
+def prepare_quantized(model: PreTrainedModel, config: RunConfig) -> PreTrainedModel:
+    """Freeze a quantized base and keep its norms and embeddings in float32."""
+    from peft import prepare_model_for_kbit_training
+
+    kwargs: dict[str, Any] = {"use_reentrant": False}
+    prepared: PreTrainedModel = prepare_model_for_kbit_training(
+        model, use_gradient_checkpointing=config.training.gradient_checkpointing,
+        gradient_checkpointing_kwargs=kwargs)
+    return prepared

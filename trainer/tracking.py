@@ -1,0 +1,72 @@
+"""Sending metrics to a tracker besides the studio: SwanLab."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from trainer.callbacks import renamed
+from trainer.context import Context
+from trainer.failures import Failure
+
+
+class Tracker(Protocol):
+    """Where metrics also go."""
+
+    def log(self, values: dict[str, float], step: int) -> None:
+        """Send the metrics of one step."""
+
+    def finish(self) -> None:
+        """Say that the run has ended."""
+
+
+class SwanLab:
+    """SwanLab; 'offline' writes into the run's folder and needs neither account nor network."""
+
+    def __init__(self, context: Context) -> None:
+        """Begin an experiment named like the run.
+
+        Raises:
+            Failure: The package is not installed, or the cloud has no key.
+        """
+        try:
+            import swanlab
+        except ImportError:
+            raise Failure("swanlab_missing", "The package 'swanlab' is not installed.",
+                          "Install it: pip install 'finestra[swanlab]'.") from None
+        tracking, config = context.config.tracking, context.config
+        context.run.tracking.mkdir(parents=True, exist_ok=True)
+        self._swanlab: Any = swanlab
+        swanlab.init(project=tracking.project, name=config.name, mode=tracking.mode,
+                     log_dir=str(context.run.tracking), config=config.dump())
+
+    def log(self, values: dict[str, float], step: int) -> None:
+        """Send the metrics of one step."""
+        self._swanlab.log(values, step=step)
+
+    def finish(self) -> None:
+        """Close the experiment."""
+        self._swanlab.finish()
+
+
+class TrackingCallback(TrainerCallback):
+    """Hands the loop's logs to a tracker."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        """Speak to one tracker."""
+        self.tracker = tracker
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
+               logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Send the known metrics that are numbers."""
+        values = {k: v for k, v in renamed(logs or {}).items()
+                  if v is not None and math.isfinite(v)}
+        if values:
+            self.tracker.log(values, state.global_step)
+
+
+def open_tracker(context: Context) -> Tracker | None:
+    """Return the tracker that the config names, or None."""
+    return SwanLab(context) if context.config.tracking.backend == "swanlab" else None

@@ -1,0 +1,86 @@
+"""The finished weights: written beside, checked, renamed into place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.contract.files import fsync_folder, read_json, write_json
+from trainer.failures import Failure
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+                   "special_tokens_map.json", "generation_config.json", "vocab.json",
+                   "merges.txt", "added_tokens.json")
+
+
+def save_adapter(model: Any, target: Path, *, base_folder: Path, base_name: str) -> None:
+    """Write a LoRA adapter with its tokenizer.
+
+    Args:
+        model: The PEFT model.
+        target: The folder to end up in.
+        base_folder: Where the base's tokenizer files are copied from.
+        base_name: Written as ``base_model_name_or_path``: a hub id or the base's folder.
+
+    Raises:
+        Failure: A trained weight is not a number ('nan_weights').
+    """
+    _check_finite(model)
+    scratch = _scratch(target)
+    model.save_pretrained(scratch)
+    _copy_tokenizer(base_folder, scratch)
+    (scratch / "README.md").unlink(missing_ok=True)
+    config = read_json(scratch / "adapter_config.json")
+    config["base_model_name_or_path"] = base_name
+    write_json(scratch / "adapter_config.json", config)
+    _publish(scratch, target)
+
+
+def save_full(model: Any, target: Path, *, base_folder: Path, eos_ids: tuple[int, ...]) -> None:
+    """Write a whole model with its tokenizer; same errors as ``save_adapter``.
+
+    ``eos_ids`` are added to the generation config, so that every engine ends an answer where
+    training did.
+    """
+    _check_finite(model)
+    scratch = _scratch(target)
+    model.save_pretrained(scratch)
+    _copy_tokenizer(base_folder, scratch)
+    generation = read_json(scratch / "generation_config.json") or {}
+    generation["eos_token_id"] = list(eos_ids) if len(eos_ids) > 1 else eos_ids[0]
+    write_json(scratch / "generation_config.json", generation)
+    _publish(scratch, target)
+
+
+def _check_finite(model: Any) -> None:
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
+            raise Failure("nan_weights", f"The trained weight {name} is not a number any more.",
+                          "Lower the learning rate and start again; nothing was exported.")
+
+
+def _scratch(target: Path) -> Path:
+    scratch = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    return scratch
+
+
+def _copy_tokenizer(base_folder: Path, folder: Path) -> None:
+    for name in TOKENIZER_FILES:
+        if (base_folder / name).is_file():
+            shutil.copyfile(base_folder / name, folder / name)
+
+
+def _publish(scratch: Path, target: Path) -> None:
+    for path in scratch.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(scratch, target)
+    fsync_folder(target.parent)

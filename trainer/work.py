@@ -1,0 +1,175 @@
+"""The verbs that every recipe is made of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trainer.checkpoint import CheckpointKeeper, Selected
+from trainer.context import Context
+from trainer.contract.files import read_json
+from trainer.failures import Failure
+from trainer.model import Base, load_model, load_tokenizer, locate
+from trainer.precision import Precision, choose, find_gpu
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from trainer.callbacks import Reporter
+    from trainer.loop import CommittedLoop
+    from trainer.splits import Split, Splits
+
+Metrics = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """The base model's files and how this attempt computes; no weights are loaded yet."""
+
+    base: Base
+    precision: Precision
+    tokenizer: PreTrainedTokenizerBase
+
+
+def set_up(context: Context) -> Workbench:
+    """Find the base model, choose device and number formats, load the tokenizer."""
+    context.emit.stage("loading", "Looking at the base model")
+    if threads := context.config.data.preprocessing_num_workers:
+        os.environ["RAYON_NUM_THREADS"] = str(threads)
+    base = locate(context.config.model, context.runs,
+                  lambda text: context.emit.stage("loading", text))
+    precision = choose(context.config, context.device, find_gpu())
+    context.emit.choose("training.device", *precision.device)
+    context.emit.choose("model.dtype", *precision.compute)
+    if precision.weights.value != precision.compute.value:
+        context.emit.choose("weights", *precision.weights)
+    context.emit.choose("model.attn_implementation", *precision.attention)
+    return Workbench(base, precision, load_tokenizer(base.folder))
+
+
+def load_trainable(context: Context, bench: Workbench) -> PreTrainedModel:
+    """Load the base model, ready to be trained or to carry an adapter."""
+    from transformers import set_seed
+
+    from trainer.quantization import prepare_quantized
+
+    context.emit.stage("loading", "Loading the weights")
+    set_seed(context.config.training.seed)
+    model = load_model(bench.base, context.config, bench.precision)
+    if context.config.model.quantization != "none":
+        return prepare_quantized(model, context.config)
+    return model
+
+
+def choose_adapter(context: Context) -> Any:
+    """Return PEFT's config for the run, or None when every weight is trained."""
+    from trainer.adapters import lora_config
+
+    return lora_config(context.config.tuner) if context.config.tuner.type == "lora" else None
+
+
+def record(context: Context, bench: Workbench, splits: Splits, start: Selected) -> None:
+    """Write the manifest; a resumed run must still have the inputs of its first attempt."""
+    from trainer import manifest
+
+    values = manifest.build(context, base=bench.base, precision=bench.precision,
+                            datasets=splits.sources, template=splits.template,
+                            tokenizer=bench.tokenizer)
+    manifest.write(context, values, resumed=start.path is not None)
+
+
+def as_dataset(split: Split) -> Any:
+    """Return token rows as a datasets.Dataset in memory; None for an empty split."""
+    from datasets import Dataset
+
+    return Dataset.from_list(split.rows) if split.rows else None
+
+
+def adopt(context: Context, loop: CommittedLoop, splits: Splits, start: Selected) -> None:
+    """Tell the loop about checkpoints, stopping and the order of rows."""
+    import torch
+
+    from trainer.adapters import cast_adapter
+    from trainer.loop import LoopSettings
+
+    config = context.config
+    if config.model.quantization != "none":
+        cast_adapter(loop.model, torch.float32)
+    keeper = CheckpointKeeper(context.run, context.emit, config.training.save_total_limit,
+                              start.step)
+    keeper.sweep()
+    grouped = config.training.group_by_length and config.data.shuffle
+    if config.training.group_by_length and not config.data.shuffle:
+        context.emit.choose("training.group_by_length", False, "data.shuffle is off: the rows "
+                            "keep their order")
+    loop.adopt(LoopSettings(keeper, context.stop, config.data.shuffle, grouped,
+                            splits.train.lengths))
+    if start.path is not None:
+        loop.restore_totals(start.path)
+
+
+def train(context: Context, loop: CommittedLoop, reporter: Reporter, start: Selected) -> None:
+    """Run the loop from the checkpoint to the end.
+
+    Raises:
+        Stopped: A stop was asked for; the checkpoint is committed.
+    """
+    context.stop.training_begins()
+    context.emit.stage("training")
+    loop.add_callback(reporter)
+    state = read_json(start.path / "trainer_state.json") if start.path else {}
+    if start.path is not None and state.get("global_step") == state.get("max_steps"):
+        loop.load_finished(start.path)
+    else:
+        loop.train(resume_from_checkpoint=str(start.path) if start.path else None)
+    context.stop.check()
+
+
+@contextmanager
+def tracked(context: Context, loop: CommittedLoop) -> Iterator[None]:
+    """Send metrics to the tracker that the config names, and close it in the end."""
+    from trainer.tracking import TrackingCallback, open_tracker
+
+    tracker = open_tracker(context)
+    if tracker is None:
+        yield
+        return
+    loop.add_callback(TrackingCallback(tracker))
+    try:
+        yield
+    finally:
+        tracker.finish()
+
+
+def save(context: Context, bench: Workbench, model: Any, eos_ids: tuple[int, ...]) -> None:
+    """Write the finished weights to adapter/ or model/."""
+    from trainer.weights import save_adapter, save_full
+
+    context.emit.stage("saving", "Writing the finished weights")
+    if context.config.tuner.type == "lora":
+        save_adapter(model, context.run.adapter, base_folder=bench.base.folder,
+                     base_name=bench.base.name)
+    else:
+        save_full(model, context.run.model, base_folder=bench.base.folder, eos_ids=eos_ids)
+
+
+def check_targets(error: ValueError) -> Failure:
+    """Turn PEFT's and TRL's complaints about target modules into ours; re-raise others."""
+    text = str(error)
+    if "target modules" in text.lower() or "lm_head" in text:
+        return Failure("target_modules", f"LoRA cannot be attached: {text}",
+                       "Use target_modules 'all-linear', or names of linear layers such as "
+                       "q_proj and v_proj.")
+    raise error
+
+
+def summary(loop: CommittedLoop, reporter: Reporter, **measured: float | None) -> Metrics:
+    """Return the metrics of the whole run; what was not measured is left out."""
+    totals = loop.totals
+    values: Metrics = {**reporter.last, "train_loss": totals.train_loss,
+                       "train_runtime_s": totals.train_runtime_s,
+                       "num_tokens": float(totals.tokens), **measured}
+    return {name: value for name, value in values.items() if value is not None}
