@@ -12,7 +12,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.e2e.browser import launch
-from tests.e2e.conftest import Server
+from tests.e2e.server import Server
 from tests.source_tree import ROOT
 from trainer.contract.config import load_yaml
 

@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Server
+from tests.e2e.pages import drawn, fill, start, state
+from tests.e2e.server import Server
 
 pytestmark = pytest.mark.browser
 
@@ -19,29 +20,6 @@ def choose_sample(page: Page, server: Server) -> None:
     page.locator("#nav-train").click()
     fill(page, "training-max_steps", str(STEPS))
     fill(page, "evaluation-limit", "8")
-
-
-def fill(page: Page, path: str, value: str) -> None:
-    field = page.locator(f"#field-{path} input")
-    field.fill(value)
-    field.blur()
-
-
-def start(page: Page) -> str:
-    """Press Start; return the id of the run whose page opens."""
-    page.locator("#train-start").click()
-    page.wait_for_url(re.compile(r"/run\?id="))
-    return page.url.partition("id=")[2]
-
-
-def state(page: Page, name: str, limit_s: float = 60) -> None:
-    expect(page.locator(f"#run-hero [data-state={name}]")).to_be_visible(timeout=limit_s * 1000)
-
-
-def drawn(page: Page) -> int:
-    """Return how many points the loss curve has."""
-    chart = page.locator("#run-charts [data-chart=loss]")
-    return int(chart.get_attribute("data-points") or 0) if chart.count() else 0
 
 
 def test_from_an_empty_studio_to_an_answer(page: Page, server: Server, picture):

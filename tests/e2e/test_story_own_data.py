@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Server
-from tests.e2e.test_story_main import fill, start
+from tests.e2e.pages import fill, start
+from tests.e2e.server import Server
 from tests.source_tree import ROOT
 
 pytestmark = pytest.mark.browser
 
 REAL = ROOT.parent / "shared" / "data" / "real" / "gsm8k_train.jsonl"
-FIELD = "#field-training-learning_rate, #field-tuner-r"
 
 
 def question_file(folder: Path) -> Path:

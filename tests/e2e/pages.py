@@ -1,0 +1,28 @@
+"""What a person does on the pages, and sees there."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+
+def fill(page: Page, path: str, value: str) -> None:
+    field = page.locator(f"#field-{path} input")
+    field.fill(value)
+    field.blur()
+
+
+def start(page: Page) -> str:
+    """Press Start; return the id of the run whose page opens."""
+    page.locator("#train-start").click()
+    page.wait_for_url(re.compile(r"/run\?id="))
+    return page.url.partition("id=")[2]
+
+
+def state(page: Page, name: str, limit_s: float = 60) -> None:
+    expect(page.locator(f"#run-hero [data-state={name}]")).to_be_visible(timeout=limit_s * 1000)
+
+
+def drawn(page: Page) -> int:
+    """Return how many points the loss curve has."""
+    chart = page.locator("#run-charts [data-chart=loss]")
+    return int(chart.get_attribute("data-points") or 0) if chart.count() else 0
