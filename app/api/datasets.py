@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from app.api.deps import StudioDep, UserDep
 from app.api.errors import document
 from app.studio import Studio
+from trainer.contract.rundir import is_safe_name
 from trainer.data import DatasetError, check, load
 
 router = APIRouter(prefix="/datasets")
@@ -29,12 +31,14 @@ def list_datasets(studio: StudioDep) -> dict[str, Any]:
     return {"datasets": [asdict(choice) for choice in studio.datasets()]}
 
 
-def _suffix(filename: str) -> str:
-    suffix = Path(filename.replace("\\", "/")).suffix.lower()
+def _temporary_name(filename: str) -> str:
+    """Return a name for messages: the sender's when it is a plain one, else 'data' and its kind."""
+    name = filename.replace("\\", "/").rpartition("/")[2]
+    suffix = Path(name).suffix.lower()
     if suffix not in SUFFIXES:
         raise HTTPException(422, f"Files of the kind '{suffix[:20] or 'without an ending'}' are "
                             f"not taken. Send one of: {', '.join(sorted(SUFFIXES))}.")
-    return suffix
+    return name if is_safe_name(name) and name[0] != "." else f"data{suffix}"
 
 
 async def receive_file(request: Request, path: Path, limit: int) -> int:
@@ -67,17 +71,16 @@ async def upload(request: Request, studio: StudioDep, user: UserDep,
     The name under which it is stored is the server's choice; a file that is cut short, too
     large or unreadable leaves nothing behind.
     """
-    suffix = _suffix(filename)
-    folder = studio.home.tmp
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"upload-{secrets.token_hex(8)}{suffix}"
+    folder = studio.home.tmp / f"upload-{secrets.token_hex(8)}"
+    path = folder / _temporary_name(filename)
+    await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True)
     try:
         size = await receive_file(request, path, request.app.state.max_upload_bytes)
         stored = await asyncio.to_thread(studio.add_dataset_file, path, name, who=user)
     except ClientDisconnect:
         raise HTTPException(400, "The upload was cut short.") from None
     finally:
-        path.unlink(missing_ok=True)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     report = await asyncio.to_thread(_report, studio, stored)
     return {"name": stored, "size_bytes": size, **report}
 

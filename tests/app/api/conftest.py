@@ -1,0 +1,76 @@
+"""A studio with the fake trainer behind the whole server, without the board."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.server import ServerSettings, create_app
+from app.studio import Studio
+
+HOME = "http://127.0.0.1:7860"
+FAKE = (sys.executable, str(Path(__file__).parents[2] / "fake_trainer.py"))
+CONFIG = {
+    "name": "a try",
+    "model": {"name_or_path": "starter"},
+    "data": {"train": ["sample_instructions"], "eval": ["sample_instructions_heldout"]},
+    "training": {"max_steps": 10, "device": "cpu"},
+}
+
+
+class Rest:
+    """A client of one server, and the studio behind it."""
+
+    def __init__(self, client, studio):
+        self.client, self.studio = client, studio
+        self.get, self.post = client.get, client.post
+        self.patch, self.delete = client.patch, client.delete
+
+    def start(self, **changes):
+        answer = self.post("/api/runs", json={**CONFIG, **changes})
+        assert answer.status_code == 201, answer.text
+        return answer.json()["id"]
+
+    def wait(self, run_id, *states, within_s=30.0):
+        """Ask until the run is in one of the states."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            found = self.get(f"/api/runs/{run_id}").json()
+            if found["state"] in states:
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"still {found['state']}: {found['reason']}")
+
+    def finished(self):
+        run_id = self.start()
+        self.wait(run_id, "completed")
+        return run_id
+
+
+def end_all(studio):
+    for state in ("queued", "starting", "running"):
+        for run in studio.runs(state=state):
+            studio.stop(run.id)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(
+            studio.runs(state=s) for s in ("starting", "running", "stopping")):
+        studio.ingest()
+        studio.tick()
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def studio(tmp_path):
+    studio = Studio.open(tmp_path / "home", trainer_argv=FAKE, grace_s=5.0)
+    yield studio
+    end_all(studio)
+    studio.close()
+
+
+@pytest.fixture
+def rest(studio):
+    app = create_app(studio, ServerSettings(board=False, tick_s=0.05, max_upload_bytes=200_000))
+    with TestClient(app, base_url=HOME, follow_redirects=False) as client:
+        yield Rest(client, studio)
