@@ -1,0 +1,175 @@
+"""Event streams from a real server on a free port."""
+
+import contextlib
+import json
+import threading
+import time
+
+import httpx
+import pytest
+import uvicorn
+
+from app.api import events
+from app.server import ServerSettings, bind, create_app
+from tests.app.api.conftest import CONFIG
+
+
+class Live(uvicorn.Server):
+    """A server in a thread; ``address`` is where it answers."""
+
+    def __init__(self, app):
+        super().__init__(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
+        self.socket = bind("127.0.0.1", 0)
+        self.address = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.thread = threading.Thread(target=self.run, kwargs={"sockets": [self.socket]})
+
+    def __enter__(self):
+        self.thread.start()
+        deadline = time.monotonic() + 20
+        while not self.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert self.started
+        return self
+
+    def __exit__(self, *_):
+        self.should_exit = True
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+        self.socket.close()
+
+
+@pytest.fixture
+def live(studio):
+    app = create_app(studio, ServerSettings(board=False, tick_s=0.05))
+    with Live(app) as server:
+        server.app = app
+        yield server
+
+
+@contextlib.contextmanager
+def listen(live, run_id):
+    """Yield an iterator over (event, data)."""
+    def read(lines):
+        event = data = ""
+        for line in lines:
+            if line.startswith("event: "):
+                event = line[7:]
+            if line.startswith("data: "):
+                data = line[6:]
+            if not line and data:
+                yield event, json.loads(data)
+                event = data = ""
+
+    url = f"{live.address}/api/runs/{run_id}/events"
+    with httpx.stream("GET", url, timeout=20, trust_env=False) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield read(answer.iter_lines())
+
+
+def post(live, path, **options):
+    return httpx.post(live.address + path, trust_env=False, **options)
+
+
+def test_a_stream_tells_everything_once_then_what_is_new(live, monkeypatch, tmp_path):
+    gate = tmp_path / "gate"
+    monkeypatch.setenv("FAKE_HOLD", f"6:{gate}")
+    run_id = post(live, "/api/runs", json=CONFIG).json()["id"]
+    steps, states = [], []
+    with listen(live, run_id) as messages:
+        for event, data in messages:
+            assert event == "update"
+            steps += [step for step, _ in data["series"].get("loss", [])]
+            states.append(data["run"]["state"])
+            if steps and steps[-1] == 5:
+                gate.touch()
+            if states[-1] == "completed":
+                break
+    assert steps == list(range(1, 11))
+    with listen(live, run_id) as messages:
+        _, first = next(messages)
+    assert first["reset"] is True
+    assert [step for step, _ in first["series"]["loss"]] == list(range(1, 11))
+
+
+def test_a_resumed_run_starts_its_curve_anew(live, monkeypatch, tmp_path, studio):
+    monkeypatch.setenv("FAKE_CRASH_AT", "8")
+    run_id = post(live, "/api/runs", json=CONFIG).json()["id"]
+    curve, resets = {}, 0
+    with listen(live, run_id) as messages:
+        for _, data in messages:
+            if data["reset"]:
+                curve.clear()
+                resets += 1
+            curve.update(data["series"].get("loss", []))
+            if data["run"]["state"] == "failed":
+                break
+        assert sorted(curve) == list(range(1, 8))
+        monkeypatch.delenv("FAKE_CRASH_AT")
+        assert post(live, f"/api/runs/{run_id}/resume").status_code == 202
+        for _, data in messages:
+            if data["reset"]:
+                curve.clear()
+                resets += 1
+            points = data["series"].get("loss", [])
+            assert not {step for step, _ in points} & set(curve)
+            curve.update(points)
+            if data["run"]["state"] == "completed":
+                break
+    assert sorted(curve) == list(range(1, 11))
+    assert resets >= 2
+
+
+def test_a_deleted_run_ends_its_stream(live):
+    run_id = post(live, "/api/runs", json=CONFIG).json()["id"]
+    with listen(live, run_id) as messages:
+        for event, data in messages:
+            if event == "gone":
+                break
+            if data["run"]["state"] == "completed":
+                httpx.delete(f"{live.address}/api/runs/{run_id}", trust_env=False)
+        assert event == "gone"
+        assert list(messages) == []
+
+
+def test_leaving_frees_the_stream(live):
+    run_id = post(live, "/api/runs", json=CONFIG).json()["id"]
+    with listen(live, run_id) as messages:
+        next(messages)
+        assert live.app.state.api.state.streams == 1
+    deadline = time.monotonic() + 10
+    while live.app.state.api.state.streams and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert live.app.state.api.state.streams == 0
+
+
+def test_too_many_streams_are_refused(live, monkeypatch):
+    monkeypatch.setattr(events, "MAX_STREAMS", 0)
+    run_id = post(live, "/api/runs", json=CONFIG).json()["id"]
+    answer = httpx.get(f"{live.address}/api/runs/{run_id}/events", trust_env=False)
+    assert answer.status_code == 503
+
+
+def test_a_quiet_stream_says_that_it_is_there(live, monkeypatch):
+    monkeypatch.setattr(events, "HEARTBEAT_S", 0.0)
+    run_id = post(live, "/api/runs", json=CONFIG).json()["id"]
+    url = f"{live.address}/api/runs/{run_id}/events"
+    with httpx.stream("GET", url, timeout=20, trust_env=False) as answer:
+        assert any(line == ": still here" for line in answer.iter_lines())
+
+
+def test_a_stream_does_not_keep_the_server_from_ending(live, studio):
+    run_id = post(live, "/api/runs", json=CONFIG).json()["id"]
+    with listen(live, run_id) as messages:
+        next(messages)
+        live.should_exit = True
+        live.thread.join(10)
+        assert not live.thread.is_alive()
+
+
+def test_other_sites_get_no_stream(live):
+    run_id = post(live, "/api/runs", json=CONFIG).json()["id"]
+    url = f"{live.address}/api/runs/{run_id}/events"
+    for headers in ({"Origin": "https://evil.test"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert httpx.get(url, headers=headers, trust_env=False).status_code == 403
+    assert httpx.get(url, headers={"Host": "evil.test"}, trust_env=False).status_code == 421
