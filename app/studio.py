@@ -19,6 +19,7 @@ from app.logfile import clean, lines_with, read_tail
 from app.names import new_run_id
 from app.preflight import DryRun, Preflight
 from app.rebuild import empty_trash, index_folders, move_to_trash, open_store, recover
+from app.redact import known_secrets, redact
 from app.runs import ACTIVE, RESUMABLE, Run, RunError, RunState
 from app.scheduler import EXIT_GRACE_S, GRACE_S, Scheduler
 from app.sources import DatasetChoice, add_file, list_datasets, list_models
@@ -304,14 +305,14 @@ class Studio:
 
     def log_tail(self, run_id: str, *, max_bytes: int = 64_000, search: str = "",
                  attempt: int | None = None) -> str:
-        """Return the end of a log as plain text, or the lines in it that hold a text."""
+        """Return the end of a log as plain text without secrets, or its lines that hold a text."""
         found = self.attempt(run_id, attempt)
         if found is None:
             return ""
-        if not search:
-            return clean(read_tail(found.log, max_bytes))
-        lines = lines_with(clean(read_tail(found.log, SEARCH_BYTES)).split("\n"), search)
-        return "\n".join(lines)[-max_bytes:]
+        text = clean(read_tail(found.log, SEARCH_BYTES if search else max_bytes))
+        if search:
+            text = "\n".join(lines_with(text.split("\n"), search))[-max_bytes:]
+        return redact(text, [*known_secrets(), *self.home.read_secrets().values()])
 
     def watermark(self, run_id: str | None = None) -> int:
         """Return a number that grows with every stored change."""

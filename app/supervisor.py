@@ -25,6 +25,7 @@ from app.ingest import last_event
 from app.logfile import LogCap, last_lines
 from app.memory import oom_kills
 from app.outcome import Exit, Result, decide
+from app.redact import known_secrets, redact
 from app.runs import ACTIVE, RunError, RunState
 from app.scheduler import Scheduler
 from app.store import Record, Store
@@ -57,6 +58,7 @@ class Supervisor:
         self._killed = False
         self._child: subprocess.Popen[bytes] | None = None
         self._oom_before = oom_kills()
+        self._secrets = [*known_secrets(), *home.read_secrets().values()]
 
     def work(self) -> Result | None:
         """Take the run on and see it through; None when another supervisor has it."""
@@ -190,7 +192,7 @@ class Supervisor:
         gone = Exit(status=status, started=attempt.settings.exists(),
                     stop_requested=self.stop_wanted, killed_by_us=self._killed,
                     out_of_memory=oom_kills() > self._oom_before,
-                    log_tail=last_lines(attempt.log))
+                    log_tail=redact(last_lines(attempt.log), self._secrets))
         return decide(last_event(attempt), gone)
 
 
