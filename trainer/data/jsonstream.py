@@ -52,14 +52,15 @@ class _Text:
         self._spec, self._file = spec, file
         self._decode = codecs.getincrementaldecoder("utf-8")()
         self._bytes_read = 0
-        self.buffer, self.position, self.line, self.ended = "", 0, 1, False
+        self._line, self._column = 1, 1
+        self.buffer, self.position, self.ended = "", 0, False
 
     def more(self) -> bool:
         """Add a piece, larger ones to a larger rest; False at the end of the file."""
         if self.ended:
             return False
         rest = self.buffer[self.position:]
-        self.line += self.buffer.count("\n", 0, self.position)
+        self._line, self._column = self._place(self.position)
         piece = self._file.read(max(PIECE_BYTES, len(rest)))
         self.ended = not piece
         try:
@@ -82,10 +83,17 @@ class _Text:
             if not self.more():
                 return ""
 
+    def _place(self, offset: int) -> tuple[int, int]:
+        """Return (line, column) of a buffer offset, from 1."""
+        breaks = self.buffer.count("\n", 0, offset)
+        if not breaks:
+            return self._line, self._column + offset
+        return self._line + breaks, offset - self.buffer.rfind("\n", 0, offset)
+
     def where(self, offset: int) -> str:
         """Name the place of a buffer offset: ``line 3, column 7``."""
-        line = self.line + self.buffer.count("\n", 0, offset)
-        return f"line {line}, column {offset - self.buffer.rfind(chr(10), 0, offset)}"
+        line, column = self._place(offset)
+        return f"line {line}, column {column}"
 
     def value(self) -> Any:
         """Read the value at the position; BrokenJson says what is wrong and where."""

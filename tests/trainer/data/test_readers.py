@@ -1,0 +1,194 @@
+"""Files of every format, and broken ones."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer.data.readers import read
+from trainer.data.registry import Registry
+from trainer.data.rows import DatasetError, Row, RowProblem
+from trainer.data.sources import DatasetSpec
+
+Make = Callable[..., DatasetSpec]
+ROWS = [{"question": "你好?", "answer": "好 😀"}, {"question": "2", "answer": "line\nbreak"}]
+
+
+def rows_of(spec: DatasetSpec, **options: Any) -> list[tuple[int, dict[str, Any]]]:
+    return [(row.number, row.values) for row in read(spec, **options) if isinstance(row, Row)]
+
+
+def problems_of(spec: DatasetSpec) -> list[RowProblem]:
+    return [row for row in read(spec) if isinstance(row, RowProblem)]
+
+
+JSONL = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
+TABLE = 'question{0}answer\r\n你好?{0}好 😀\r\n2{0}"line\nbreak"\r\n'
+CONTENTS = {
+    "a.jsonl": JSONL, "a.json": json.dumps(ROWS, ensure_ascii=False, indent=2),
+    "lines.json": JSONL, "a.csv": TABLE.format(","), "semicolon.csv": TABLE.format(";"),
+    "a.tsv": TABLE.format("\t")}
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("name", CONTENTS)
+def test_every_format_gives_the_same_rows(make: Make, name: str, mark: str, packed: str) -> None:
+    assert rows_of(make(mark + CONTENTS[name], name + packed)) == [(1, ROWS[0]), (2, ROWS[1])]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.TXT.gz"])
+def test_text_files_have_a_row_for_each_line_with_text(make: Make, name: str) -> None:
+    assert rows_of(make("one\r\n\n  \ntwo\u2028still two", name)) == [
+        (1, {"text": "one"}), (2, {"text": "two\u2028still two"})]
+
+
+def test_json_lines_are_numbered_by_physical_line(make: Make) -> None:
+    spec = make('{"a": 1}\n\n   \n{"a": "x\u2028y"}\nnot json\n[1]\n{"a": 3}')
+    assert [number for number, _ in rows_of(spec)] == [1, 4, 7]
+    assert [problem.row for problem in problems_of(spec)] == [5, 6]
+
+
+def test_a_row_that_is_not_json_is_named_with_its_place(make: Make) -> None:
+    found, = problems_of(make('{"a": 1}\n{"a": 1, "b" 2}\n{"a": 1}\n'))
+    assert (found.row, found.code, found.severity) == (2, "not_json", "error")
+    assert found.message == ("Row 2 of data.jsonl is not JSON: Expecting ':' delimiter at "
+                             "column 14; it begins '{\"a\": 1, \"b\" 2}'.")
+
+
+@pytest.mark.parametrize(("line", "code"), [
+    ("[" * 100_000, "not_json"), ("1" * 5000, "not_json"), ('"text"', "not_object"),
+    ("null", "not_object"), ('{"a": 1} {"a": 2}', "not_json"), ("\ufeff{}", "not_json")])
+def test_odd_lines_are_row_problems(make: Make, line: str, code: str) -> None:
+    assert [p.code for p in problems_of(make('{"a": 1}\n' + line + "\n"))] == [code]
+
+
+def test_nan_is_a_missing_value(make: Make) -> None:
+    assert rows_of(make('{"a": NaN, "b": [Infinity]}')) == [(1, {"a": None, "b": [None]})]
+
+
+def test_bytes_that_are_not_utf8_name_the_row(make: Make) -> None:
+    found, = problems_of(make(b'{"a": "x"}\n{"a": "caf\xe9"}\n'))
+    assert (found.row, found.code) == (2, "not_utf8")
+    assert "byte 0xE9 at position 11" in found.message
+
+
+@pytest.mark.parametrize(("content", "name", "place"), [
+    (b"q,a\nx,caf\xe9\n", "a.csv", "Line 2 of a.csv"),
+    (b'[{"a": "caf\xe9"}]', "a.json", "Byte 12 of a.json"),
+    ("x".encode("utf-16"), "a.jsonl", "UTF-16"), ("x".encode("utf-32"), "a.txt", "UTF-32")])
+def test_files_that_are_not_utf8_say_where(make: Make, content: bytes, name: str,
+                                           place: str) -> None:
+    with pytest.raises(DatasetError, match=place) as caught:
+        list(read(make(content, name)))
+    assert caught.value.code == "not_utf8"
+    assert "iconv" in caught.value.advice
+
+
+@pytest.mark.parametrize(("content", "name"), [
+    ("\n \n", "a.jsonl"), ("[]", "a.json"), ("  \n", "a.json"), ("question,answer\n", "a.csv"),
+    ("\ufeff", "a.txt"), ("", "a.jsonl.gz"), ("[ \n ]", "a.json")])
+def test_files_without_rows_are_refused(make: Make, content: str, name: str) -> None:
+    with pytest.raises(DatasetError, match="has no rows") as caught:
+        list(read(make(content, name)))
+    assert caught.value.code == "empty"
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    ('[{"a": 1},\n {"a" 2}]', "Expecting ':' delimiter at line 2, column 7"),
+    ('[{"a": 1}, {"a": 2', "line 1, column 19"), ('[{"a": 1} {"a": 2}]', "found '{'"),
+    ('[{"a": 1}', "the list is open"), ('[{"a": 1}, ]', "Expecting value"),
+    ('[{"a": 1}, {"a": "x]', "Unterminated string"), ('[{"a": 1}, tru', "Expecting value"),
+    ('[{"a": 1}, ' + "[" * 100_000, "maximum recursion depth"),
+    ('[{"a": 1}, ' + "1" * 5000 + "]", "digits")])
+def test_a_broken_list_ends_with_a_problem(make: Make, content: str, words: str) -> None:
+    first, second = read(make(content, "a.json"))
+    assert isinstance(first, Row)
+    assert isinstance(second, RowProblem)
+    assert (second.row, second.code) == (2, "not_json")
+    assert words in second.message
+
+
+def test_a_list_is_read_across_the_edges_of_pieces(make: Make,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    values = [{"n": n, "text": "é\\\"😀" * (n % 7), "list": [1.5, True, None]} for n in range(40)]
+    text = json.dumps([*values, 12, True], ensure_ascii=False)
+    for size in (1, 2, 3, 7, 64):
+        monkeypatch.setattr("trainer.data.jsonstream.PIECE_BYTES", size)
+        items = list(read(make(text, "a.json")))
+        assert [item.values for item in items if isinstance(item, Row)] == values
+        assert [item.code for item in items[-2:] if isinstance(item, RowProblem)] == [
+            "not_object"] * 2
+
+
+def test_a_file_is_never_in_memory_as_a_whole(make: Make) -> None:
+    text = "[" + ",".join('{"a": "' + "x" * 1000 + '"}' for _ in range(20_000)) + "]"
+    lines = text[1:-1].replace("},", "}\n")
+    specs = [make(text, "a.json"), make(lines), make(lines, "a.txt.gz")]
+    tracemalloc.start()
+    for spec in specs:
+        assert sum(1 for _ in read(spec)) == 20_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4_000_000
+
+
+def test_a_row_that_is_too_long_is_skipped(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("bytesource", "readers"):
+        monkeypatch.setattr(f"trainer.data.{module}.MAX_ROW_BYTES", 50)
+    spec = make('{"a": 1}\n{"a": "' + "x" * 300 + '"}\n{"a": 2}\n')
+    assert rows_of(spec) == [(1, {"a": 1}), (3, {"a": 2})]
+    assert [(p.row, p.code) for p in problems_of(spec)] == [(2, "row_too_long")]
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    ("a,a\n1,2\n", "names 'a' twice"), ("a,\n1,2\n", "nameless column")])
+def test_a_table_needs_names(make: Make, content: str, words: str) -> None:
+    with pytest.raises(DatasetError, match=words):
+        list(read(make(content, "a.csv")))
+
+
+def test_records_of_a_table_that_do_not_fit_are_named(make: Make) -> None:
+    spec = make('q,a\n1,2\n1,2,3\n\n4\n"x" y,2\n5,6\n', "a.csv")
+    assert [(p.row, p.code) for p in problems_of(spec)] == [(2, "columns"), (4, "not_csv")]
+    assert rows_of(spec) == [(1, {"q": "1", "a": "2"}), (3, {"q": "4"}), (5, {"q": "5", "a": "6"})]
+
+
+def test_a_single_object_is_not_a_list_of_rows(make: Make) -> None:
+    with pytest.raises(DatasetError, match="one object") as caught:
+        list(read(make('{\n "data": [{"a": 1}]\n}', "a.json")))
+    assert "JSON Lines" in caught.value.advice
+
+
+def test_a_broken_gzip_file_says_so(make: Make, tmp_path: Path) -> None:
+    whole = make(JSONL * 50, "a.jsonl.gz").path.read_bytes()
+    for raw in (JSONL.encode(), whole[:-20], whole[:12] + b"\0\0\0" + whole[15:]):
+        (tmp_path / "b.jsonl.gz").write_bytes(raw)
+        spec = Registry(tmp_path, None).resolve(str(tmp_path / "b.jsonl.gz"))
+        with pytest.raises(DatasetError) as caught:
+            list(read(spec))
+        assert caught.value.code == "bad_gzip"
+
+
+def test_max_samples_counts_bad_rows(make: Make) -> None:
+    spec = make('{"a": 1}\nx\n{"a": 2}\n')
+    assert [type(row) for row in read(spec, max_samples=2)] == [Row, RowProblem]
+
+
+def test_a_file_that_vanishes_is_unreadable(make: Make) -> None:
+    spec = make(JSONL)
+    spec.path.unlink()
+    with pytest.raises(DatasetError, match="cannot be read"):
+        list(read(spec))
+
+
+def test_two_members_of_a_gzip_file_are_read(make: Make, tmp_path: Path) -> None:
+    path = tmp_path / "two.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"a": 1}\n') + gzip.compress(b'{"a": 2}\n'))
+    assert len(rows_of(Registry(tmp_path, None).resolve(str(path)))) == 2
