@@ -1,0 +1,82 @@
+"""The board: the studio's pages, drawn with Gradio and a little HTML, CSS and script of our own.
+
+``build(studio, chat, locale)`` makes the pages in one language, ``mount`` puts them into the server
+in every language. Addresses: ``/`` (Runs), ``/train``, ``/run?id=RUN_ID``.
+
+Element ids that tests and scripts may rely on:
+
+- header: nav-runs, nav-train, lang-en, lang-zh, theme-toggle
+- Runs: new-run, runs-search, runs-state, runs-table (rows: ``.f-row[data-id]``), runs-empty,
+  empty-quickstart, runs-compare-button, runs-compare
+- Train: train-preset, train-upload, train-search, train-basic, train-advanced, train-start,
+  train-reset, train-import, train-yaml-in, train-yaml-fill, train-fit, train-problems, train-yaml,
+  train-command, ``field-<path with dots as ->`` for every field of the run config
+- Run: run-hero (``[data-state]``), run-progress, run-stop, run-resume, run-clone, run-delete,
+  run-delete-confirm, run-delete-cancel, run-download-config, run-download-metrics,
+  run-download-log, run-health, run-charts (``[data-chart=loss]`` ...; ``data-points`` counts the
+  points drawn), run-samples, run-checkpoints, run-data, run-choices, run-log, run-log-search,
+  run-log-follow, run-yaml, run-missing, run-chat-prompt, run-chat-send, run-chat-stop,
+  run-chat-base, run-chat-tuned
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from app.board import shell
+from app.board.i18n import LOCALES
+from app.board.pages import runs
+from app.board.pages.run import RunPage
+from app.board.pages.train import TrainPage
+from app.board.theme import make_theme
+
+MAX_UPLOAD = "1gb"
+
+
+def build(studio: Any, chat: Any, locale: str = "en") -> gr.Blocks:
+    """Return the pages in one language.
+
+    Args:
+        studio: The service layer, app.studio.Studio.
+        chat: Answers questions, app.serving.chat.ChatService.
+        locale: 'en' or 'zh'.
+    """
+    with gr.Blocks(title="Finestra", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
+        gr.Navbar(visible=False)
+        runs.page(blocks, studio, locale)
+    with blocks.route("Train", "/train", show_in_navbar=False) as page:
+        TrainPage(studio, locale).build(page)
+    with blocks.route("Run", "/run", show_in_navbar=False) as page:
+        RunPage(studio, chat, locale).build(page)
+    return blocks
+
+
+def mount(app: FastAPI, studio: Any, chat: Any, root_path: str = "") -> None:
+    """Put the board in every language at the root of the server, and its files beside it.
+
+    Args:
+        app: The server; its own middleware and routes stay in front.
+        studio: The service layer.
+        chat: Answers questions.
+        root_path: Path under which a proxy shows the studio, '' or '/name'.
+    """
+    app.mount(shell.ASSETS, StaticFiles(directory=shell.STATIC), name="board-assets")
+    boards: dict[str, Any] = {}
+    for locale in LOCALES:
+        with warnings.catch_warnings():
+            # Several pages always come with a word about server-side rendering, even when off.
+            warnings.filterwarnings("ignore", message="SSR mode is not supported")
+            gr.mount_gradio_app(
+                app, build(studio, chat, locale), path="/", root_path=root_path or None,
+                theme=make_theme(), footer_links=[], run_history=False, enable_monitoring=False,
+                show_error=False, ssr_mode=False, allowed_paths=[], max_file_size=MAX_UPLOAD)
+        mounted = app.router.routes.pop()
+        assert isinstance(mounted, Mount)
+        boards[locale] = mounted.app
+    app.mount("/", shell.Tongues(boards), name="board")

@@ -1,0 +1,75 @@
+"""Our own table of words, so that the language can be switched on the page.
+
+``t(locale, key, **params)`` is the only way a page gets a word. Titles and descriptions of config
+fields come from the contract in English and from ``zh_fields`` in Chinese; problems carry a code
+and parameters, so the same fact can be said in either language.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from app.board.i18n import en, zh, zh_fields, zh_problems
+from trainer.contract.config import FieldInfo
+from trainer.contract.problems import Problem
+
+LOCALES = ("en", "zh")
+TABLES: Mapping[str, Mapping[str, str]] = {"en": en.TABLE, "zh": zh.TABLE}
+
+
+class _Blank(dict[str, str]):
+    """Parameters of a message; one that is missing reads as nothing."""
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def t(locale: str, key: str, **params: object) -> str:
+    """Return the text of ``key`` in a language, with its parameters filled in.
+
+    Raises:
+        KeyError: No such key; a typing error of ours.
+    """
+    text = TABLES[locale].get(key) or en.TABLE[key]
+    return text.format(**params) if params else text
+
+
+def has(key: str) -> bool:
+    """Tell whether a key exists."""
+    return key in en.TABLE
+
+
+def field_title(locale: str, info: FieldInfo) -> str:
+    """Return a config field's label, its unit behind it."""
+    title = zh_fields.FIELDS[info.path][0] if locale == "zh" else info.title
+    if not info.unit:
+        return title
+    unit = t(locale, f"unit.{info.unit}")
+    return f"{title}（{unit}）" if locale == "zh" else f"{title} ({unit})"
+
+
+def field_help(locale: str, info: FieldInfo) -> str:
+    """Return a config field's description."""
+    return zh_fields.FIELDS[info.path][1] if locale == "zh" else info.description
+
+
+def choice_label(locale: str, path: str, value: str) -> str:
+    """Return the label of one choice of a field; the value itself when there is no other word."""
+    key = f"choice.{path}.{value}"
+    return t(locale, key) if has(key) else value
+
+
+def problem_text(locale: str, problem: Problem) -> tuple[str, str]:
+    """Return (message, advice) of a problem in a language; English when it has no translation."""
+    if locale != "zh":
+        return problem.message, problem.advice
+    params = _Blank(problem.params)
+    message = zh_problems.MESSAGES.get(problem.code)
+    advice = zh_problems.ADVICE.get(problem.code, problem.advice)
+    return (_fill(message, params) if message else problem.message), _fill(advice, params)
+
+
+def _fill(text: str, params: _Blank) -> str:
+    """Fill ``{name}`` marks; a mark without a value is dropped, other braces stay."""
+    return re.sub(r"\{(\w+)\}", lambda mark: params[mark[1]], text)

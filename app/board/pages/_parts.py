@@ -1,0 +1,142 @@
+"""Small pieces of HTML; whatever came from a person, a file or a model is escaped (rule R13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+import gradio as gr
+
+from app.board import icons
+from app.board.i18n import has, t
+from app.board.wording import count, duration, place_in_line
+from app.runs import ACTIVE, Run, RunState
+
+
+def text(value: object) -> str:
+    """Return any value as HTML text, safe in elements and in quoted attributes."""
+    return escape(str(value), quote=True)
+
+
+def html(value: str = "", element_id: str | None = None, *, fit: bool = False) -> gr.HTML:
+    """Return a component that shows HTML of ours with our styles alone."""
+    classes = ["f-plain", "f-fit"] if fit else ["f-plain"]
+    return gr.HTML(value, elem_id=element_id, elem_classes=classes, apply_default_css=False,
+                   js_on_load=None)
+
+
+def chip(locale: str, run: Run) -> str:
+    """Return the coloured chip of a run's state."""
+    state = str(run.state)
+    return f'<span class="f-chip f-{state}">{text(t(locale, f"state.{state}"))}</span>'
+
+
+def bar(fraction: float, state: str, label: str, *, tall: bool = False) -> str:
+    """Return a progress bar that screen readers can read."""
+    share = round(100 * min(1.0, max(0.0, fraction)), 1)
+    kind = "f-bar f-tall" if tall else "f-bar"
+    return (f'<div class="{kind} f-{text(state)}" role="progressbar" aria-valuemin="0" '
+            f'aria-valuemax="100" aria-valuenow="{share:.0f}" aria-label="{text(label)}">'
+            f'<i style="width:{share}%"></i></div>')
+
+
+def sparkline(values: Sequence[float | None], label: str) -> str:
+    """Return a small curve, or nothing when there are fewer than two points."""
+    points = [v for v in values if v is not None]
+    if len(points) < 2:
+        return '<span class="f-dim">—</span>'
+    low, high = min(points), max(points)
+    span = (high - low) or 1.0
+    step = 112 / (len(points) - 1)
+    line = " ".join(f"{i * step + 1:.1f},{27 - (v - low) / span * 24:.1f}"
+                    for i, v in enumerate(points))
+    return (f'<svg class="f-spark" viewBox="0 0 114 30" role="img" aria-label="{text(label)}">'
+            f'<polyline points="{line}"/></svg>')
+
+
+def card(title: str, body: str, *, kind: str = "", element_id: str = "", side: str = "") -> str:
+    """Return a white card; ``title`` is escaped, ``body`` and ``side`` are HTML."""
+    identity = f' id="{element_id}"' if element_id else ""
+    head = f'<div class="f-card-head"><h2>{text(title)}</h2>{side}</div>' if title else ""
+    return f'<section class="f-card {kind}"{identity}>{head}{body}</section>'
+
+
+def note(kind: str, title: str, body: str = "") -> str:
+    """Return a banner of kind 'bad', 'warn', 'info' or 'ok'; ``body`` is HTML."""
+    icon = {"bad": icons.WARN, "warn": icons.WARN, "ok": icons.CHECK}.get(kind, icons.INFO)
+    role = "alert" if kind == "bad" else "status"
+    return (f'<div class="f-note f-{kind}" role="{role}">{icon}<div><b>{text(title)}</b>'
+            f"{body}</div></div>")
+
+
+def paragraph(words: str, kind: str = "") -> str:
+    """Return an escaped paragraph, or nothing for an empty text."""
+    style = f' class="{kind}"' if kind else ""
+    return f"<p{style}>{text(words)}</p>" if words else ""
+
+
+def pairs(rows: Iterable[tuple[str, str]]) -> str:
+    """Return a two-column table of (escaped name, HTML value)."""
+    body = "".join(f'<tr><th scope="row">{text(name)}</th><td>{value}</td></tr>'
+                   for name, value in rows)
+    return f'<table class="f-pairs"><tbody>{body}</tbody></table>'
+
+
+def method_words(locale: str, run: Run) -> str:
+    """Return "Supervised · LoRA · starter" for a run."""
+    words = [t(locale, key) if has(key) else plain
+             for key, plain in ((f"objective.{run.objective}", run.objective),
+                                (f"method.{run.method}", run.method)) if plain]
+    return " · ".join([*words, run.model]) if run.model else " · ".join(words)
+
+
+def device_words(locale: str, device: str) -> str:
+    """Return a device's short name."""
+    if device == "cpu":
+        return t(locale, "device.cpu")
+    return device.partition(":")[2].strip() or device or "—"
+
+
+def stage_words(locale: str, run: Run) -> str:
+    """Say what a working run does now, with numbers when the stage counts something."""
+    progress = run.progress
+    name = t(locale, f"stage.{progress.stage}") if has(f"stage.{progress.stage}") else ""
+    if progress.stage in ("training", "") or not progress.stage_total:
+        return name
+    return t(locale, "stage.counted", stage=name, done=count(progress.stage_done),
+             total=count(progress.stage_total))
+
+
+def progress_words(locale: str, run: Run, place: int = 0) -> str:
+    """Return the sentence under a run's progress bar."""
+    progress, state = run.progress, run.state
+    steps = t(locale, "progress.steps", step=count(progress.step),
+              total=count(progress.total_steps)) if progress.total_steps else ""
+    if state == RunState.QUEUED:
+        return place_in_line(locale, place)
+    if state == RunState.COMPLETED:
+        took = (run.ended_at or 0) - (run.started_at or 0)
+        return t(locale, "progress.done", time=duration(locale, took)) if took > 0 else steps
+    if state in ACTIVE:
+        if state == RunState.STOPPING:
+            return t(locale, "progress.stopping")
+        stage = stage_words(locale, run)
+        if progress.stage in ("training", "") and progress.total_steps:
+            left = progress.eta_s
+            return steps if left is None else t(
+                locale, "progress.left", steps=steps, time=duration(locale, left))
+        return stage or t(locale, "progress.starting")
+    where = t(locale, "progress.at", step=count(progress.step),
+              total=count(progress.total_steps)) if progress.total_steps else ""
+    return where or t(locale, f"ended.{state}")
+
+
+def shown_fraction(run: Run) -> float:
+    """Return what the bar shows: the stage's share before training, else the steps' share."""
+    progress = run.progress
+    if run.state == RunState.COMPLETED:
+        return 1.0
+    if run.state in ACTIVE and progress.stage_total and progress.stage not in (
+            "training", "evaluating", "saving"):
+        return progress.stage_done / progress.stage_total
+    return progress.fraction

@@ -1,0 +1,235 @@
+"""The Run page's panels as HTML; pure functions of what the studio knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from app.board import icons
+from app.board.i18n import field_title, has, t
+from app.board.pages._parts import (
+    bar,
+    card,
+    chip,
+    device_words,
+    method_words,
+    note,
+    pairs,
+    paragraph,
+    progress_words,
+    shown_fraction,
+    text,
+)
+from app.board.wording import ago, count, duration, loss, number, percent, size
+from app.runs import ACTIVE, RESUMABLE, Run, RunState
+from trainer.contract.commits import CheckpointInfo
+from trainer.contract.config import all_fields
+from trainer.contract.events import ChoiceEvent, DataEvent, SampleEvent, WarningEvent
+
+
+def _stat(value: str, label: str) -> str:
+    return f"<div><b>{text(value)}</b><span>{text(label)}</span></div>"
+
+
+def _stats(locale: str, run: Run, matches: tuple[float | None, float | None]) -> str:
+    progress, latest = run.progress, run.latest
+    stats = []
+    if progress.total_steps:
+        stats.append(_stat(count(progress.step),
+                           t(locale, "stat.of_steps", total=count(progress.total_steps))))
+    if run.state in ACTIVE and progress.eta_s is not None:
+        stats.append(_stat(duration(locale, progress.eta_s), t(locale, "stat.left")))
+    elif run.ended_at and run.started_at:
+        stats.append(_stat(duration(locale, run.ended_at - run.started_at), t(locale, "stat.took")))
+    if latest.get("loss") is not None:
+        stats.append(_stat(loss(latest["loss"]), t(locale, "stat.loss")))
+    if latest.get("tokens_per_s"):
+        stats.append(_stat(number(round(latest["tokens_per_s"] or 0)), t(locale, "stat.tokens_s")))
+    if latest.get("memory_mib"):
+        stats.append(_stat(size((latest["memory_mib"] or 0) * 1024 * 1024),
+                           t(locale, "stat.memory")))
+    before, after = matches
+    if before is not None and after is not None:
+        stats.append(_stat(f"{percent(before)} → {percent(after)}", t(locale, "stat.match")))
+    elif before is not None:
+        stats.append(_stat(percent(before), t(locale, "stat.match_before")))
+    return "".join(stats)
+
+
+def hero(locale: str, run: Run, matches: tuple[float | None, float | None], place: int) -> str:
+    """Return the head of the page: what the run is, how it stands, how far it is."""
+    words = progress_words(locale, run, place)
+    when = t(locale, "hero.started", ago=ago(locale, run.started_at)) if run.started_at else t(
+        locale, "hero.created", ago=ago(locale, run.created_at))
+    about = [method_words(locale, run), device_words(locale, run.device) if run.device else "",
+             when, t(locale, "hero.attempt", n=run.attempt) if run.attempt > 1 else ""]
+    return (f'<div class="f-hero" data-state="{text(run.state)}"><div><h1>{text(run.name)} '
+            f"{chip(locale, run)}</h1><p>{text(' · '.join(a for a in about if a))}</p></div>"
+            f'<div class="f-stats">{_stats(locale, run, matches)}</div></div>'
+            f"{bar(shown_fraction(run), str(run.state), words, tall=True)}"
+            f'<p class="f-progress-words" id="run-progress">{text(words)}</p>')
+
+
+def health(locale: str, run: Run, warnings: Sequence[WarningEvent], resume_step: int) -> str:
+    """Return banners: why it ended, how to go on, and what was odd on the way."""
+    banners = []
+    if run.state in (RunState.FAILED, RunState.INTERRUPTED, RunState.STOPPED):
+        kind = "bad" if run.state == RunState.FAILED else "warn"
+        kind = "info" if run.state == RunState.STOPPED else kind
+        body = paragraph(run.reason) + paragraph(_resume_words(locale, run, resume_step))
+        banners.append(note(kind, t(locale, f"ended.{run.state}"), body))
+    seen = dict.fromkeys((warning.code, warning.message) for warning in warnings)
+    for code, message in list(seen)[-4:]:
+        steps = [w.step for w in warnings if w.code == code and w.step is not None]
+        words = t(locale, f"warning.{code}") if has(f"warning.{code}") else message
+        where = t(locale, "warning.at", step=count(steps[-1])) if steps else ""
+        detail = paragraph(message) if locale == "en" and has(f"warning.{code}") else ""
+        banners.append(note("warn", f"{words} {where}".strip(), detail))
+    return "".join(banners)
+
+
+def _resume_words(locale: str, run: Run, resume_step: int) -> str:
+    if run.state not in RESUMABLE:
+        return ""
+    if resume_step:
+        return t(locale, "resume.from", step=count(resume_step))
+    return t(locale, "resume.again")
+
+
+def samples(locale: str, events: Sequence[SampleEvent]) -> str:
+    """Return the answers of the newest steps, grouped by step."""
+    if not events:
+        return card(t(locale, "samples.title"), _quiet(t(locale, "samples.none")))
+    steps = sorted({event.step for event in events}, reverse=True)[:3]
+    body = ""
+    for step in steps:
+        body += f'<h3>{text(t(locale, "samples.step", step=count(step)))}</h3>'
+        body += "".join(_sample(locale, event) for event in events if event.step == step)
+    return card(t(locale, "samples.title"), f'<div class="f-samples">{body}</div>')
+
+
+def _sample(locale: str, event: SampleEvent) -> str:
+    right = bool(event.reference) and event.output.strip() == event.reference.strip()
+    mark = f'<i class="f-right">{icons.CHECK}</i>' if right else ""
+    expected = "" if right or not event.reference else (
+        f'<p class="f-dim">{text(t(locale, "samples.expected"))} {text(event.reference)}</p>')
+    answer = event.output.strip() or t(locale, "samples.empty")
+    return (f'<div class="f-sample"><b>{text(event.prompt)}</b>'
+            f"<p>{mark}{text(answer)}</p>{expected}</div>")
+
+
+def _quiet(words: str) -> str:
+    return f'<p class="f-quiet">{text(words)}</p>'
+
+
+def data(locale: str, events: Iterable[DataEvent]) -> str:
+    """Return what became of the rows of each split, from the newest event of each."""
+    newest = {event.split: event for event in events}
+    if not newest:
+        return ""
+    keys = ("rows", "used", "bad_rows", "cut", "dropped", "tokens", "trained_tokens", "max_tokens")
+    head = "".join(f'<th scope="col">{text(t(locale, f"data.{split}"))}</th>' for split in newest)
+    body = "".join(
+        f'<tr><th scope="row">{text(t(locale, f"data.{key}"))}</th>'
+        + "".join(f"<td>{count(getattr(event, key))}</td>" for event in newest.values()) + "</tr>"
+        for key in keys)
+    return card(t(locale, "data.title"), f'<table class="f-pairs"><thead><tr><td></td>{head}</tr>'
+                f"</thead><tbody>{body}</tbody></table>")
+
+
+def checkpoints(locale: str, found: Sequence[CheckpointInfo]) -> str:
+    """Return the committed checkpoints; a damaged one says why."""
+    if not found:
+        return ""
+    rows = "".join(
+        f'<li class="{"f-broken" if item.problem else ""}">'
+        f'{icons.WARN if item.problem else icons.CHECK}'
+        f'<div><b>{text(t(locale, "checkpoints.step", step=count(item.step)))}</b>'
+        f'<span class="f-dim">{size(item.size_bytes)}</span>'
+        f"{paragraph(t(locale, 'checkpoints.broken', why=item.problem)) if item.problem else ''}"
+        "</div></li>" for item in found)
+    return card(t(locale, "checkpoints.title"), f'<ul class="f-list">{rows}</ul>')
+
+
+def choices(locale: str, made: Iterable[ChoiceEvent | Any]) -> str:
+    """Return every value that was chosen automatically, with its reason."""
+    rows = {item.field: item for item in made}
+    if not rows:
+        return ""
+    body = "".join(
+        f'<li><div><b>{text(choice_title(locale, field))}</b> <code>{text(item.value)}</code>'
+        f'<span class="f-dim">{text(item.reason)}</span></div></li>'
+        for field, item in rows.items())
+    return card(t(locale, "choices.title"), f'<ul class="f-list f-choices">{body}</ul>')
+
+
+def choice_title(locale: str, field: str) -> str:
+    """Return what an automatic choice is about."""
+    known = all_fields().get(field)
+    if known:
+        return field_title(locale, known)
+    return t(locale, f"chosen.{field}") if has(f"chosen.{field}") else field
+
+
+def log(locale: str, tail: str, words: str) -> str:
+    """Return the log's tail as text."""
+    if tail.strip():
+        return f'<pre class="f-log" tabindex="0" id="run-log">{text(tail)}</pre>'
+    return _quiet(t(locale, "log.no_match" if words else "log.none"))
+
+
+def config(locale: str, yaml_text: str) -> str:
+    """Return the run's config as YAML, with a copy button."""
+    copy = (f'<button type="button" class="f-button f-small" data-copy="run-yaml">'
+            f'{text(t(locale, "copy"))}</button>')
+    return card(t(locale, "config.title"), f'<pre class="f-code" tabindex="0" id="run-yaml">'
+                f"{text(yaml_text)}</pre>", side=copy)
+
+
+def links(locale: str, run_id: str) -> str:
+    """Return the links of the action row: clone and downloads."""
+    key = text(run_id)
+    api = f"./api/runs/{key}"
+    items = (("run-clone", f"./train?clone={key}", "run.clone", ""),
+             ("run-download-config", f"{api}/config?download=true", "run.config", " download"),
+             ("run-download-metrics", f"{api}/metrics.csv", "run.csv", " download"))
+    return "".join(f'<a class="f-button" id="{identity}" href="{href}"{extra}>'
+                   f"{icons.DOWNLOAD if extra else ''}{text(t(locale, word))}</a>"
+                   for identity, href, word, extra in items)
+
+
+def log_link(locale: str, run_id: str) -> str:
+    """Return the link that downloads the whole log."""
+    return (f'<a class="f-button f-small" id="run-download-log" download '
+            f'href="./api/runs/{text(run_id)}/log/download">{icons.DOWNLOAD}'
+            f'{text(t(locale, "log.download"))}</a>')
+
+
+def lost(locale: str, run: Run, found: Sequence[CheckpointInfo]) -> str:
+    """Say what deleting a run loses."""
+    items = [t(locale, "delete.curves")]
+    if found:
+        total = sum(item.size_bytes for item in found)
+        items.append(t(locale, "delete.checkpoints", n=len(found), size=size(total)))
+    if run.state == RunState.COMPLETED:
+        items.append(t(locale, "delete.model"))
+    body = "<ul>" + "".join(f"<li>{text(item)}</li>" for item in items) + "</ul>"
+    return note("bad", t(locale, "delete.title", name=run.name),
+                body + paragraph(t(locale, "delete.final")))
+
+
+def not_found(locale: str, run_id: str) -> str:
+    """Return the page for an id that no run has."""
+    return (f'<div class="f-card f-empty" id="run-missing">{icons.MARK}'
+            f'<h2>{text(t(locale, "missing.title"))}</h2>'
+            f'<p>{text(t(locale, "missing.lead", id=run_id or "—"))}</p>'
+            f'<div class="f-actions"><a class="f-button f-primary" href="./">'
+            f'{text(t(locale, "missing.back"))}</a></div></div>')
+
+
+def facts(locale: str, run: Run) -> str:
+    """Return where the run lies and who started it."""
+    rows = [(t(locale, "facts.id"), f"<code>{text(run.id)}</code>"),
+            (t(locale, "facts.dir"), f"<code>{text(run.dir)}</code>"),
+            (t(locale, "facts.attempts"), count(run.attempt))]
+    return card(t(locale, "facts.title"), pairs(rows))
