@@ -68,9 +68,9 @@ class DataReport:
             raise DatasetError("no_usable_rows", f"{reason}None of the {self.rows:,} rows of "
                                f"'{self.name}' can be used.", "Fix them.")
         if self.bad_rows and bad_rows == "refuse":
-            some = "row is" if self.bad_rows == 1 else "rows are"
-            raise DatasetError("bad_rows", f"{reason}{self.bad_rows:,} of {self.rows:,} {some} "
-                               "affected.", "Fix them, or choose to skip bad rows.")
+            raise DatasetError("bad_rows", f"{reason}{self.bad_rows:,} of {self.rows:,} rows "
+                               f"{'is' if self.bad_rows == 1 else 'are'} affected.",
+                               "Fix them, or choose to skip bad rows.")
 
 
 def shape_of(spec: DatasetSpec) -> Shape:

@@ -1,0 +1,198 @@
+"""Checking a dataset: problems by row, counts, refusals by name, and a cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer.data.check import ReportCache, check, examples, shape_of
+from trainer.data.entry import DatasetEntry
+from trainer.data.messages import Example
+from trainer.data.objectives import objectives_of
+from trainer.data.registry import Registry
+from trainer.data.rows import DatasetError
+from trainer.data.sources import DatasetSpec
+
+Make = Callable[..., DatasetSpec]
+QA = {"question": "Hi", "answer": "Yo"}
+
+
+def test_a_sound_file(make: Make) -> None:
+    assert check(make([QA, QA]), objective="sft").document() == {
+        "rows": 2, "usable": 2, "shape": "question_answer",
+        "mapping": {"prompt": "question", "response": "answer"},
+        "reason": "columns 'question' and 'answer' in all 2 rows looked at", "confidence": 1.0,
+        "problems": [], "problem_counts": {}, "problems_file": ""}
+
+
+def test_every_bad_row_is_named(make: Make) -> None:
+    spec = make("\n".join(["", *map(json.dumps, [QA, {"question": "a"}, QA]), "{", '"x"',
+                           json.dumps({"instruction": "of", "output": "another shape"})]))
+    report = check(spec, objective="sft")
+    assert (report.rows, report.usable, report.bad_rows) == (6, 2, 4)
+    assert [(p.row, p.column, p.code) for p in report.problems] == [
+        (3, "answer", "missing_column"), (5, "", "not_json"), (6, "", "not_object"),
+        (7, "question", "missing_column")]
+    assert report.problems[0].message == "Row 3 of data.jsonl has no 'answer'."
+    assert report.problem_counts == {"missing_column": 2, "not_json": 1, "not_object": 1}
+
+
+def test_bad_rows_are_refused_or_skipped(make: Make) -> None:
+    spec = make([QA, {"question": "a"}, QA])
+    report = check(spec)
+    with pytest.raises(DatasetError) as caught:
+        report.require()
+    assert str(caught.value) == ("Row 2 of data.jsonl has no 'answer'. 1 of 3 rows is affected. "
+                                 "Fix them, or choose to skip bad rows.")
+    report.require("skip")
+    assert [e.row for e in examples(spec, report, objective="sft", bad_rows="skip")] == [1, 3]
+    with pytest.raises(DatasetError, match="Row 2"):
+        list(examples(spec, report, objective="sft"))
+    with pytest.raises(DatasetError, match="Row 2"):
+        list(examples(spec, report.shape, objective="sft"))
+
+
+def test_a_file_without_a_usable_row_is_refused_even_when_skipping(make: Make) -> None:
+    report = check(make([{"question": "a", "answer": ""}] * 2))
+    with pytest.raises(DatasetError, match="None of the 2 rows") as caught:
+        report.require("skip")
+    assert caught.value.code == "no_usable_rows"
+
+
+def test_problems_beyond_the_limit_go_to_a_file(make: Make, tmp_path: Path) -> None:
+    spec = make([QA] * 5 + [{"question": "é", "answer": ""}] * 7)
+    path = tmp_path / "problems.jsonl"
+    report = check(spec, limit=3, problems_file=path)
+    assert (len(report.problems), report.problem_counts) == (3, {"empty_text": 7})
+    assert report.document()["problems_file"] == str(path)
+    rows = [json.loads(line)["row"] for line in path.read_text(encoding="utf-8").splitlines()]
+    assert rows == [9, 10, 11, 12]
+    few = check(spec, limit=7, problems_file=tmp_path / "none.jsonl")
+    assert (few.problems_file, (tmp_path / "none.jsonl").exists()) == ("", False)
+
+
+KTO = {"prompt": "a", "completion": "b", "label": True}
+PAIR = {"prompt": "a", "chosen": "b", "rejected": "c"}
+HH = {"chosen": "\n\nHuman: a\n\nAssistant: b", "rejected": "\n\nHuman: a\n\nAssistant: c"}
+
+
+@pytest.mark.parametrize(("row", "objective", "code", "words"), [
+    (KTO, "sft", "kto_for_sft", "KTO needs objective kto, which this version does not have"),
+    (KTO, "dpo", "kto_for_dpo", "KTO needs objective kto, which this version does not have"),
+    (PAIR, "sft", "preference_for_sft", "Choose objective: dpo"),
+    (HH, "sft", "hh_rlhf_for_sft", "Choose objective: dpo"),
+    ({"text": "a"}, "sft", "text_for_sft", "Pretraining is not here yet"),
+    ({"text": "a"}, "dpo", "text_for_dpo", "Pretraining is not here yet"),
+    (QA, "dpo", "question_answer_for_dpo", "objective: sft"),
+    (QA, "grpo", "unknown_objective", "There is no objective 'grpo'"),
+    ({"a": 1}, "sft", "unknown_shape", "the columns are 'a'")])
+def test_data_of_another_objective_is_refused_by_name(
+        make: Make, row: dict[str, Any], objective: str, code: str, words: str) -> None:
+    with pytest.raises(DatasetError) as caught:
+        check(make([row]), objective=objective)
+    assert caught.value.code == code
+    assert words in str(caught.value)
+    assert caught.value.advice
+
+
+def test_which_objectives_a_shape_fits() -> None:
+    assert (objectives_of("alpaca"), objectives_of("hh_rlhf"), objectives_of("kto")) == (
+        ["sft"], ["dpo"], [])
+
+
+def test_without_an_objective_every_known_shape_is_checked(make: Make) -> None:
+    assert check(make([KTO, {**KTO, "label": None}])).problem_counts == {"label_not_boolean": 1}
+    assert check(make([{"text": "a"}, {"text": " "}])).problem_counts == {"empty_text": 1}
+
+
+def test_noncharacters_are_a_warning(make: Make) -> None:
+    report = check(make([{"question": "a\ufdd0", "answer": "b"}]))
+    assert (report.usable, report.problems[0].severity) == (1, "warning")
+    report.require()
+
+
+@pytest.mark.parametrize("columns", [{"prompt": "q", "response": "a"}, {"prompt": "question",
+                                     "response": "reply"}, {"system": "question"}])
+def test_an_entry_that_names_absent_columns_is_refused(make: Make,
+                                                       columns: dict[str, str]) -> None:
+    spec = make([QA])
+    entry = DatasetEntry.model_validate({"file_name": "x", "columns": columns})
+    with pytest.raises(DatasetError, match="columns of data.jsonl are 'question', 'answer'"):
+        check(DatasetSpec("mine", spec.path, spec.suffix, entry=entry))
+
+
+def test_a_hostile_text_file_stays_text(make: Make) -> None:
+    rows = [{"question": "<script>alert(1)</script>", "answer": "{{ 7 * 7 }}\u202e\x00"}]
+    found = next(iter(examples(make(rows), shape_of(make(rows)), objective="sft")))
+    assert isinstance(found, Example)
+    assert [m.content for m in found.messages] == list(rows[0].values())
+
+
+def test_reports_are_kept_until_the_file_changes(make: Make,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, cache = make([QA]), ReportCache()
+    first = cache.check(spec, objective="sft")
+    monkeypatch.setattr(sys.modules["trainer.data.check"], "check", None)
+    assert cache.check(spec, objective="sft") is first
+    monkeypatch.undo()
+    with pytest.raises(DatasetError, match="objective: sft") as caught:
+        cache.check(spec, objective="dpo")
+    with pytest.raises(DatasetError) as again:
+        cache.check(spec, objective="dpo")
+    assert again.value.code == caught.value.code
+    os.utime(spec.path, ns=(1, 1))
+    assert cache.check(spec, objective="sft") is not first
+    make([QA, QA])
+    assert cache.check(spec, objective="sft").rows == 2
+    spec.path.unlink()
+    with pytest.raises(DatasetError, match="There is no file"):
+        cache.check(spec, objective="sft")
+
+
+def test_the_cache_forgets_the_oldest(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, cache = make([QA] * 3), ReportCache(size=2)
+    kept = [cache.check(spec, max_samples=count) for count in (1, 2, 3)]
+    assert cache.check(spec, max_samples=3) is kept[2]
+    assert cache.check(spec, max_samples=1) is not kept[0]
+
+
+REAL = {"gsm8k_train.jsonl": ("question_answer", 7473, 0),
+        "gsm8k_test.jsonl": ("question_answer", 1319, 0),
+        "hh_rlhf_harmless_test.jsonl.gz": ("hh_rlhf", 2312, 13),
+        "tinyshakespeare.txt": ("text", 32777, 0),
+        "llamafactory/alpaca_en_demo.json": ("alpaca", 999, 0),
+        "llamafactory/c4_demo.jsonl": ("text", 300, 0),
+        "llamafactory/dpo_en_demo.json": ("preference", 299, 0),
+        "llamafactory/glaive_toolcall_en_demo.json": ("sharegpt", 300, 0),
+        "llamafactory/identity.json": ("alpaca", 91, 0),
+        "llamafactory/kto_en_demo.json": ("kto", 300, 0)}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_files_are_recognised_by_themselves(shared: Path, name: str) -> None:
+    report = check(Registry(shared, None).resolve(str(shared / "data" / "real" / name)))
+    assert (report.shape.kind, report.rows, report.bad_rows) == REAL[name]
+
+
+def test_a_llamafactory_folder_works_as_it_is(shared: Path) -> None:
+    folder = Registry(shared / "data" / "real" / "llamafactory", None)
+    for name in folder.names():
+        spec = folder.resolve(name)
+        report = check(spec)
+        itself = check(DatasetSpec(spec.name, spec.path, spec.suffix))
+        assert (report.shape.kind, report.bad_rows) == (itself.shape.kind, 0)
+        if objectives := objectives_of(report.shape.kind):
+            pair = [list(examples(spec, r, objective=objectives[0])) for r in (report, itself)]
+            assert pair[0] == pair[1]
+
+
+def test_nested_instances_are_refused_with_what_would_be_needed(shared: Path) -> None:
+    path = shared / "data" / "real" / "alpaca_seed_tasks.jsonl"
+    with pytest.raises(DatasetError, match="'instances' holds lists of objects"):
+        check(Registry(shared, None).resolve(str(path)), objective="sft")
