@@ -17,10 +17,13 @@ from app.board.i18n import choice_label, field_help, field_title, t
 from trainer.contract.config import FieldInfo, all_fields
 
 DATASETS = ("data.train", "data.eval")
-_WIDTHS = {"name": 4, "objective": 8, "model.name_or_path": 7, "model.quantization": 5,
+_WIDTHS = {"name": 6, "objective": 6, "model.name_or_path": 6, "model.quantization": 6,
            "data.train": 6, "data.eval": 6, "tuner.type": 6, "evaluation.exact_match": 6,
            "tracking.backend": 6, "tuner.target_modules": 6}
 _RADIO_LIMIT = 3
+_FIRST = ("tuner.type", "tuner.r", "tuner.lora_alpha", "training.learning_rate",
+          "training.num_train_epochs", "training.max_steps",
+          "training.per_device_train_batch_size")
 
 
 def element_id(path: str) -> str:
@@ -32,12 +35,19 @@ def card_of(info: FieldInfo) -> str:
     """Return where a field stands: 'what', 'how', 'while' or 'advanced'."""
     if not info.basic:
         return "advanced"
-    if info.section in ("", "model", "data"):
+    if info.section in ("", "model", "data") and info.path != "data.max_length":
         return "what"
     if info.section in ("evaluation", "tracking") or info.path in (
             "training.eval_steps", "training.save_steps"):
         return "while"
     return "how"
+
+
+def fields_of(card: str) -> list[FieldInfo]:
+    """Return a card's fields in the order that people decide them."""
+    found = [info for info in all_fields().values() if card_of(info) == card]
+    return sorted(found, key=lambda info: _FIRST.index(info.path) if info.path in _FIRST
+                  else len(_FIRST) if card == "how" else -1)
 
 
 def hidden_fields(raws: Mapping[str, Any]) -> list[str]:

@@ -46,6 +46,8 @@ def field_title(locale: str, info: FieldInfo) -> str:
     if not info.unit:
         return title
     unit = t(locale, f"unit.{info.unit}")
+    if unit.lower() in title.lower():
+        return title
     return f"{title}（{unit}）" if locale == "zh" else f"{title} ({unit})"
 
 

@@ -90,7 +90,7 @@ def _waiting(locale: str) -> str:
 
 def table_html(studio: Any, locale: str, words: str, wanted: str) -> str:
     """Return the whole table, or what to do first when there is nothing to show."""
-    runs: list[Run] = studio.runs(state=RunState(wanted) if wanted else None, search=words)
+    runs: list[Run] = studio.runs(state=wanted or None, search=words)
     if not runs:
         return _nothing(locale) if words or wanted else _empty(locale)
     curves = studio.sparkline([run.id for run in runs])

@@ -15,8 +15,8 @@ from app.board import presets
 from app.board.doors import door, error_note, toast
 from app.board.forms import (
     DATASETS,
-    card_of,
     component,
+    fields_of,
     known_choices,
     read_all,
     show_all,
@@ -99,9 +99,8 @@ class TrainPage:
     def _card(self, name: str, choices: Mapping[str, Any]) -> None:
         with gr.Column(elem_classes="f-card f-fields"):
             html(f"<h2>{self._word(f'train.{name}')}</h2>")
-            for path, info in all_fields().items():
-                if card_of(info) == name:
-                    self.fields[path] = component(info, self.locale, choices.get(path, ()))
+            for info in fields_of(name):
+                self.fields[info.path] = component(info, self.locale, choices.get(info.path, ()))
             if name == "what":
                 with gr.Row(elem_classes="f-upload"):
                     self.upload = gr.UploadButton(
@@ -113,7 +112,7 @@ class TrainPage:
     def _advanced(self, choices: Mapping[str, Any]) -> None:
         with gr.Column(elem_classes="f-card f-fields f-advanced", elem_id="train-advanced-card"):
             html(self._search())
-            rest = [info for info in all_fields().values() if card_of(info) == "advanced"]
+            rest = fields_of("advanced")
             for section in dict.fromkeys(info.section for info in rest):
                 with gr.Column(elem_classes="f-section"):
                     html(f"<h3>{self._word(f'section.{section}')}</h3>")
@@ -185,7 +184,7 @@ class TrainPage:
         return "", preset, recipe
 
     def _check(self, *raws: Any) -> Any:
-        dry = self.studio.dry_run(read_all(raws))
+        dry = self.studio.dry_run(read_all(raws), origin="web")
         named = dict(zip(all_fields(), raws, strict=True))
         yaml_text = to_yaml(dry.config, complete=False) if dry.config else ""
         return (_train_html.problems(self.locale, dry.problems, named),
@@ -234,7 +233,8 @@ class TrainPage:
         values = read_all(raws)
         digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
         try:
-            run = self.studio.create(values, idempotency_key=f"{key}-{digest}" if key else None)
+            run = self.studio.create(values, origin="web",
+                                     idempotency_key=f"{key}-{digest}" if key else None)
         except ConfigError as error:
             named = dict(zip(all_fields(), raws, strict=True))
             return "", _train_html.problems(self.locale, error.problems, named)
