@@ -76,23 +76,17 @@ class DataReport:
 def shape_of(spec: DatasetSpec) -> Shape:
     """Return a dataset's shape from its registry entry, else from its first rows.
 
+    An entry that only names a file says nothing about the columns: its rows are looked at.
+
     Raises:
         DatasetError: No row can be read, or the entry names columns that no row has.
     """
-    if spec.entry is None or _says_nothing(spec):
+    entry = spec.entry
+    if entry is None or not entry.model_fields_set & {"columns", "tags", "formatting", "ranking"}:
         return recognise(read(spec, max_samples=SAMPLED_ROWS))
-    shape = from_entry(spec.entry)
+    shape = from_entry(entry)
     _require_columns(spec, shape)
     return shape
-
-
-def _says_nothing(spec: DatasetSpec) -> bool:
-    """Tell whether an entry only names a file whose rows are not Alpaca's, the default."""
-    entry = spec.entry
-    if entry is None or entry.model_fields_set & {"columns", "tags", "formatting", "ranking"}:
-        return False
-    rows = (row for row in read(spec, max_samples=SAMPLED_ROWS) if isinstance(row, Row))
-    return not any("instruction" in row.values for row in rows)
 
 
 def _require_columns(spec: DatasetSpec, shape: Shape) -> None:

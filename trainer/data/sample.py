@@ -28,7 +28,7 @@ class Sample:
         self.names = [name for name, count in counts.items() if count * 2 >= len(rows)]
         self._by_plain_name: dict[str, str] = {}
         for name in self.names:
-            self._by_plain_name.setdefault(_plain(name), name)
+            self._by_plain_name.setdefault(plain(name), name)
 
     def find(self, names: tuple[str, ...], test: Test = _present) -> str:
         """Return the first column with one of the names whose values pass the test, or ''.
@@ -36,7 +36,7 @@ class Sample:
         Capitals, spaces and hyphens in names do not matter.
         """
         for wanted in names:
-            name = self._by_plain_name.get(_plain(wanted), "")
+            name = self._by_plain_name.get(plain(wanted), "")
             values = list(self.values(name)) if name else []
             if values and sum(map(test, values)) * 2 > len(values):
                 return name
@@ -57,5 +57,6 @@ class Sample:
         return f"in {'all' if share == 1 else f'{share:.0%} of'} {total} rows looked at"
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return a column's name as it is compared: small letters, no blanks or hyphens."""
     return name.strip().lower().replace("-", "_").replace(" ", "_")

@@ -9,7 +9,7 @@ from typing import Literal
 
 from trainer.data.entry import OPENAI_TAGS, SHAREGPT_TAGS, Columns, DatasetEntry, Tags
 from trainer.data.rows import Row, RowProblem, listed
-from trainer.data.sample import Sample
+from trainer.data.sample import Sample, plain
 from trainer.data.turns import has_role, looks_like_turns, turn_keys
 
 Kind = Literal["alpaca", "openai", "sharegpt", "prompt_completion", "question_answer", "text",
@@ -71,7 +71,11 @@ def recognise(rows: Iterable[Row | RowProblem]) -> Shape:
 
     Reads at most SAMPLED_ROWS rows from the iterator.
     """
-    sample = Sample([row.values for row in islice(rows, SAMPLED_ROWS) if isinstance(row, Row)])
+    items = list(islice(rows, SAMPLED_ROWS))
+    sample = Sample([row.values for row in items if isinstance(row, Row)])
+    if not sample.rows:
+        broken = next((item.message for item in items if isinstance(item, RowProblem)), "")
+        return Shape("unknown", ColumnMap(), f"no row could be read. {broken}".rstrip(" ."), 0.0)
     for rule in (_kto, _preference, _chat, _pair, _text):
         if (shape := rule(sample)) is not None:
             return shape
@@ -172,7 +176,7 @@ def _pair(sample: Sample) -> Shape | None:
 
 def _text(sample: Sample) -> Shape | None:
     column = sample.find(("text", "content", "document"), lambda value: isinstance(value, str))
-    if not column and len(sample.names) == 1:
+    if not column and len(sample.names) == 1 and not _is_half_of_a_pair(sample.names[0]):
         column = sample.find(tuple(sample.names), lambda value: isinstance(value, str))
     if not column:
         return None
@@ -180,6 +184,11 @@ def _text(sample: Sample) -> Shape | None:
     return Shape("text", ColumnMap(Columns(prompt=column)), f"column '{column}' "
                  f"{sample.extent(column)} holds plain text", sample.share(column)
                  * (1.0 if known else 0.5))
+
+
+def _is_half_of_a_pair(name: str) -> bool:
+    """Tell whether a column is one that never comes alone: a question without its answer."""
+    return any(plain(name) in pair[1:] for pair in _PAIRS) or plain(name) in ("chosen", "rejected")
 
 
 def _query(sample: Sample, prompt: str) -> str | None:
@@ -217,11 +226,11 @@ def _is_whole_conversation(value: object) -> bool:
 
 
 def _why_unknown(sample: Sample) -> str:
-    if not sample.rows:
-        return "no row could be read"
     nested = [name for name in sample.names
               if sample.find((name,), lambda v: isinstance(v, list) and bool(v)
                              and isinstance(v[0], dict))]
-    hint = (f"; {listed(nested)} holds lists of objects: write one row for each of them"
-            if nested else "")
-    return f"the columns are {listed(sample.names)}. {_WANTED}{hint}"
+    bare = [name for name in sample.names if not any(True for _ in sample.values(name))]
+    hints = [f"; {listed(bare)} is null in every row looked at" if bare else "",
+             f"; {listed(nested)} holds lists of objects: write one row for each of them"
+             if nested else ""]
+    return f"the columns are {listed(sample.names)}. {_WANTED}{''.join(hints)}"

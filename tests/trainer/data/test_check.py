@@ -123,7 +123,7 @@ def test_an_entry_that_names_absent_columns_is_refused(make: Make,
                                                        columns: dict[str, str]) -> None:
     spec = make([QA])
     entry = DatasetEntry.model_validate({"file_name": "x", "columns": columns})
-    with pytest.raises(DatasetError, match="columns of data.jsonl are 'question', 'answer'"):
+    with pytest.raises(DatasetError, match=r"columns of data\.jsonl are 'question', 'answer'"):
         check(DatasetSpec("mine", spec.path, spec.suffix, entry=entry))
 
 

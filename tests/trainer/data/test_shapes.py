@@ -11,7 +11,7 @@ from trainer.data.check import check, examples, shape_of
 from trainer.data.convert import convert
 from trainer.data.entry import DatasetEntry
 from trainer.data.messages import Example, Message
-from trainer.data.rows import Row, RowError
+from trainer.data.rows import DatasetError, Row, RowError
 from trainer.data.shapes import Shape, from_entry, recognise
 from trainer.data.sources import DatasetSpec
 
@@ -67,7 +67,8 @@ def refusal(row: dict[str, Any], entry: dict[str, Any] | None = None,
     ({"question": "a", "answer": "b", "label": "maths"}, "question_answer"),
     ({"text": "a", "source": "b"}, "text"), ({"body": "a"}, "text"),
     ({"a": 1, "b": "x"}, "unknown"), ({"chosen": "b", "rejected": "c"}, "unknown"),
-    ({"question": "a", "answer": {"text": ["b"]}}, "unknown")])
+    ({"question": "a", "answer": {"text": ["b"]}}, "unknown"), ({"question": "a"}, "unknown"),
+    ({"question": "a", "answer": None}, "unknown")])
 def test_shapes_are_recognised_with_a_reason(row: dict[str, Any], kind: str) -> None:
     found = shape(row)
     assert found.kind == kind
@@ -89,6 +90,10 @@ def test_an_unknown_shape_says_what_is_there_and_what_is_needed() -> None:
     for words in ("'id', 'instruction', 'instances'", "'question' and 'answer'",
                   "'instances' holds lists of objects"):
         assert words in found.reason
+
+
+def test_a_column_without_any_value_is_named() -> None:
+    assert "'answer' is null in every row" in shape({"question": "a", "answer": None}).reason
 
 
 @pytest.mark.parametrize(("row", "messages"), [
@@ -224,8 +229,13 @@ def test_tags_that_a_registry_does_not_name_are_unknown_roles() -> None:
     assert refusal(row, chat).startswith("unknown_role: has the role 'system'")
 
 
-def test_an_entry_that_only_names_a_file_is_recognised(tmp_path: Any, make: Make) -> None:
+def test_an_entry_that_only_names_a_file_is_recognised(make: Make) -> None:
     spec = make([QA])
     bare = DatasetSpec(spec.name, spec.path, spec.suffix, entry=DatasetEntry(file_name="x"))
     assert shape_of(bare).kind == "question_answer"
     assert [e.messages for e in examples(bare, check(bare), objective="sft")] == [[HI, YO]]
+
+
+def test_a_file_without_a_readable_row_names_the_first_problem(make: Make) -> None:
+    with pytest.raises(DatasetError, match=r"Row 2 of data\.jsonl is not JSON"):
+        check(make("\nhello\nworld\n"))

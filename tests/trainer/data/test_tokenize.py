@@ -270,7 +270,7 @@ def test_rows_that_the_template_refuses_are_named_or_skipped(tokenizer: Tokenize
                             "{{ raise_exception('no system here') }}{% endif %}"
                             "{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}")
     rows = [talk("a"), talk("b", system="S", row=7)]
-    with pytest.raises(TemplateError, match="Row 7: .*no system here"):
+    with pytest.raises(TemplateError, match=r"Row 7: .*no system here"):
         list(Preparer(tokenizer, template, 99).prepare(rows))
     preparer = Preparer(tokenizer, template, 99, bad_rows="skip")
     assert len(list(preparer.prepare(rows))) == 1
