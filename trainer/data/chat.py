@@ -127,7 +127,7 @@ class ChatTemplate:
             TemplateError: As ``render``, or the prompt does not begin the whole text.
         """
         whole = self.render([*prompt, *answer], tools)
-        start = len(self._prefix(whole, prompt, tools, len(prompt)))
+        start = self._turn_start(whole, prompt, tools, is_last=True)
         end = whole.trained[-1][1] if whole.trained else 0
         if end <= start:
             raise TemplateError("not_prefix_consistent", "The chat template shows nothing of the "
@@ -177,54 +177,73 @@ class ChatTemplate:
             raise TemplateError("no_marks", "The chat template marks nothing in a conversation "
                                 "with an assistant's turn.", "Correct its generation marks.")
         eos = self.variables.get("eos_token", "")
-        return tuple(
-            (start, end + len(eos) if eos and whole.text.startswith(eos, end)
-             and not whole.text[start:end].endswith(eos) else end)
-            for start, end in marked)
+        spans: list[Span] = []
+        for start, end in marked:
+            ends = not eos or whole.text.endswith(eos, start, end)
+            if not ends and whole.text.startswith(eos, end):
+                end += len(eos)
+            if spans and start <= spans[-1][1]:
+                start, end = spans[-1][0], max(end, spans.pop()[1])
+            spans.append((start, end))
+        return tuple(spans)
 
     def _from_prefixes(self, whole: Rendered, turns: Sequence[Message],
                        tools: Sequence[Mapping[str, Any]] | None) -> tuple[Span, ...]:
         """Find each assistant turn between what is rendered before it and what ends it."""
         spans: list[Span] = []
-        for index, turn in enumerate(turns):
-            if turn.role != "assistant":
-                continue
-            start = len(self._prefix(whole, turns[:index], tools, index))
+        said = [index for index, turn in enumerate(turns) if turn.role == "assistant"]
+        for index in said:
+            start = self._turn_start(whole, turns[:index], tools, is_last=index == said[-1])
             end = self._turn_end(whole, start, turns[:index + 1], tools)
             if spans and start < spans[-1][1]:
                 raise _inconsistent(index, "turns overlap")
             spans.append((start, end))
         return tuple(spans)
 
-    def _prefix(self, whole: Rendered, before: Sequence[Message],
-                tools: Sequence[Mapping[str, Any]] | None, index: int) -> str:
-        """Return the text that the model is given before turn ``index``, verified."""
-        prompt, _, _ = self._parse(self._raw(before, tools, True))
-        if not whole.text.startswith(prompt):
-            raise _inconsistent(index, "the text before it changes with what comes after it")
-        return prompt
+    def _turn_start(self, whole: Rendered, before: Sequence[Message],
+                    tools: Sequence[Mapping[str, Any]] | None, *, is_last: bool) -> int:
+        """Return where the assistant begins: after what the model is given, verified.
+
+        Before an earlier turn the header may be shorter than the one that a model is given
+        today (which may open a thought, say): then what both begin with is the header.
+        """
+        prompt, _, literal = self._parse(self._raw(before, tools, True))
+        if whole.text.startswith(prompt):
+            return len(prompt)
+        base, _, _ = self._parse(self._raw(before, tools, False))
+        shared = _common(prompt, whole.text)
+        edges = [m.end() for m in self._special.finditer(prompt, 0, shared)
+                 if m.span() not in literal]
+        edge = max([prompt.rfind("\n", 0, shared) + 1, *edges])
+        if is_last or edge <= len(base) or not whole.text.startswith(base):
+            raise _inconsistent(len(before), "the text before it changes with what comes after it")
+        return edge
 
     def _turn_end(self, whole: Rendered, start: int, upto: Sequence[Message],
                   tools: Sequence[Mapping[str, Any]] | None) -> int:
-        """Return where an assistant's turn ends: after its end-of-turn token if it has one."""
+        """Return where an assistant's turn ends: after its end-of-turn token if it has one.
+
+        That is the last special token that stands both in the conversation so far and in the
+        whole one, after what is said; where a template shows earlier turns differently, the
+        first token of that kind.
+        """
         index = len(upto) - 1
         text, _, literal = self._parse(self._raw(upto, tools, False))
         closing = [m for m in self._special.finditer(text, start) if m.span() not in literal]
-        if closing:
-            found = self._find(whole, closing[-1][0], start)
-            if found is None:
-                raise _inconsistent(index, f"its end-of-turn token {closing[-1][0]!r} vanishes")
-            return found
-        if not whole.text.startswith(text):
-            raise _inconsistent(index, "its text changes with what comes after it")
-        return len(text)
-
-    def _find(self, whole: Rendered, token: str, start: int) -> int | None:
-        """Return the end of the first such token that the template wrote from ``start`` on."""
+        if not closing:
+            if not whole.text.startswith(text):
+                raise _inconsistent(index, "its text changes with what comes after it")
+            return len(text)
+        content = upto[-1].content.strip()
+        spoken = max(text.find(content, start), start) + len(content)
+        shared = _common(text, whole.text)
+        kept = [m.end() for m in closing if spoken <= m.start() and m.end() <= shared]
+        if kept:
+            return kept[-1]
         for found in self._special.finditer(whole.text, start):
-            if found[0] == token and found.span() not in whole.literal:
+            if found[0] == closing[-1][0] and found.span() not in whole.literal:
                 return found.end()
-        return None
+        raise _inconsistent(index, f"its end-of-turn token {closing[-1][0]!r} vanishes")
 
 
 def _inconsistent(index: int, why: str) -> TemplateError:
@@ -232,6 +251,15 @@ def _inconsistent(index: int, why: str) -> TemplateError:
                          f"The chat template does not show what the assistant says in turn "
                          f"{index + 1}: {why}.",
                          "Use a template with {% generation %} marks.")
+
+
+def _common(a: str, b: str) -> int:
+    """Return how many characters two texts begin with in common."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
+    return low
 
 
 def _object(value: Any) -> dict[str, Any]:

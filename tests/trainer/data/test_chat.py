@@ -91,6 +91,30 @@ def test_thoughts_that_vanish_from_earlier_turns_are_no_hindrance() -> None:
     assert said(make(THINKING, "<s>", "</s>").render(TALK)) == ["Yo</s>", "[thought]D.</s>"]
 
 
+OPENED = THINKING.replace("{{ '<s>bot:' }}{% endif %}", "{{ '<s>bot:[thought]' }}{% endif %}")
+
+
+def test_a_header_that_opens_a_thought_is_shorter_in_earlier_turns() -> None:
+    template = make(OPENED, "<s>", "</s>", bos_token="bot:")
+    assert said(template.render(TALK)) == ["Yo</s>", "D.</s>"]
+    sly = [USER, Message("assistant", "[tho]"), *TALK[3:]]
+    assert said(template.render(sly)) == ["[tho]</s>", "D.</s>"]
+
+
+def test_what_closes_the_whole_text_is_no_end_of_an_earlier_turn() -> None:
+    template = make("{% for m in messages %}{{ '<' + m.role + '>' + m.content + '<end>\n' }}"
+                    "{% endfor %}{% if add_generation_prompt %}{{ '<assistant>' }}"
+                    "{% else %}{{ eos_token }}{% endif %}",
+                    "<user>", "<assistant>", "<end>", eos_token="<eos>")
+    assert said(template.render(TALK)) == ["Yo<end>", "D.<end>\n<eos>"]
+
+
+def test_an_answer_that_opens_a_thought_only_when_asked_is_refused() -> None:
+    hidden = OPENED.replace("{% if loop.last %}{{ '[thought]' }}{% endif %}", "")
+    with pytest.raises(TemplateError, match="turn 5"):
+        make(hidden, "<s>", "</s>").render(TALK)
+
+
 def test_a_template_without_an_end_of_turn_trains_what_it_writes() -> None:
     plain = make("{% for m in messages %}{{ m.role + ': ' + m.content + '\\n' }}{% endfor %}"
                  "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}")
