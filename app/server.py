@@ -9,6 +9,7 @@ import re
 import secrets
 import socket
 import sys
+import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -154,10 +155,17 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     app.mount("/api", api)
     app.state.studio, app.state.chat, app.state.guard, app.state.api = studio, chat, guard, api
     if settings.board:
-        from app import board
-
-        board.mount(app, studio, chat, settings.root_path)
+        _mount_board(app, studio, chat, settings.root_path)
     return app
+
+
+def _mount_board(app: FastAPI, studio: Studio, chat: ChatService, root_path: str) -> None:
+    from app import board
+
+    with warnings.catch_warnings():
+        # Gradio warns for every app of several pages, even when SSR was switched off.
+        warnings.filterwarnings("ignore", message="SSR mode is not supported")
+        board.mount(app, studio, chat, root_path)
 
 
 def choose_token(host: str, token: str | None) -> tuple[str, bool]:
@@ -261,15 +269,18 @@ def _open_studio(home: Home, data_roots: Sequence[Path]) -> Studio:
 def _serve(settings: ServerSettings, *, home: Path | None, token: str | None,
            data_roots: Sequence[Path]) -> None:
     chosen, made_here = choose_token(settings.host, token)
+    make_guard(settings)
     place = Home.open(home)
     with ServerLock(place.lock):
         sock = bind(settings.host, settings.port)
         settings = replace(settings, token=chosen, port=sock.getsockname()[1])
         studio = _open_studio(place, data_roots)
         try:
+            # Made inside the running loop: Gradio leaves event loops open when it finds none.
             config = uvicorn.Config(
-                create_app(studio, settings), log_level="warning", access_log=False,
-                server_header=False, timeout_graceful_shutdown=3, root_path=settings.root_path)
+                lambda: create_app(studio, settings), factory=True, log_level="warning",
+                access_log=False, server_header=False, timeout_graceful_shutdown=3,
+                root_path=settings.root_path)
             _Server(config, lambda: _announce(settings, made_here)).run(sockets=[sock])
         finally:
             studio.close()
