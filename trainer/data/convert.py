@@ -149,7 +149,7 @@ def _preference(row: Row, mapping: ColumnMap) -> Example:
 
 def _answer(values: _Values, column: str, mapping: ColumnMap) -> list[Message]:
     """Return a chosen or rejected answer: a text, a turn, or a list with one turn."""
-    value = as_list(values.get(column))
+    value = values.get(column)
     if isinstance(value, dict) or looks_like_turns(value):
         return parse_turns(value, column, mapping.tags, mapping.aliases)
     return [Message("assistant", need_text(values, column))]
@@ -158,7 +158,7 @@ def _answer(values: _Values, column: str, mapping: ColumnMap) -> list[Message]:
 def _whole(values: _Values, column: str, mapping: ColumnMap) -> list[Message]:
     """Return a whole conversation: turns, or hh-rlhf's string of them."""
     value = values.get(column)
-    if isinstance(value, str) and not looks_like_turns(value):
+    if isinstance(value, str):
         return split_human_assistant(value, column)
     return _turns(values, mapping, column)
 

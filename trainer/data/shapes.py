@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 from trainer.data.entry import OPENAI_TAGS, SHAREGPT_TAGS, Columns, DatasetEntry, Tags
 from trainer.data.rows import Row, RowProblem, listed
 from trainer.data.sample import Sample, plain
-from trainer.data.turns import has_role, looks_like_turns, turn_keys
+from trainer.data.turns import has_role, looks_like_turns, reads_as_turns, turn_keys
 
 Kind = Literal["alpaca", "openai", "sharegpt", "prompt_completion", "question_answer", "text",
                "preference", "hh_rlhf", "kto", "unknown"]
@@ -126,7 +126,7 @@ def _preference(sample: Sample) -> Shape | None:
     if sample.find((chosen,), _is_human_string):
         return Shape("hh_rlhf", ColumnMap(Columns(**pair)),
                      f"{found}, written as '\\n\\nHuman: ... \\n\\nAssistant: ...'", share)
-    turns = sample.find(_TURN_COLUMNS, looks_like_turns)
+    turns = sample.find(_TURN_COLUMNS, reads_as_turns)
     if turns:
         mapping = ColumnMap(Columns(messages=turns, **pair, **_extras(sample)),
                             _tags(sample, turns))
@@ -145,7 +145,7 @@ def _preference(sample: Sample) -> Shape | None:
 
 
 def _chat(sample: Sample) -> Shape | None:
-    column = (sample.find(_TURN_COLUMNS, looks_like_turns)
+    column = (sample.find(_TURN_COLUMNS, reads_as_turns)
               or sample.find(tuple(sample.names), looks_like_turns))
     if not column or sample.find(("completion",), looks_like_turns):
         return None
@@ -220,9 +220,9 @@ def _is_human_string(value: object) -> bool:
     return isinstance(value, str) and value.lstrip().startswith("Human:")
 
 
-def _is_whole_conversation(value: object) -> bool:
+def _is_whole_conversation(value: Any) -> bool:
     """Tell whether turns begin with the prompt rather than with the answer."""
-    return looks_like_turns(value) and isinstance(value, list) and len(value) > 1
+    return looks_like_turns(value) and len(value) > 1
 
 
 def _why_unknown(sample: Sample) -> str:

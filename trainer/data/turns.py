@@ -45,8 +45,13 @@ def turn_keys(value: Any) -> tuple[str, str] | None:
 
 
 def looks_like_turns(value: Any) -> bool:
-    """Tell whether a value is a list of turns with a role and a content."""
-    return isinstance(as_list(value), list) and turn_keys(value) is not None
+    """Tell whether a value is a list of turns with a role and a content; text never is."""
+    return isinstance(value, list) and turn_keys(value) is not None
+
+
+def reads_as_turns(value: Any) -> bool:
+    """Tell whether a value is a list of turns, or JSON text of one (a cell of a CSV)."""
+    return looks_like_turns(as_list(value))
 
 
 def has_role(value: Any, tags: Tags, names: tuple[str, ...]) -> bool:

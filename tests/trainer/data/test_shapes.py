@@ -92,6 +92,14 @@ def test_an_unknown_shape_says_what_is_there_and_what_is_needed() -> None:
         assert words in found.reason
 
 
+def test_an_answer_that_is_json_text_stays_text() -> None:
+    answer = '[{"from": "Rome", "value": 3}]'
+    for row in ({"question": "Hi", "answer": answer}, {"prompt": "Hi", "completion": answer}):
+        assert example(row).messages == [HI, Message("assistant", answer)]
+    assert example({"prompt": "Hi", "chosen": answer, "rejected": "No"}).chosen == [
+        Message("assistant", answer)]
+
+
 def test_a_column_without_any_value_is_named() -> None:
     assert "'answer' is null in every row" in shape({"question": "a", "answer": None}).reason
 
