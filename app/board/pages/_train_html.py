@@ -6,13 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
+
 from app.board import icons
 from app.board.forms import element_id, hidden_fields, owner_of
 from app.board.i18n import field_title, has, problem_text, t
 from app.board.pages._parts import card, pairs, text
 from app.board.pages._run_html import choices as choices_html
 from app.board.wording import count, size
-from trainer.contract.config import all_fields
+from trainer.contract.config import RunConfig, all_fields
 from trainer.contract.problems import Problem
 
 _COLOURS = ("--f-s1", "--f-s2", "--f-s3", "--f-s4", "--f-s5", "--f-s6")
@@ -103,6 +105,17 @@ def _verdict(locale: str, number: int, items: str) -> str:
 def choices(locale: str, made: Sequence[Any]) -> str:
     """Return what would be chosen automatically."""
     return choices_html(locale, made)
+
+
+def short_yaml(config: RunConfig) -> str:
+    """Return the config as people would write it: what matters most, and what is not default."""
+    values = config.model_dump(mode="json", exclude_defaults=True)
+    lead: dict[str, Any] = {"name": config.name, "objective": config.objective,
+                            "model": {"name_or_path": config.model.name_or_path},
+                            "data": {"train": list(config.data.train)}}
+    for key, value in values.items():
+        lead[key] = {**lead.get(key, {}), **value} if isinstance(value, dict) else value
+    return yaml.safe_dump(lead, sort_keys=False, allow_unicode=True, width=100)
 
 
 def same_run(locale: str, yaml_text: str) -> str:

@@ -73,13 +73,15 @@ class RunPage:
     def _log(self) -> None:
         with gr.Column(elem_classes="f-card f-logcard"):
             with gr.Row(elem_classes="f-loghead"):
-                self.log_title = html("", "run-log-head", fit=True)
+                html(f"<h2>{text(t(self.locale, 'log.title'))}</h2>", fit=True)
                 self.words = gr.Textbox(
                     label=t(self.locale, "log.search"), show_label=False, container=False,
-                    placeholder=t(self.locale, "log.search"), elem_id="run-log-search", scale=2)
+                    placeholder=t(self.locale, "log.search"), elem_id="run-log-search", scale=2,
+                    max_lines=1)
                 self.follow = gr.Checkbox(True, label=t(self.locale, "log.follow"),
                                           elem_id="run-log-follow", container=False, scale=0,
                                           min_width=90)
+                self.log_link = html("", "run-log-head", fit=True)
             self.panels["log"] = html("", "run-log-panel")
 
     def _wire(self, blocks: gr.Blocks, timer: gr.Timer) -> None:
@@ -91,7 +93,7 @@ class RunPage:
         self.words.change(tick, inputs, live, trigger_mode="always_last", **QUIET)
         load = door(self.locale, lambda banner: (
             "", banner, gr.update(visible=False), *[gr.skip()] * 5))(self._load)
-        first = [self.run_id, self.missing, self.body, self.charts, self.links, self.log_title,
+        first = [self.run_id, self.missing, self.body, self.charts, self.links, self.log_link,
                  self.facts, self.config]
         blocks.load(load, None, first, **QUIET).then(tick, inputs, live, **QUIET)
         again = [self.run_id, self.seen]
@@ -114,10 +116,9 @@ class RunPage:
             hidden = gr.update(visible=False)
             return ("", _run_html.not_found(self.locale, run_id), hidden, *[gr.skip()] * 5)
         yaml_text = self.studio.config_yaml(run.id)
-        head = f'<h2>{text(t(self.locale, "log.title"))}</h2>'
         return (run.id, "", gr.update(visible=True), chart_html(self.locale, [run]),
                 _run_html.links(self.locale, run.id),
-                head + _run_html.log_link(self.locale, run.id),
+                _run_html.log_link(self.locale, run.id),
                 _run_html.facts(self.locale, run), _run_html.config(self.locale, yaml_text))
 
     def _failed(self, banner: str) -> tuple[Any, ...]:

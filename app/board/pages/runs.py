@@ -32,7 +32,8 @@ def page(blocks: gr.Blocks, studio: Any, locale: str) -> None:
     compared = html("", "runs-compare")
     with gr.Row(elem_classes="f-filters"):
         search = gr.Textbox(placeholder=t(locale, "runs.search"), label=t(locale, "runs.search"),
-                            show_label=False, container=False, scale=4, elem_id="runs-search")
+                            show_label=False, container=False, scale=4, max_lines=1,
+                            elem_id="runs-search")
         state = gr.Dropdown(_states(locale), value="", label=t(locale, "runs.state"),
                             show_label=False, container=False, scale=1, min_width=150,
                             filterable=False, elem_id="runs-state")

@@ -25,7 +25,7 @@ from app.board.i18n import problem_text, t
 from app.board.pages import _train_html
 from app.board.pages._parts import html, note, paragraph, text
 from app.runs import RunError
-from trainer.contract.config import all_fields, load_yaml, parse, to_yaml
+from trainer.contract.config import all_fields, load_yaml, parse
 from trainer.contract.problems import ConfigError
 
 FILE_TYPES = [".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet"]
@@ -52,7 +52,7 @@ class TrainPage:
         html(self._title())
         self.said = html("", "train-said")
         with gr.Row(elem_classes="f-split", equal_height=False):
-            with gr.Column(scale=7, min_width=320, elem_id="train-form"):
+            with gr.Column(scale=8, min_width=320, elem_id="train-form"):
                 self._begin()
                 choices = known_choices(self.studio, self.locale)
                 for name in ("what", "how", "while"):
@@ -186,7 +186,7 @@ class TrainPage:
     def _check(self, *raws: Any) -> Any:
         dry = self.studio.dry_run(read_all(raws), origin="web")
         named = dict(zip(all_fields(), raws, strict=True))
-        yaml_text = to_yaml(dry.config, complete=False) if dry.config else ""
+        yaml_text = _train_html.short_yaml(dry.config) if dry.config else ""
         return (_train_html.problems(self.locale, dry.problems, named),
                 gr.update(interactive=not dry.problems),
                 _train_html.fit(self.locale, dry.estimate, bool(dry.problems)),
