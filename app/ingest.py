@@ -61,15 +61,16 @@ def _ingest_chunk(store: Store, run_id: str, attempt: Attempt) -> bool:
 def read_lines(path: Path, offset: int, limit: int = CHUNK_BYTES) -> tuple[int, bytes]:
     """Return (start, whole lines from there); b'' when there is nothing new.
 
-    A file that has become shorter than the offset (a power loss) is read from its beginning:
-    every row is keyed, so reading twice changes nothing.
+    A file that is not the one that was read up to here (a power loss took its end) is read from
+    its beginning: every row is keyed, so reading twice changes nothing.
     """
     try:
         size = path.stat().st_size
         if size == offset:
             return offset, b""
-        start = offset if size > offset else 0
         with path.open("rb") as file:
+            file.seek(max(0, offset - 1))
+            start = offset if offset == 0 or file.read(1) == b"\n" else 0
             file.seek(start)
             chunk = file.read(limit)
             while chunk and b"\n" not in chunk and (more := file.read(limit)):

@@ -19,8 +19,9 @@ from app.home import Home
 from app.identity import Identity, boot_id, find_by_environ, sweep
 from app.ingest import ingest, last_event
 from app.outcome import Exit, Result, decide
+from app.rebuild import recover
 from app.runs import ACTIVE, RunState
-from app.store import Record, Store
+from app.store import CorruptIndex, Record, Store
 from trainer.contract.files import read_json, write_json
 from trainer.contract.rundir import Attempt, RunDir
 
@@ -68,6 +69,10 @@ class Scheduler:
             self.reconcile()
             self._start_queued()
             self.last_error = ""
+        except CorruptIndex as error:
+            self.last_error = str(error)
+            self.store.close()
+            recover(self.home).close()
         except Exception as error:
             self.last_error = f"{type(error).__name__}: {error}"
             _log.exception("The queue could not be worked on")
