@@ -23,7 +23,7 @@ SIDES: tuple[Side, Side] = ("base", "tuned")
 LOAD_TIMEOUT_S = 300.0
 ANSWER_TIMEOUT_S = 120.0
 IDLE_S = 300.0
-ABANDONED_S = 30.0
+ABANDONED_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,8 @@ class ChatService:
                                 "Wait for it, or stop it.")
             self._turn = _Turn(now)
             turn = self._turn
-        if old:
-            self.cancel()
+        if old and self._loaded:
+            self._loaded.child.cancel(forget=True)
         return turn
 
     def cancel(self) -> None:

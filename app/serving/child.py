@@ -158,14 +158,20 @@ class ChatChild:
                 yield answer
         finally:
             with self._lock:
-                self._waiting.pop(number, None)
-            if not finished:
+                known = self._waiting.pop(number, None) is not None
+            if known and not finished:
                 self._cancel(number)
 
-    def cancel(self) -> None:
-        """Ask the engine to end every answer that it is writing; those end as usual."""
+    def cancel(self, *, forget: bool = False) -> None:
+        """Ask the engine to end every answer that it is writing.
+
+        Args:
+            forget: Nobody waits for them any more. Else they end as usual, with what there is.
+        """
         with self._lock:
             numbers = list(self._waiting)
+            if forget:
+                self._waiting.clear()
         for number in numbers:
             self._cancel(number)
 

@@ -184,8 +184,10 @@ def test_an_abandoned_answer_is_taken_over(desk):
     abandoned = chat.ask("one", said("slow 500"))
     next(abandoned)
     now[0] += 31
-    assert first(chat, "b") == "base:b"
+    taken = chat.ask("one", said("slow 100"))
+    assert next(taken).text == "base:0"
     abandoned.close()
+    assert [d.text for d in taken][-2] == "tuned:99"
     assert not chat.busy
     chat.close()
 
