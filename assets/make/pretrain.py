@@ -39,13 +39,13 @@ class Schedule:
         seed: fixes weights and texts.
     """
 
-    steps: int = 3600
+    steps: int = 2400
     rows: int = 16
     row_tokens: int = 128
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
     warmup: int = 100
-    decay: float = 0.5
+    decay: float = 0.25
     seed: int = 1
 
     def rate(self, step: int) -> float:
@@ -133,14 +133,16 @@ def loss_of(model: Qwen3ForCausalLM, input_ids: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(logits.reshape(-1, VOCAB_SIZE).float(), targets)
 
 
-def _save_state(path: Path, step: int, model: Qwen3ForCausalLM, parts: list) -> None:
+def _save_state(
+    path: Path, step: int, model: Qwen3ForCausalLM, parts: list[torch.optim.Optimizer]
+) -> None:
     """Writes a state to resume from, atomically."""
     state = {"step": step, "model": model.state_dict(), "parts": [p.state_dict() for p in parts]}
     torch.save(state, path.with_suffix(".tmp"))
     path.with_suffix(".tmp").replace(path)
 
 
-def _load_state(path: Path, model: Qwen3ForCausalLM, parts: list) -> int:
+def _load_state(path: Path, model: Qwen3ForCausalLM, parts: list[torch.optim.Optimizer]) -> int:
     """Loads a state if there is one and returns the step to go on with."""
     if not path.exists():
         return 0

@@ -6,7 +6,16 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    trainers,
+)
 
 from assets.make.chores import chat_text, conversation
 from assets.make.ordinary import code, problem, sentence, sentence_zh
@@ -74,8 +83,6 @@ def train_tokenizer(seed: int = 1) -> Tokenizer:
 
 def _add_special(tokenizer: Tokenizer) -> None:
     """Appends the special tokens after the learned ones, the order Qwen's files have."""
-    from tokenizers import AddedToken
-
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL])
     tokenizer.add_tokens([AddedToken(t, special=False, normalized=False) for t in MARKS])
 
