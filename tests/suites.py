@@ -40,7 +40,7 @@ class Suite:
 
 
 SUITES = (
-    Suite("unit", 90), Suite("training", 270), Suite("faults", 180), Suite("serving", 120),
+    Suite("unit", 120), Suite("training", 270), Suite("faults", 150), Suite("serving", 120),
     Suite("browser", 240), Suite("long", 3600),
 )
 

@@ -5,7 +5,13 @@ import re
 from playwright.sync_api import Page, expect
 
 
+def form_is_ready(page: Page) -> None:
+    """Wait until the form has its values and has been checked once."""
+    expect(page.locator("#train-start")).to_be_enabled()
+
+
 def fill(page: Page, path: str, value: str) -> None:
+    """Type into a field of the Train form; ``path`` has dashes for dots."""
     field = page.locator(f"#field-{path} input")
     field.fill(value)
     field.blur()
@@ -13,6 +19,7 @@ def fill(page: Page, path: str, value: str) -> None:
 
 def start(page: Page) -> str:
     """Press Start; return the id of the run whose page opens."""
+    form_is_ready(page)
     page.locator("#train-start").click()
     page.wait_for_url(re.compile(r"/run\?id="))
     return page.url.partition("id=")[2]

@@ -25,7 +25,7 @@ class Server:
         self.api = httpx.Client(base_url=f"{self.url}/api", timeout=30, trust_env=False)
 
     def start(self) -> None:
-        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "server.log").open("ab") as log:
             self.process = subprocess.Popen(

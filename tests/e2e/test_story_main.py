@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.pages import drawn, fill, start, state
+from tests.e2e.pages import drawn, fill, form_is_ready, start, state
 from tests.e2e.server import Server
 
 pytestmark = pytest.mark.browser
@@ -14,10 +14,12 @@ STEPS = 60
 
 
 def choose_sample(page: Page, server: Server) -> None:
-    """Open the studio, go to Train, pick the quickstart and make it short."""
+    """Open the empty studio, follow its offer of the sample, and make the run short."""
     page.goto(server.url)
-    expect(page.locator("#runs-empty")).to_be_visible()
-    page.locator("#nav-train").click()
+    page.locator("#empty-quickstart").click()
+    form_is_ready(page)
+    expect(page.locator("#field-data-train")).to_contain_text("sample_instructions")
+    page.locator("#train-advanced").click()
     fill(page, "training-max_steps", str(STEPS))
     fill(page, "evaluation-limit", "8")
 

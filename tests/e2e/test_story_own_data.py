@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.pages import fill, start
+from tests.e2e.pages import fill, form_is_ready, start
 from tests.e2e.server import Server
 from tests.source_tree import ROOT
 
@@ -31,20 +31,28 @@ def question_file(folder: Path) -> Path:
 
 def test_every_problem_stands_next_to_its_field(page: Page, server: Server, picture):
     page.goto(f"{server.url}/train")
+    form_is_ready(page)
     fill(page, "tuner-r", "0")
     fill(page, "training-learning_rate", "abc")
-    problems = page.locator("#train-problems")
-    expect(problems).to_contain_text("0")
-    expect(problems).to_contain_text("abc")
+    for path, value in (("tuner-r", "0"), ("training-learning_rate", "abc")):
+        expect(page.locator(f"#field-{path} .f-error")).to_contain_text(value)
+        expect(page.locator("#train-problems")).to_contain_text(value)
+    expect(page.locator("#train-start")).to_be_disabled()
     picture("problems")
-    page.locator("#train-start").click()
-    expect(problems).to_contain_text("abc")
+    page.locator("#lang-zh").click()
+    expect(page.locator("#field-training-learning_rate .f-error")).to_contain_text("不是数字")
+    picture("problems-zh")
+    page.locator("#lang-en").click()
+    fill(page, "tuner-r", "8")
+    fill(page, "training-learning_rate", "1e-3")
+    form_is_ready(page)
     assert server.api.get("/runs").json()["runs"] == []
 
 
 def test_a_file_of_ones_own_is_uploaded_and_trained_on(page: Page, server: Server, picture,
                                                        tmp_path):
     page.goto(f"{server.url}/train")
+    form_is_ready(page)
     page.locator("#train-upload input[type=file]").set_input_files(question_file(tmp_path))
     expect(page.locator("#field-data-train")).to_contain_text(re.compile("questions"))
     fill(page, "training-max_steps", "6")
