@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -18,7 +17,7 @@ from trainer.data.objectives import require_fit
 from trainer.data.order import has_noncharacters
 from trainer.data.readers import read
 from trainer.data.rows import DatasetError, Row, RowError, RowProblem, listed
-from trainer.data.shapes import SAMPLED_ROWS, Shape, from_entry, recognise
+from trainer.data.shapes import SAMPLED_ROWS, Shape, from_entry, needed_names, recognise
 from trainer.data.sources import DatasetSpec
 
 MAX_PROBLEMS = 10_000
@@ -90,20 +89,19 @@ def shape_of(spec: DatasetSpec) -> Shape:
 
 
 def _require_columns(spec: DatasetSpec, shape: Shape) -> None:
-    """Refuse an entry whose needed columns are in none of the first rows."""
-    columns = shape.mapping.columns
-    rows = [row for row in islice(read(spec), SAMPLED_ROWS) if isinstance(row, Row)]
+    """Refuse an entry that leaves out what its rows need, or names columns that none has."""
+    rows = [row for row in read(spec, max_samples=SAMPLED_ROWS) if isinstance(row, Row)]
     found = list(dict.fromkeys(name for row in rows for name in row.values))
-    wanted = [name for name in (columns.messages if shape.kind not in ("alpaca", "text") else None,
-                                columns.chosen, columns.rejected, columns.kto_tag,
-                                columns.prompt if shape.kind in ("alpaca", "text") else None,
-                                columns.response if shape.kind == "alpaca" else None) if name]
-    absent = [name for name in wanted if name not in found]
-    if rows and (absent or not wanted):
-        raise DatasetError("mapping", f"The registry's entry '{spec.name}' names "
-                           f"{listed(absent) if wanted else 'no columns'}, but the columns of "
-                           f"{spec.file_name} are {listed(found)}.",
-                           "Correct 'columns' in dataset_info.json.")
+    needed = needed_names(shape)
+    unnamed = [key for key, name in needed.items() if not name]
+    absent = [name for key, name in needed.items()
+              if name and not key.startswith("tags.") and name not in found]
+    if rows and (unnamed or absent):
+        what = (f"does not name {listed(unnamed)}" if unnamed
+                else f"names {listed(absent)}, which no row has")
+        raise DatasetError("mapping", f"The registry's entry '{spec.name}' {what}. The columns "
+                           f"of {spec.file_name} are {listed(found)}.",
+                           "Correct 'columns' and 'tags' in dataset_info.json.")
 
 
 def _full_message(spec: DatasetSpec, row: int, text: str) -> str:

@@ -103,6 +103,24 @@ def _kind_of_entry(entry: DatasetEntry) -> Kind:
     return "alpaca" if columns.response or not columns.prompt else "text"
 
 
+def needed_names(shape: Shape) -> dict[str, str | None]:
+    """Return what a registry entry of this shape has to name, by its keys, as it names it."""
+    columns, tags = shape.mapping.columns, shape.mapping.tags
+    needed: dict[str, str | None] = {}
+    if shape.kind in ("openai", "sharegpt") or columns.messages:
+        needed["columns.messages"] = columns.messages
+        needed["tags.role_tag"], needed["tags.content_tag"] = tags.role_tag, tags.content_tag
+    if shape.kind in ("alpaca", "text") or (shape.kind == "kto" and not columns.messages):
+        needed["columns.prompt"] = columns.prompt
+    if shape.kind == "alpaca" or (shape.kind == "kto" and not columns.messages):
+        needed["columns.response"] = columns.response
+    if shape.kind == "preference":
+        needed["columns.chosen"], needed["columns.rejected"] = columns.chosen, columns.rejected
+    if shape.kind == "kto":
+        needed["columns.kto_tag"] = columns.kto_tag
+    return needed
+
+
 def _kto(sample: Sample) -> Shape | None:
     label = sample.find(_LABELS, lambda value: isinstance(value, bool))
     if not label:

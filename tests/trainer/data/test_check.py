@@ -117,14 +117,21 @@ def test_noncharacters_are_a_warning(make: Make) -> None:
     report.require()
 
 
-@pytest.mark.parametrize("columns", [{"prompt": "q", "response": "a"}, {"prompt": "question",
-                                     "response": "reply"}, {"system": "question"}])
-def test_an_entry_that_names_absent_columns_is_refused(make: Make,
-                                                       columns: dict[str, str]) -> None:
+@pytest.mark.parametrize(("entry", "words"), [
+    ({"columns": {"prompt": "q", "response": "a"}}, "names 'q', 'a', which no row has"),
+    ({"columns": {"prompt": "question", "response": "reply"}}, "names 'reply'"),
+    ({"columns": {"system": "question"}}, "does not name 'columns.prompt', 'columns.response'"),
+    ({"ranking": True}, "does not name 'columns.chosen', 'columns.rejected'"),
+    ({"formatting": "sharegpt", "columns": {"messages": "question"}, "tags": {}},
+     "does not name 'tags.role_tag', 'tags.content_tag'"),
+    ({"formatting": "openai"}, "names 'conversations'")])
+def test_an_entry_that_does_not_fit_its_file_is_refused(
+        make: Make, entry: dict[str, Any], words: str) -> None:
     spec = make([QA])
-    entry = DatasetEntry.model_validate({"file_name": "x", "columns": columns})
-    with pytest.raises(DatasetError, match=r"columns of data\.jsonl are 'question', 'answer'"):
-        check(DatasetSpec("mine", spec.path, spec.suffix, entry=entry))
+    known = DatasetEntry.model_validate({"file_name": "x", **entry})
+    with pytest.raises(DatasetError, match=words) as caught:
+        check(DatasetSpec("mine", spec.path, spec.suffix, entry=known))
+    assert "The columns of data.jsonl are 'question', 'answer'." in str(caught.value)
 
 
 def test_a_hostile_text_file_stays_text(make: Make) -> None:

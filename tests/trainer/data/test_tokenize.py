@@ -43,7 +43,7 @@ def nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-@settings(max_examples=150, deadline=None,
+@settings(max_examples=80, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(turns=st.lists(TEXT, min_size=2, max_size=6).filter(lambda t: len(t) % 2 == 0))
 def test_learned_tokens_are_exactly_what_the_assistant_says(
