@@ -26,6 +26,7 @@ from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.components import Navbar
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
@@ -39,8 +40,8 @@ from app.board.theme import make_theme
 MAX_UPLOAD = "1gb"
 
 
-def build(studio: Any, chat: Any, locale: str = "en") -> gr.Blocks:
-    """Return the pages in one language.
+def build(studio: Any, chat: Any, locale: str = "en") -> Any:
+    """Return the pages in one language, as gradio.Blocks.
 
     Args:
         studio: The service layer, app.studio.Studio.
@@ -48,7 +49,7 @@ def build(studio: Any, chat: Any, locale: str = "en") -> gr.Blocks:
         locale: 'en' or 'zh'.
     """
     with gr.Blocks(title="Finestra", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
-        gr.Navbar(visible=False)
+        Navbar(visible=False)
         runs.page(blocks, studio, locale)
     with blocks.route("Train", "/train", show_in_navbar=False) as page:
         TrainPage(studio, locale).build(page)

@@ -9,8 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.board.i18n import t
-from app.board.i18n.zh_problems import MESSAGES
+from app.board.i18n import problem_text, said, t
 from app.board.pages._parts import note, paragraph, text
 from trainer.contract.problems import ConfigError
 
@@ -24,13 +23,10 @@ def explain(locale: str, error: Exception) -> tuple[str, str]:
     the words.
     """
     if isinstance(error, ConfigError) and error.problems:
-        first = error.problems[0]
-        return first.message, first.advice
+        return problem_text(locale, error.problems[0])
     code = getattr(error, "code", None)
     if isinstance(error, ValueError) and isinstance(code, str):
-        chinese = MESSAGES.get(code) if locale == "zh" else None
-        whole = chinese if chinese and "{" not in chinese else str(error)
-        return whole, str(getattr(error, "advice", ""))
+        return said(locale, code, str(error), str(getattr(error, "advice", "")))
     return t(locale, "error.inside"), t(locale, "error.inside_advice")
 
 

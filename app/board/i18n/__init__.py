@@ -18,13 +18,6 @@ LOCALES = ("en", "zh")
 TABLES: Mapping[str, Mapping[str, str]] = {"en": en.TABLE, "zh": zh.TABLE}
 
 
-class _Blank(dict[str, str]):
-    """Parameters of a message; one that is missing reads as nothing."""
-
-    def __missing__(self, key: str) -> str:
-        return ""
-
-
 def t(locale: str, key: str, **params: object) -> str:
     """Return the text of ``key`` in a language, with its parameters filled in.
 
@@ -63,15 +56,31 @@ def choice_label(locale: str, path: str, value: str) -> str:
 
 
 def problem_text(locale: str, problem: Problem) -> tuple[str, str]:
-    """Return (message, advice) of a problem in a language; English when it has no translation."""
+    """Return (message, advice) of a problem in a language."""
+    return said(locale, problem.code, problem.message, problem.advice, params=problem.params)
+
+
+def said(locale: str, code: str, message: str, advice: str, *,
+         params: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """Return (message, advice) in a language by the code of a problem, an error or an outcome.
+
+    English, as the engine wrote it, where there is no translation; a translation may quote it.
+    """
     if locale != "zh":
-        return problem.message, problem.advice
-    params = _Blank(problem.params)
-    message = zh_problems.MESSAGES.get(problem.code)
-    advice = zh_problems.ADVICE.get(problem.code, problem.advice)
-    return (_fill(message, params) if message else problem.message), _fill(advice, params)
+        return message, advice
+    known = "shape_for_" + code.partition("_for_")[2] if "_for_" in code else code
+    values = {**(params or {}), "english": message}
+    chinese = zh_problems.MESSAGES.get(known)
+    if chinese is None or not _fits(chinese, values):
+        return message, advice
+    return _fill(chinese, values), _fill(zh_problems.ADVICE.get(known, advice), values)
 
 
-def _fill(text: str, params: _Blank) -> str:
-    """Fill ``{name}`` marks; a mark without a value is dropped, other braces stay."""
-    return re.sub(r"\{(\w+)\}", lambda mark: params[mark[1]], text)
+def _fits(words: str, values: Mapping[str, str]) -> bool:
+    """Tell whether every mark of a text has a value."""
+    return all(mark in values for mark in re.findall(r"\{(\w+)\}", words))
+
+
+def _fill(words: str, values: Mapping[str, str]) -> str:
+    """Fill ``{name}`` marks; other braces stay as they are."""
+    return re.sub(r"\{(\w+)\}", lambda mark: values.get(mark[1], ""), words)

@@ -104,8 +104,8 @@ TABLE: dict[str, str] = {
     "resume.from": "Resume goes on from the checkpoint at step {step}; the curve has no gap and "
                    "no step twice.",
     "resume.again": "There is no checkpoint yet; it would start again from the beginning.",
-    "warning.at": "(step {step})", "warning.loss_nan": "The loss was not a number",
-    "warning.loss_zero": "The loss is exactly zero",
+    "warning.at": "(step {step})", "warning.nan_loss": "The loss was not a number",
+    "warning.zero_loss": "The loss is exactly zero", "warning.bad_rows": "Bad rows were skipped",
     "warning.checkpoint_skipped": "A damaged checkpoint was skipped",
     "samples.title": "Sample answers", "samples.step": "Step {step}",
     "samples.none": "Answers appear here at each evaluation.",

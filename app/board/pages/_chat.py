@@ -77,7 +77,7 @@ def stream(chat: Any, locale: str, run_id: str, *, prompt: str, system: str,
     yield drawn()
 
 
-def panel(chat: Any, locale: str, run_id: gr.Textbox) -> gr.Column:
+def panel(chat: Any, locale: str, run_id: gr.Textbox) -> Any:
     """Lay out the chat; return the column so that the page can show it when there is a model."""
     with gr.Column(visible=False, elem_id="run-chat", elem_classes="f-card f-chat") as column:
         html(f'<div class="f-card-head"><h2>{text(t(locale, "chat.title"))}</h2></div>'

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.board import icons
-from app.board.i18n import field_title, has, t
+from app.board.i18n import field_title, has, said, t
 from app.board.pages._parts import (
     bar,
     card,
@@ -21,6 +21,7 @@ from app.board.pages._parts import (
     text,
 )
 from app.board.wording import ago, count, duration, loss, number, percent, size
+from app.outcome import Result
 from app.runs import ACTIVE, RESUMABLE, Run, RunState
 from trainer.contract.commits import CheckpointInfo
 from trainer.contract.config import all_fields
@@ -70,20 +71,31 @@ def hero(locale: str, run: Run, matches: tuple[float | None, float | None], plac
             f'<p class="f-progress-words" id="run-progress">{text(words)}</p>')
 
 
-def health(locale: str, run: Run, warnings: Sequence[WarningEvent], resume_step: int) -> str:
-    """Return banners: why it ended, how to go on, and what was odd on the way."""
+def health(locale: str, run: Run, warnings: Sequence[WarningEvent], *, resume_step: int,
+           result: Result | None) -> str:
+    """Return banners: why it ended, how to go on, and what was odd on the way.
+
+    Args:
+        locale: Language.
+        run: The run.
+        warnings: What was odd.
+        resume_step: The step of the newest checkpoint that can be used, 0 for none.
+        result: How its last attempt ended, if it has.
+    """
     banners = []
     if run.state in (RunState.FAILED, RunState.INTERRUPTED, RunState.STOPPED):
-        kind = "bad" if run.state == RunState.FAILED else "warn"
-        kind = "info" if run.state == RunState.STOPPED else kind
-        body = paragraph(run.reason) + paragraph(_resume_words(locale, run, resume_step))
+        kind = {RunState.FAILED: "bad", RunState.STOPPED: "info"}.get(run.state, "warn")
+        reason, advice = said(locale, result.code, result.message, result.advice) if (
+            result and result.message == run.reason) else (run.reason, "")
+        body = paragraph(reason) + paragraph(advice if run.state == RunState.FAILED else "")
+        body += paragraph(_resume_words(locale, run, resume_step))
         banners.append(note(kind, t(locale, f"ended.{run.state}"), body))
     seen = dict.fromkeys((warning.code, warning.message) for warning in warnings)
     for code, message in list(seen)[-4:]:
         steps = [w.step for w in warnings if w.code == code and w.step is not None]
         words = t(locale, f"warning.{code}") if has(f"warning.{code}") else message
         where = t(locale, "warning.at", step=count(steps[-1])) if steps else ""
-        detail = paragraph(message) if locale == "en" and has(f"warning.{code}") else ""
+        detail = paragraph(message) if has(f"warning.{code}") else ""
         banners.append(note("warn", f"{words} {where}".strip(), detail))
     return "".join(banners)
 

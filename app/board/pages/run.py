@@ -15,7 +15,9 @@ from app.board.pages import _chat, _run_html
 from app.board.pages._chart import chart_html
 from app.board.pages._parts import html, text
 from app.board.wording import count
-from app.runs import ACTIVE, RESUMABLE, Run, RunError, RunState
+from app.outcome import Result
+from app.runs import ACTIVE, ENDED, RESUMABLE, Run, RunError, RunState
+from trainer.contract.files import read_json
 
 PANELS = ("hero", "health", "samples", "data", "checkpoints", "choices", "log")
 _CHECKPOINTS_EVERY_S = 8.0
@@ -164,7 +166,8 @@ class RunPage:
         frozen = not follow and old.get("log") and old.get("words") == words
         parts: dict[str, str | None] = {
             "hero": _run_html.hero(locale, run, exact_match(studio, run), place),
-            "health": _run_html.health(locale, run, studio.warnings(run.id), resume),
+            "health": _run_html.health(locale, run, studio.warnings(run.id),
+                                       resume_step=resume, result=_result(studio, run)),
             "samples": _run_html.samples(locale, studio.samples(run.id)),
             "data": _run_html.data(locale, studio.data_events(run.id)),
             "checkpoints": None if found is None else _run_html.checkpoints(locale, found),
@@ -224,6 +227,12 @@ def exact_match(studio: Any, run: Run) -> tuple[float | None, float | None]:
         return None, None
     before = points[0][1] if points[0][0] == 0 else None
     return before, points[-1][1] if len(points) > 1 or before is None else None
+
+
+def _result(studio: Any, run: Run) -> Result | None:
+    """Return how the last attempt ended, or None while it has not."""
+    attempt = studio.attempt(run.id) if run.state in ENDED else None
+    return Result.read(read_json(attempt.result)) if attempt else None
 
 
 def _place(studio: Any, run: Run) -> int:

@@ -106,5 +106,5 @@
       if (document.title !== wanted) document.title = wanted;
     });
   }).observe(document.documentElement, { childList: true, subtree: true });
-  setInterval(pulse, 4000);
+  setInterval(pulse, 2000);
 })();
