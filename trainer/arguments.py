@@ -24,8 +24,8 @@ def shared_arguments(context: Context, precision: Precision, *, evaluates: bool)
         "per_device_train_batch_size": training.per_device_train_batch_size,
         "per_device_eval_batch_size": training.per_device_eval_batch_size,
         "gradient_accumulation_steps": training.gradient_accumulation_steps,
-        "gradient_checkpointing": training.gradient_checkpointing,
-        "gradient_checkpointing_kwargs": {"use_reentrant": False},
+        "activation_checkpointing": training.gradient_checkpointing,
+        "activation_checkpointing_kwargs": {"use_reentrant": False},
         "seed": training.seed,
         "max_length": None,
         **_optimizer(context), **_precision(precision), **_rhythm(context, evaluates),
@@ -77,4 +77,5 @@ def dpo_arguments(context: Context, precision: Precision, *, evaluates: bool) ->
 
     dpo = context.config.dpo
     return DPOConfig(**shared_arguments(context, precision, evaluates=evaluates), beta=dpo.beta,
-                     loss_type=[dpo.loss_type], label_smoothing=dpo.label_smoothing)
+                     loss_type=[dpo.loss_type], label_smoothing=dpo.label_smoothing,
+                     disable_dropout=context.config.tuner.lora_dropout == 0)

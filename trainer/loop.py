@@ -6,7 +6,7 @@ import contextlib
 import math
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
+from torch.utils.data import Sampler
 from transformers import Trainer
 from trl import DPOTrainer, SFTTrainer
 
 from trainer.checkpoint import CheckpointKeeper, disk_full, read_progress
 from trainer.failures import is_disk_full
-from trainer.sampling import EpochSampler
+from trainer.sampling import epoch_order
 from trainer.stop import Stop
 
 
@@ -63,6 +64,30 @@ class LoopSettings:
     shuffle: bool
     group_by_length: bool
     lengths: list[int]
+
+
+class EpochSampler(Sampler[int]):
+    """Hands out ``epoch_order``; accelerate sets the epoch, also after a resume."""
+
+    def __init__(self, lengths: Sequence[int], *, seed: int, shuffle: bool,
+                 batch_size: int | None) -> None:
+        """Keep what the order depends on."""
+        self._lengths, self._seed = lengths, seed
+        self._shuffle, self._batch_size = shuffle, batch_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iteration."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield row numbers."""
+        yield from epoch_order(self._lengths, seed=self._seed, epoch=self.epoch,
+                               shuffle=self._shuffle, batch_size=self._batch_size)
 
 
 @contextlib.contextmanager

@@ -110,9 +110,11 @@ def load_model(base: Base, config: RunConfig, precision: Precision) -> PreTraine
     scratch = Path(tempfile.mkdtemp(prefix="finestra-merged-"))
     try:
         merged.save_pretrained(scratch)
-        return _load(scratch, precision, quantized)
+        model = _load(scratch, precision, quantized)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    model.name_or_path = model.config._name_or_path = str(base.folder)
+    return model
 
 
 def _load(folder: Path, precision: Precision, quantized: Any) -> PreTrainedModel:

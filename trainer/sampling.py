@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-
-from torch.utils.data import Sampler
+from collections.abc import Sequence
 
 
 def epoch_order(lengths: Sequence[int], *, seed: int, epoch: int, shuffle: bool,
@@ -40,27 +38,3 @@ def epoch_order(lengths: Sequence[int], *, seed: int, epoch: int, shuffle: bool,
         longest = max(range(len(whole)), key=lambda i: max(lengths[j] for j in whole[i]))
         whole[0], whole[longest] = whole[longest], whole[0]
     return [i for batch in whole + rest for i in batch]
-
-
-class EpochSampler(Sampler[int]):
-    """Hands out ``epoch_order``; accelerate sets the epoch, also after a resume."""
-
-    def __init__(self, lengths: Sequence[int], *, seed: int, shuffle: bool,
-                 batch_size: int | None) -> None:
-        """Keep what the order depends on."""
-        self._lengths, self._seed = lengths, seed
-        self._shuffle, self._batch_size = shuffle, batch_size
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next iteration."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self._lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        """Yield row numbers."""
-        yield from epoch_order(self._lengths, seed=self._seed, epoch=self.epoch,
-                               shuffle=self._shuffle, batch_size=self._batch_size)

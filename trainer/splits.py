@@ -73,7 +73,6 @@ def load_splits(context: Context, bench: Workbench) -> Splits:
     data = context.config.data
     template = ChatTemplate.from_folder(bench.base.folder)
     tokenizer = Tokenizer.from_folder(bench.base.folder)
-    context.emit.stage("reading")
     sources: list[dict[str, str]] = []
     train = _read(context, data.train, sources, "train")
     held = _read(context, data.eval, sources, "eval")
@@ -89,13 +88,12 @@ def load_splits(context: Context, bench: Workbench) -> Splits:
 
 def _read(context: Context, names: Sequence[str], sources: list[dict[str, str]],
           split: SplitName) -> Raw:
-    """Read datasets one after the other; progress counts datasets."""
+    """Read datasets one after the other and check every row."""
     data, home, raw = context.config.data, context.home, Raw()
     known = registry.load(home / "data" if home else None)
     limit = data.max_samples if split == "train" else None
-    for done, name in enumerate(names):
-        context.emit(ProgressEvent(stage="reading", done=done, total=len(names),
-                                   unit="datasets"))
+    for name in names:
+        context.emit.stage("reading", name)
         spec = known.resolve(name)
         report = check(spec, objective=context.config.objective, max_samples=limit)
         report.require(data.bad_rows)

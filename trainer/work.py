@@ -34,8 +34,20 @@ class Workbench:
     tokenizer: PreTrainedTokenizerBase
 
 
+def quiet_libraries() -> None:
+    """Keep progress bars and notes to library developers out of a run's log."""
+    import warnings
+
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning,
+                            module=r"(transformers|trl|peft|accelerate|torch|bitsandbytes)\b")
+
+
 def set_up(context: Context) -> Workbench:
     """Find the base model, choose device and number formats, load the tokenizer."""
+    quiet_libraries()
     context.emit.stage("loading", "Looking at the base model")
     if threads := context.config.data.preprocessing_num_workers:
         os.environ["RAYON_NUM_THREADS"] = str(threads)
@@ -117,8 +129,11 @@ def train(context: Context, loop: CommittedLoop, reporter: Reporter, start: Sele
     Raises:
         Stopped: A stop was asked for; the checkpoint is committed.
     """
+    from transformers import PrinterCallback
+
     context.stop.training_begins()
     context.emit.stage("training")
+    loop.remove_callback(PrinterCallback)
     loop.add_callback(reporter)
     state = read_json(start.path / "trainer_state.json") if start.path else {}
     if start.path is not None and state.get("global_step") == state.get("max_steps"):
