@@ -159,8 +159,9 @@ def metrics_bytes(path, offset):
 
 
 def test_chunks_are_pure():
-    batch = parse(metrics(1, 1.0) + b"broken\n", 100, Progress())
-    assert (batch.end, batch.skipped) == (100 + len(metrics(1, 1.0)) + 7, 1)
+    line = metrics(1, 1.0)
+    batch = parse(line + b"broken\n", 100, Progress())
+    assert (batch.end, batch.skipped) == (100 + len(line) + 7, 1)
 
 
 def test_the_last_word_is_found(run):

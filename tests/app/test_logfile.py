@@ -7,7 +7,8 @@ from tests.app.conftest import wait_for
 
 
 def test_a_log_is_text():
-    raw = b"\x1b[31mred\x1b[0m \x1b]0;title\x07a\0b\nstep 1\rstep 2\r\nbad \xff\xfe bytes\n\x1b[2Kend"
+    raw = (b"\x1b[31mred\x1b[0m \x1b]0;title\x07a\0b\nstep 1\rstep 2\r\n"
+           b"bad \xff\xfe bytes\n\x1b[2Kend")
     assert clean(raw) == "red ab\nstep 2\nbad \ufffd\ufffd bytes\nend"
     assert "\u202e" not in clean("\u202eevil".encode())
     assert clean(b"progress 9\r") == "progress 9"

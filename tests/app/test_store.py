@@ -217,7 +217,6 @@ def test_an_index_that_was_replaced_is_opened_again(place, store):
 
 def test_a_lock_held_too_long_is_an_error(place, store):
     impatient = Store(place.db, place.runs, busy_s=0.05)
-    with store.write():
-        with pytest.raises(Exception, match="locked"), impatient.write():
-            pass
+    with store.write(), pytest.raises(Exception, match="locked"), impatient.write():
+        pass
     impatient.close()
