@@ -30,12 +30,13 @@ MAX_STREAMS = 64
 class Cursor:
     """What one listener has been told already.
 
-    A new attempt may take points back (those beyond its checkpoint); then everything is sent anew.
+    A resumed run takes points back (those beyond its checkpoint) and measures those steps again;
+    when what was told is no longer the beginning of a series, everything is sent anew.
+    ``told`` holds the number of points told of each series and a hash over them.
     """
 
     watermark: int = -1
-    attempt: int = -1
-    steps: dict[str, int] = field(default_factory=dict)
+    told: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def update(self, studio: Studio, run_id: str) -> dict[str, Any] | None:
         """Return what changed since the last call, or None.
@@ -46,17 +47,19 @@ class Cursor:
         watermark = studio.watermark(run_id)
         if watermark == self.watermark:
             return None
-        run = studio.run(run_id)
-        reset = run.attempt != self.attempt
+        run, series = studio.run(run_id), studio.series(run_id)
+        reset = self.watermark < 0 or not self._still_holds(series)
         if reset:
-            self.steps.clear()
-        series = studio.series(run_id)
-        fresh = {name: [point for point in points if point[0] > self.steps.get(name, -1)]
-                 for name, points in series.items()}
-        self.steps.update({name: points[-1][0] for name, points in fresh.items() if points})
-        self.watermark, self.attempt = watermark, run.attempt
+            self.told.clear()
+        fresh = {name: points[self.told.get(name, (0, 0))[0]:] for name, points in series.items()}
+        self.told = {name: (len(points), hash(tuple(points))) for name, points in series.items()}
+        self.watermark = watermark
         return {"watermark": watermark, "reset": reset, "run": run.document(),
                 "series": {name: points for name, points in fresh.items() if points}}
+
+    def _still_holds(self, series: dict[str, list[tuple[int, float | None]]]) -> bool:
+        return all(hash(tuple(series.get(name, [])[:count])) == told
+                   for name, (count, told) in self.told.items())
 
 
 def encode(event: str, data: dict[str, Any], number: int) -> str:

@@ -340,9 +340,10 @@ def test_an_open_port_prints_its_token_once_and_a_killed_server_leaves_its_home(
         process.kill()
         assert token not in process.stdout.read()
     assert not [p for p in home.rglob("*") if p.is_file() and token.encode() in p.read_bytes()]
-    with running(home, env={"FINESTRA_TOKEN": TOKEN}) as (_, line):
+    with running(home, env={"FINESTRA_TOKEN": TOKEN}) as (process, line):
         assert "/login" in line and TOKEN not in line
         base = re.search(r"http://127\.0\.0\.1:\d+", line)[0]
         answer = httpx.get(base + "/api/runs", trust_env=False, timeout=20,
                            headers={"Authorization": f"Bearer {TOKEN}"})
         assert answer.status_code == 200
+    assert process.returncode == 0

@@ -1,5 +1,6 @@
 """A studio with the fake trainer behind the whole server, without the board."""
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -24,7 +25,7 @@ class Rest:
     """A client of one server, and the studio behind it."""
 
     def __init__(self, client, studio):
-        self.client, self.studio = client, studio
+        self.client, self.studio, self.done = client, studio, ""
         self.get, self.post = client.get, client.post
         self.patch, self.delete = client.patch, client.delete
 
@@ -44,9 +45,12 @@ class Rest:
         raise AssertionError(f"still {found['state']}: {found['reason']}")
 
     def finished(self):
-        run_id = self.start()
-        self.wait(run_id, "completed")
-        return run_id
+        """Start a run and wait for its end; where one was finished already, return that."""
+        if not self.done:
+            run_id = self.start()
+            self.wait(run_id, "completed")
+            return run_id
+        return self.done
 
 
 def end_all(studio):
@@ -61,16 +65,38 @@ def end_all(studio):
         time.sleep(0.05)
 
 
+@contextlib.contextmanager
+def opened(home):
+    studio = Studio.open(home, trainer_argv=FAKE, grace_s=5.0)
+    try:
+        yield studio
+        end_all(studio)
+    finally:
+        studio.close()
+
+
+@contextlib.contextmanager
+def served(studio):
+    app = create_app(studio, ServerSettings(board=False, tick_s=0.05, max_upload_bytes=200_000))
+    with TestClient(app, base_url=HOME, follow_redirects=False) as client:
+        yield Rest(client, studio)
+
+
 @pytest.fixture
 def studio(tmp_path):
-    studio = Studio.open(tmp_path / "home", trainer_argv=FAKE, grace_s=5.0)
-    yield studio
-    end_all(studio)
-    studio.close()
+    with opened(tmp_path / "home") as studio:
+        yield studio
 
 
 @pytest.fixture
 def rest(studio):
-    app = create_app(studio, ServerSettings(board=False, tick_s=0.05, max_upload_bytes=200_000))
-    with TestClient(app, base_url=HOME, follow_redirects=False) as client:
-        yield Rest(client, studio)
+    with served(studio) as rest:
+        yield rest
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    """A server with one finished run, for tests that leave it as it is."""
+    with opened(tmp_path_factory.mktemp("shelf") / "home") as studio, served(studio) as rest:
+        rest.done = rest.finished()
+        yield rest

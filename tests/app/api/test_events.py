@@ -4,12 +4,14 @@ import contextlib
 import json
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
 
 from app.api import events
+from app.runs import Run, RunState
 from app.server import ServerSettings, bind, create_app
 from tests.app.api.conftest import CONFIG
 
@@ -92,15 +94,14 @@ def test_a_stream_tells_everything_once_then_what_is_new(live, monkeypatch, tmp_
     assert [step for step, _ in first["series"]["loss"]] == list(range(1, 11))
 
 
-def test_a_resumed_run_starts_its_curve_anew(live, monkeypatch, tmp_path, studio):
+def test_a_resumed_curve_has_each_step_once(live, monkeypatch, tmp_path, studio):
     monkeypatch.setenv("FAKE_CRASH_AT", "8")
     run_id = post(live, "/api/runs", json=CONFIG).json()["id"]
-    curve, resets = {}, 0
+    curve = {}
     with listen(live, run_id) as messages:
         for _, data in messages:
             if data["reset"]:
                 curve.clear()
-                resets += 1
             curve.update(data["series"].get("loss", []))
             if data["run"]["state"] == "failed":
                 break
@@ -110,14 +111,47 @@ def test_a_resumed_run_starts_its_curve_anew(live, monkeypatch, tmp_path, studio
         for _, data in messages:
             if data["reset"]:
                 curve.clear()
-                resets += 1
             points = data["series"].get("loss", [])
             assert not {step for step, _ in points} & set(curve)
             curve.update(points)
             if data["run"]["state"] == "completed":
                 break
     assert sorted(curve) == list(range(1, 11))
-    assert resets >= 2
+
+
+class OneRun:
+    """A studio with one run whose points a test sets."""
+
+    def __init__(self):
+        self.points, self.mark = [], 0
+
+    def put(self, *points):
+        self.points, self.mark = list(points), self.mark + 1
+
+    def watermark(self, run_id):
+        return self.mark
+
+    def run(self, run_id):
+        return Run(run_id, run_id, RunState.RUNNING, Path(run_id))
+
+    def series(self, run_id):
+        return {"loss": self.points}
+
+
+def test_points_that_were_measured_again_are_sent_again():
+    studio, cursor = OneRun(), events.Cursor()
+    studio.put((1, 1.0), (2, 0.9), (3, 0.8))
+    assert cursor.update(studio, "r")["series"]["loss"] == studio.points
+    assert cursor.update(studio, "r") is None
+    studio.put((1, 1.0), (2, 0.9), (3, 0.8), (4, 0.7))
+    news = cursor.update(studio, "r")
+    assert (news["reset"], news["series"]) == (False, {"loss": [(4, 0.7)]})
+    for again in ([(1, 1.0), (2, 0.9)], [(1, 1.0), (2, 0.5), (3, 0.4), (4, 0.3)], []):
+        studio.put(*again)
+        news = cursor.update(studio, "r")
+        assert (news["reset"], news["series"].get("loss", [])) == (True, again)
+        studio.put((1, 1.0), (2, 0.9), (3, 0.8))
+        cursor.update(studio, "r")
 
 
 def test_a_deleted_run_ends_its_stream(live):

@@ -4,9 +4,9 @@ import io
 from app.api.files import to_csv
 
 
-def test_metrics_come_as_one_table(rest):
-    run_id = rest.finished()
-    answer = rest.get(f"/api/runs/{run_id}/metrics.csv")
+def test_metrics_come_as_one_table(shelf):
+    run_id = shelf.finished()
+    answer = shelf.get(f"/api/runs/{run_id}/metrics.csv")
     assert answer.headers["content-type"].startswith("text/csv")
     assert answer.headers["content-disposition"].startswith("attachment;")
     assert answer.headers["x-content-type-options"] == "nosniff"

@@ -66,15 +66,15 @@ def test_a_body_that_is_no_config_is_refused(rest, body):
     assert answer.json()["error"]["code"]
 
 
-def test_a_dry_run_says_what_would_happen_and_starts_nothing(rest):
-    found = rest.post("/api/runs/dry-run", json=CONFIG)
+def test_a_dry_run_says_what_would_happen_and_starts_nothing(shelf):
+    found = shelf.post("/api/runs/dry-run", json=CONFIG)
     assert found.status_code == 200
     assert found.json()["problems"] == []
     assert found.json()["config"]["data"]["train"]
-    wrong = rest.post("/api/runs/dry-run", json={**CONFIG, "tuner": {"r": 0}})
+    wrong = shelf.post("/api/runs/dry-run", json={**CONFIG, "tuner": {"r": 0}})
     assert wrong.status_code == 200
     assert wrong.json()["problems"][0]["field"] == "tuner.r"
-    assert rest.get("/api/runs").json()["runs"] == []
+    assert [run["id"] for run in shelf.get("/api/runs").json()["runs"]] == [shelf.done]
 
 
 ON_A_RUN = [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/stop"), ("POST", "/resume"),
@@ -84,10 +84,10 @@ ON_A_RUN = [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/stop"), ("POS
 
 
 @pytest.mark.parametrize("run_id", ["nobody", "..%2f..", "%2e%2e", "a%00b", "a" * 65, "%ef%bc%8e"])
-def test_an_unknown_run_is_not_found(rest, run_id):
+def test_an_unknown_run_is_not_found(shelf, run_id):
     for method, tail in ON_A_RUN:
         body = {"json": {}} if method in {"PATCH", "POST"} else {}
-        answer = rest.client.request(method, f"/api/runs/{run_id}{tail}", **body)
+        answer = shelf.client.request(method, f"/api/runs/{run_id}{tail}", **body)
         assert answer.status_code == 404
         assert answer.json()["error"]["code"] in {"unknown_run", "not_found"}
 
@@ -113,22 +113,22 @@ def test_stop_resume_and_delete_follow_the_states(rest, monkeypatch, tmp_path):
     error(rest.get(f"/api/runs/{run_id}"), 404, "unknown_run")
 
 
-def test_a_checkpoint_is_a_checkpoints_name(rest):
-    run_id = rest.finished()
+def test_a_checkpoint_is_a_checkpoints_name(shelf):
+    run_id = shelf.finished()
     for checkpoint in ("../x", "checkpoint-", "checkpoint-1/..", "", 5):
-        answer = rest.post(f"/api/runs/{run_id}/resume", json={"checkpoint": checkpoint})
+        answer = shelf.post(f"/api/runs/{run_id}/resume", json={"checkpoint": checkpoint})
         assert answer.status_code == 422
 
 
-def test_name_tags_and_notes_can_be_changed_and_nothing_else(rest):
-    run_id = rest.finished()
-    changed = rest.patch(f"/api/runs/{run_id}", json={
+def test_name_tags_and_notes_can_be_changed_and_nothing_else(shelf):
+    run_id = shelf.finished()
+    changed = shelf.patch(f"/api/runs/{run_id}", json={
         "name": "better", "tags": ["b", "a", "a"], "notes": "<script>alert(1)</script>"})
     assert changed.status_code == 200
     assert (changed.json()["name"], changed.json()["tags"]) == ("better", ["a", "b"])
     assert changed.json()["config"]["name"] == "a try"
     for wrong in ({"state": "queued"}, {"tags": "x"}, {"name": ""}, {"notes": "x" * 10_001}):
-        assert rest.patch(f"/api/runs/{run_id}", json=wrong).status_code == 422
+        assert shelf.patch(f"/api/runs/{run_id}", json=wrong).status_code == 422
 
 
 def test_the_list_can_be_searched(rest):
@@ -147,12 +147,12 @@ def test_a_clone_is_a_config_that_can_be_started(rest):
     assert rest.post("/api/runs", json=values).status_code == 201
 
 
-def test_the_config_comes_as_yaml(rest):
-    run_id = rest.finished()
-    answer = rest.get(f"/api/runs/{run_id}/config")
+def test_the_config_comes_as_yaml(shelf):
+    run_id = shelf.finished()
+    answer = shelf.get(f"/api/runs/{run_id}/config")
     assert answer.headers["content-type"].startswith("application/yaml")
     assert yaml.safe_load(answer.text)["training"]["max_steps"] == 10
-    saved = rest.get(f"/api/runs/{run_id}/config?download=true")
+    saved = shelf.get(f"/api/runs/{run_id}/config?download=true")
     assert saved.headers["content-disposition"] == f'attachment; filename="{run_id}.yaml"'
 
 
@@ -176,11 +176,11 @@ def test_series_can_be_chosen_and_thinned(rest, monkeypatch):
     assert rest.get(f"/api/runs/{run_id}/metrics?max_points=1").status_code == 422
 
 
-def test_unknown_addresses_and_methods_are_documents_too(rest):
-    error(rest.get("/api/nothing"), 404, "not_found")
-    error(rest.get("/api/runs/"), 404, "not_found")
-    error(rest.client.put("/api/runs", json={}), 405, "method")
-    error(rest.post("/api/runs", content="x", headers={"Content-Type": "text/plain"}), 415,
+def test_unknown_addresses_and_methods_are_documents_too(shelf):
+    error(shelf.get("/api/nothing"), 404, "not_found")
+    error(shelf.get("/api/runs/"), 404, "not_found")
+    error(shelf.client.put("/api/runs", json={}), 405, "method")
+    error(shelf.post("/api/runs", content="x", headers={"Content-Type": "text/plain"}), 415,
           "content_type")
 
 
