@@ -89,6 +89,7 @@ MESSAGES: dict[str, str] = {
     "not_resumable": "这个运行现在不能继续。", "active": "运行还在进行，不能删除。",
     "unknown_checkpoint": "没有这个检查点。", "bad_checkpoint": "这个检查点不能使用。{english}",
     "never_started": "还没有开始就结束了。",
+    "stopped": "已按要求停止。",
     "stop_killed": "训练进程没有及时停止，已被强制结束；最后一个检查点之后的内容已丢失。",
     "stop_unsaved": "训练进程还没来得及保存就停止了。",
     "supervisor_lost": "训练进程在无人看管时离开了。",

@@ -2,9 +2,9 @@
 (function () {
   "use strict";
   const PANELS = [
-    { key: "loss", wide: true, also: ["eval_loss"], smooth: true },
+    { key: "loss", wide: true, also: ["eval_loss"], smooth: true, log: true },
     { key: "rewards_margins", smooth: true }, { key: "rewards_accuracies" },
-    { key: "learning_rate" }, { key: "grad_norm", smooth: true }, { key: "token_accuracy" },
+    { key: "learning_rate" }, { key: "grad_norm", smooth: true, log: true }, { key: "token_accuracy" },
   ];
   const ACTIVE = ["starting", "running", "stopping", "queued"];
   const COLOURS = ["--f-s1", "--f-s2", "--f-s3", "--f-s4", "--f-s5", "--f-s6"];
@@ -68,7 +68,7 @@
   class Chart {
     constructor(panel, words, parent) {
       this.panel = panel; this.words = words; this.lines = []; this.zoom = null; this.hover = null;
-      this.log = keep.get("log_" + panel.key, false);
+      this.log = !!panel.log && keep.get("log_" + panel.key, false);
       const card = document.createElement("section");
       card.className = "f-card" + (panel.wide ? " f-wide" : "");
       card.dataset.chart = panel.key;
@@ -99,15 +99,19 @@
         range.append(input);
         box.append(range);
       }
-      const log = document.createElement("label");
+      if (this.panel.log) box.append(this.logBox());
+      const png = this.button(box, this.words.png, () => this.save());
+      png.setAttribute("aria-label", this.words.png_label);
+    }
+
+    logBox() {
+      const box = document.createElement("label");
       const check = document.createElement("input");
       Object.assign(check, { type: "checkbox", checked: this.log });
       check.addEventListener("change", () => { this.log = check.checked;
         keep.set("log_" + this.panel.key, this.log); this.draw(); });
-      log.append(check, this.words.log);
-      box.append(log);
-      const png = this.button(box, this.words.png, () => this.save());
-      png.setAttribute("aria-label", this.words.png_label);
+      box.append(check, this.words.log);
+      return box;
     }
 
     button(box, text, act) {
@@ -178,7 +182,8 @@
     }
 
     range() {
-      const points = this.lines.flatMap((line) => line.points);
+      const points = this.lines.flatMap((line) => this.isSmooth(line)
+        ? [...line.points, ...smoothed(line.points, weight())] : line.points);
       let x0 = Infinity, x1 = -Infinity, y0 = Infinity, y1 = -Infinity;
       for (const [x] of points) { x0 = Math.min(x0, x); x1 = Math.max(x1, x); }
       if (this.zoom) [x0, x1] = this.zoom;
@@ -240,7 +245,7 @@
     line(pen, line, X, Y) {
       const colour = css(line.colour);
       pen.strokeStyle = colour; pen.lineJoin = "round";
-      const smooth = this.panel.smooth && !line.dots && weight() > 0 && line.points.length > 8;
+      const smooth = this.isSmooth(line);
       if (smooth) {
         pen.globalAlpha = line.alone ? .28 : .12; pen.lineWidth = 1;
         this.path(pen, line.points, X, Y);
@@ -254,6 +259,10 @@
         if (y === null || (this.log && y <= 0)) continue;
         pen.beginPath(); pen.arc(X(x), Y(y), 3.2, 0, 7); pen.fill();
       }
+    }
+
+    isSmooth(line) {
+      return this.panel.smooth && !line.dots && weight() > 0 && line.points.length > 8;
     }
 
     path(pen, points, X, Y) {

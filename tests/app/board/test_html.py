@@ -1,0 +1,163 @@
+"""Whatever people, files and models say is shown as text (rule R13)."""
+
+import json
+import re
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from app.board.pages import _chart, _chat, _compare, _run_html, _train_html
+from app.board.pages._parts import (
+    chip,
+    method_words,
+    progress_words,
+    shown_fraction,
+    sparkline,
+    stage_words,
+)
+from app.board.pages.runs import table_html
+from app.outcome import Result
+from app.runs import Progress, Run, RunState
+from trainer.contract.commits import CheckpointInfo
+from trainer.contract.config import RunConfig, all_fields, load_yaml, parse, to_yaml
+from trainer.contract.events import ChoiceEvent, DataEvent, SampleEvent, WarningEvent
+from trainer.contract.problems import Problem
+
+NASTY = '<img src=x onerror="alert(1)">\'"><script>alert(2)</script>{{value}}${7*7}&amp;'
+
+
+def a_run(**changes):
+    base = Run(id="r-1", name=NASTY, state=RunState.RUNNING, dir=Path("/runs") / "r-1",
+               objective="sft", model=NASTY, method="lora", device=NASTY, tags=(NASTY,),
+               reason=NASTY, attempt=2, created_at=1.0, started_at=2.0,
+               progress=Progress("training", 3, 10, 40.0), latest={"loss": 0.5})
+    return replace(base, **changes)
+
+
+def is_clean(html):
+    tags = re.findall(r"<(img|script)\b", html)
+    attributes = re.findall(r'\son\w+\s*=\s*["\']?', re.sub(r'"[^"]*"', '""', html))
+    return not tags and not attributes and "alert(" in unescape(html)
+
+
+def test_a_run_of_nasty_names_is_text():
+    run = a_run(state=RunState.FAILED)
+    warning = WarningEvent(code=NASTY, message=NASTY, step=3)
+    result = Result("failed", "nasty", NASTY, NASTY)
+    for html in (_run_html.hero("en", run, (None, None), 0),
+                 _run_html.health("en", run, [warning], resume_step=0, result=result),
+                 _run_html.samples("en", [SampleEvent(step=1, prompt=NASTY, reference=NASTY,
+                                                      output=NASTY + "2")]),
+                 _run_html.choices("zh", [ChoiceEvent(field=NASTY, value=NASTY, reason=NASTY)]),
+                 _run_html.checkpoints("en", [CheckpointInfo(1, Path("x"), 9, NASTY)]),
+                 _run_html.log("en", NASTY, ""), _run_html.config("en", NASTY),
+                 _run_html.lost("en", run, []), _run_html.not_found("zh", NASTY),
+                 _run_html.facts("en", a_run(id=NASTY)), _run_html.links("en", NASTY),
+                 _chart.chart_html("en", [run]),
+                 _chat.answer_html("en", "tuned", _chat.Answer(NASTY))):
+        assert is_clean(html), html
+
+
+class FewRuns:
+    def __init__(self, *runs):
+        self.found = runs
+
+    def runs(self, *, state=None, search=""):
+        return [run for run in self.found if not state or run.state == state]
+
+    def run(self, run_id):
+        return next(run for run in self.found if run.id == run_id)
+
+    def sparkline(self, ids):
+        return {key: [2.0, None, 1.0] for key in ids}
+
+    def config_yaml(self, run_id):
+        return to_yaml(RunConfig(name="x", data={"train": [NASTY]} if run_id == "r-2" else {}))
+
+
+def test_the_table_of_runs_is_text():
+    html = table_html(FewRuns(a_run(), a_run(id="r-2", state=RunState.QUEUED)), "en", "", "")
+    assert is_clean(html) and html.count('role="listitem"') == 2
+    assert "3 / 10 steps · 40 s left" in html and "next in line" in html
+
+
+def test_an_empty_table_says_what_to_do_first():
+    assert "preset=quickstart" in table_html(FewRuns(), "en", "", "")
+    assert "preset=quickstart" not in table_html(FewRuns(), "en", "word", "")
+
+
+def test_a_comparison_is_text_and_shows_only_differences():
+    html = _compare.panel(FewRuns(a_run(), a_run(id="r-2")), "en", ["r-1", "r-2"])
+    assert is_clean(html)
+    assert html.count("<tr>") == 2
+    configs = [load_yaml(FewRuns().config_yaml(key)) for key in ("r-1", "r-2")]
+    assert [path for path, _ in _compare.differences(configs)] == ["data.train"]
+
+
+def test_problems_and_yaml_of_the_form_are_text():
+    raws = {path: NASTY for path in all_fields()}
+    found = [Problem(field="name", code="x", message=NASTY, advice=NASTY),
+             Problem(field="", code="y", message=NASTY)]
+    html = _train_html.problems("en", found, raws)
+    assert is_clean(html)
+    state = json.loads(unescape(re.search(r'data-state="([^"]*)"', html)[1]))
+    assert state["values"]["name"] == NASTY and list(state["problems"]) == ["field-name"]
+    assert is_clean(_train_html.same_run("zh", NASTY))
+
+
+def test_the_short_yaml_says_the_same_run():
+    for config in (RunConfig(), RunConfig(name="a", training={"max_steps": 3}, tuner={"r": 4})):
+        assert parse(load_yaml(_train_html.short_yaml(config))) == config
+    assert "starter" in _train_html.short_yaml(RunConfig())
+
+
+def test_every_state_has_a_chip_and_a_sentence_in_both_languages():
+    for state in RunState:
+        run = a_run(state=state, ended_at=60.0)
+        assert chip("zh", run) != chip("en", run)
+        assert progress_words("zh", run) and progress_words("en", run)
+        assert 0 <= shown_fraction(run) <= 1
+
+
+def test_tokenizing_shows_its_own_progress():
+    run = a_run(progress=Progress("tokenizing", 0, 0, None, 250, 1000, "rows"))
+    assert stage_words("en", run) == "tokenizing · 250 / 1,000"
+    assert shown_fraction(run) == 0.25
+
+
+def test_words_of_methods_and_curves():
+    assert method_words("en", a_run(model="starter")) == "Supervised · LoRA · starter"
+    assert "polyline" not in sparkline([1.0, None], "x")
+    assert sparkline([1.0, 1.0], "x").count(",") == 2
+
+
+def test_a_result_is_said_in_chinese_by_its_code():
+    run = a_run(state=RunState.FAILED, reason="The disk is full.")
+    result = Result("failed", "disk_full", "The disk is full.", "Free some space.")
+    html = _run_html.health("zh", run, [], resume_step=40, result=result)
+    assert "磁盘已满" in html and "40" in html
+    assert "Free some space." in _run_html.health("en", run, [], resume_step=0, result=result)
+
+
+def test_data_counts_come_from_the_newest_event_of_a_split():
+    html = _run_html.data("en", [DataEvent(split="train", rows=1, used=1),
+                                 DataEvent(split="train", rows=1234, used=1200, bad_rows=34)])
+    assert "1,234" in html and "1,200" in html and "34" in html
+    assert _run_html.data("en", []) == ""
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95, 1.5])
+def test_the_fit_is_said_in_words(share):
+    class Part:
+        key, label, bytes, reason = "weights", "Weights", 100, NASTY
+
+    class Estimate:
+        parts, steps, checkpoint_bytes, trainable_parameters = [Part], 10, 5_000_000, 7
+        available_bytes, total_bytes = 1_000_000_000, int(share * 1_000_000_000)
+
+    html = _train_html.fit("en", Estimate, False)
+    assert is_clean(html)
+    words = {0.5: "It fits<", 0.95: "barely", 1.5: "Too large"}[share]
+    assert words in html
