@@ -15,7 +15,7 @@ from app.home import Home
 from app.sources import cached_snapshot
 from trainer.contract import ConfigError, Problem, RunConfig
 from trainer.contract.choose import DeviceKind, choose_dtype, dtype_problem
-from trainer.contract.config import parse
+from trainer.contract.config import parse, without_wrong_fields
 from trainer.contract.models import ModelError, ModelFacts, read_folder, resolve_model
 from trainer.contract.places import share
 from trainer.contract.plan import Estimate, Setting, estimate, lora_targets
@@ -69,23 +69,41 @@ class Preflight:
             data_roots: Further folders whose files pages may name.
         """
         self.home, self.devices = home, devices
-        self.roots = [p.resolve() for p in (home.data, home.models, home.runs, share(),
-                                            *data_roots)]
+        self.roots = [p.resolve() for p in (home.data, home.models, home.runs, share() / "assets",
+                                            share() / "data", *data_roots)]
         self._reports = ReportCache()
 
     def check(self, values: Mapping[str, Any], *, origin: Origin = "cli") -> DryRun:
         """Return every problem there is, the choices, and the estimate where it can be made."""
+        wrong: list[Problem] = []
         try:
-            config = self._absolute(parse(values), origin)
+            config: RunConfig | None = parse(values)
         except ConfigError as error:
-            return DryRun(problems=error.problems)
+            wrong = error.problems
+            config = without_wrong_fields(values, wrong)
+        if config is None:
+            return DryRun(problems=wrong)
+        found = self._look(config, origin)
+        if wrong:
+            fields = {problem.field for problem in wrong}
+            others = [p for p in found.problems if p.field and p.field not in fields]
+            return DryRun(problems=[*wrong, *others])
+        return found
+
+    def _look(self, config: RunConfig, origin: Origin) -> DryRun:
+        """Hold a valid config against files, devices and packages."""
         found = DryRun(config=config)
-        device, facts = self._device(found), None
-        if self._inside_roots(found, origin):
-            facts = self._model(found)
-            rows = self._data(found)
+        facts, rows = None, None
+        try:
+            known = registry.load(self.home.data)
+        except DatasetError as error:
+            found.problems.append(_of_error("data.train", error))
         else:
-            rows = None
+            if origin == "web" and not self._inside_roots(found, known):
+                return found
+            found.config = self._absolute(config, known)
+            facts, rows = self._model(found), self._data(found, known)
+        device = self._device(found)
         self._dtype(found, device)
         self._tracker(found)
         if facts is not None and device is not None:
@@ -93,36 +111,31 @@ class Preflight:
             self._fit(found, facts, device, rows)
         return found
 
-    def _absolute(self, config: RunConfig, origin: Origin) -> RunConfig:
+    def _absolute(self, config: RunConfig, known: registry.Registry) -> RunConfig:
         """Make relative paths absolute: config.yaml alone reproduces the run, from any folder."""
-        if origin == "web":
-            return config
-        known = set(registry.load(self.home.data).names())
+        names = set(known.names())
 
         def fixed(name: str) -> str:
-            path = Path(name).expanduser()
-            return str(path.resolve()) if name not in known and path.exists() else name
+            path = os.path.expanduser(name)
+            is_path = name not in names and os.path.exists(path)
+            return os.path.abspath(path) if is_path else name
 
         model = config.model.name_or_path
-        if model.startswith((".", "~")) or (Path(model).is_dir() and model != "starter"
-                                            and not (self.home.runs / model).is_dir()):
-            model = str(Path(model).expanduser().resolve())
+        if model != "starter" and not os.path.isdir(self.home.runs / model):
+            path = os.path.expanduser(model)
+            model = os.path.abspath(path) if os.path.isdir(path) else model
         data = config.data.model_copy(update={"train": [fixed(n) for n in config.data.train],
                                               "eval": [fixed(n) for n in config.data.eval]})
         return config.model_copy(update={
             "data": data, "model": config.model.model_copy(update={"name_or_path": model})})
 
-    def _inside_roots(self, found: DryRun, origin: Origin) -> bool:
+    def _inside_roots(self, found: DryRun, known: registry.Registry) -> bool:
         """Pages and REST name registry entries, or paths under the roots (rule R5)."""
-        config = _config(found)
-        if origin == "cli":
-            return True
-        known = set(registry.load(self.home.data).names())
-        paths = [("data.train", n) for n in config.data.train if n not in known]
-        paths += [("data.eval", n) for n in config.data.eval if n not in known]
-        if _is_path(config.model.name_or_path):
-            paths.append(("model.name_or_path", config.model.name_or_path))
-        outside = [(where, name) for where, name in paths
+        config, names = _config(found), set(known.names())
+        given = [("data.train", n) for n in config.data.train if n not in names]
+        given += [("data.eval", n) for n in config.data.eval if n not in names]
+        given.append(("model.name_or_path", config.model.name_or_path))
+        outside = [(where, name) for where, name in given
                    if _is_path(name) and not self._allowed(name)]
         found.problems += [_problem(
             where, "path_outside_roots", f"'{name}' lies outside the folders that pages may use.",
@@ -148,9 +161,12 @@ class Preflight:
             if folder is not None:
                 return read_folder(folder)
         except ModelError as error:
-            found.problems.append(Problem(field=where, code=error.code, message=str(error),
-                                          advice=error.advice,
-                                          params={"name": model.name_or_path}))
+            found.problems.append(_of_error(where, error, model.name_or_path))
+            return None
+        except OSError as error:
+            found.problems.append(_problem(
+                where, "model_unreadable", f"'{model.name_or_path[:200]}' cannot be read: "
+                f"{error.strerror}.", "Check the path and its rights.", name=model.name_or_path))
             return None
         except ConfigError:
             found.problems.append(_problem(
@@ -165,15 +181,9 @@ class Preflight:
         found.choices.append(Choice(where, source.base, "fetched from the hub at the start"))
         return None
 
-    def _data(self, found: DryRun) -> int | None:
+    def _data(self, found: DryRun, known: registry.Registry) -> int | None:
         """Check every row; returns the usable training rows, None when a set cannot be used."""
         data = _config(found).data
-        try:
-            known = registry.load(self.home.data)
-        except DatasetError as error:
-            found.problems.append(Problem(field="data.train", code=error.code,
-                                          message=str(error), advice=error.advice))
-            return None
         train = [self._dataset(found, known.resolve, "data.train", name) for name in data.train]
         for name in data.eval:
             self._dataset(found, known.resolve, "data.eval", name)
@@ -189,8 +199,7 @@ class Preflight:
                                          max_samples=limit)
             report.require(config.data.bad_rows)
         except DatasetError as error:
-            found.problems.append(Problem(field=where, code=error.code, message=str(error),
-                                          advice=error.advice, params={"name": name}))
+            found.problems.append(_of_error(where, error, name))
             return None
         shape = report.shape
         skipped = f"; {report.bad_rows:,} rows are skipped" if report.bad_rows else ""
@@ -274,8 +283,14 @@ def _config(found: DryRun) -> RunConfig:
     return found.config
 
 
+def _of_error(where: str, error: DatasetError | ModelError, name: str = "") -> Problem:
+    return Problem(field=where, code=error.code, message=str(error), advice=error.advice,
+                   params={"name": name})
+
+
 def _is_path(name: str) -> bool:
-    return name.startswith((".", "~", "/")) or "\\" in name or Path(name).exists()
+    return (name.startswith((".", "~", "/")) or "\\" in name or ".." in name
+            or os.path.lexists(name))
 
 
 def _problem(where: str, code: str, message: str, advice: str, *,

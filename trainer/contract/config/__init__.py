@@ -4,11 +4,18 @@ from trainer.contract.config.data import DataConfig
 from trainer.contract.config.fields import FieldInfo, all_fields, default_of
 from trainer.contract.config.model import ModelConfig
 from trainer.contract.config.objectives import DPOConfig, EvaluationConfig, TrackingConfig
-from trainer.contract.config.parse import apply_overrides, load_yaml, parse, to_yaml
+from trainer.contract.config.parse import (
+    apply_overrides,
+    load_yaml,
+    parse,
+    to_yaml,
+    without_wrong_fields,
+)
 from trainer.contract.config.run import RunConfig
 from trainer.contract.config.training import TrainingConfig
 from trainer.contract.config.tuner import TunerConfig
 
 __all__ = ["DPOConfig", "DataConfig", "EvaluationConfig", "FieldInfo", "ModelConfig", "RunConfig",
            "TrackingConfig", "TrainingConfig", "TunerConfig", "all_fields", "apply_overrides",
-           "default_of", "load_yaml", "parse", "to_yaml"]
+           "default_of", "load_yaml", "parse", "to_yaml",
+           "without_wrong_fields"]

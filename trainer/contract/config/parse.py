@@ -35,15 +35,24 @@ def parse(values: Mapping[str, Any]) -> RunConfig:
 
 def _checks_on_the_rest(values: Mapping[str, Any], found: list[Problem]) -> list[Problem]:
     """Run the cross-field checks with the wrong fields at their defaults."""
+    config = without_wrong_fields(values, found)
+    wrong = {p.field for p in found}
+    return [] if config is None else [p for p in check(config) if p.field not in wrong]
+
+
+def without_wrong_fields(values: Mapping[str, Any], problems: Iterable[Problem]
+                         ) -> RunConfig | None:
+    """Return the config with the wrong fields at their defaults, to look at the others.
+
+    None when even that is no config.
+    """
     rest = copy.deepcopy(dict(values))
-    for problem in found:
+    for problem in problems:
         _remove(rest, problem.field)
     try:
-        config = RunConfig.model_validate(rest)
+        return RunConfig.model_validate(rest)
     except ValidationError:
-        return []
-    wrong = {p.field for p in found}
-    return [p for p in check(config) if p.field not in wrong]
+        return None
 
 
 def _remove(values: dict[str, Any], path: str) -> None:

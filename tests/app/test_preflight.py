@@ -1,0 +1,151 @@
+import importlib.util
+import json
+
+import pytest
+
+from app.devices import Device, DeviceProbe
+from app.home import Home
+from app.preflight import Preflight
+
+GPU = Device("GPU-1", "Old", 8000, 7000, capability=(7, 5))
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Home.open(tmp_path / "home")
+
+
+@pytest.fixture
+def preflight(place, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return Preflight(place, DeviceProbe(list))
+
+
+def codes(found):
+    return {(p.field, p.code) for p in found.problems}
+
+
+def write(path, *rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_the_defaults_are_ready_to_start(preflight):
+    found = preflight.check({})
+    assert found.problems == [] and found.estimate.steps == 189 and found.estimate.fits
+    chosen = {choice.field: choice for choice in found.choices}
+    assert chosen["model.dtype"].value == "float32" and "no GPU" in chosen["training.device"].reason
+    assert json.dumps(found.document(), allow_nan=False)
+
+
+@pytest.mark.parametrize(("values", "field", "code"), [
+    ({"data": {"train": ["no_such_set"]}}, "data.train", "unknown_dataset"),
+    ({"data": {"train": ["/no/such.jsonl"]}}, "data.train", "missing_file"),
+    ({"data": {"eval": ["no_such_set"]}}, "data.eval", "unknown_dataset"),
+    ({"data": {"train": ["sample_kto"]}}, "data.train", "kto_for_sft"),
+    ({"data": {"train": ["sample_preferences"]}}, "data.train", "preference_for_sft"),
+    ({"objective": "dpo"}, "data.train", "alpaca_for_dpo"),
+    ({"model": {"name_or_path": "/no/model"}}, "model.name_or_path", "model_missing"),
+    ({"model": {"name_or_path": "x/" + "y" * 4000}}, "model.name_or_path", "model_name"),
+    ({"training": {"device": "GPU-gone"}}, "training.device", "unknown_device"),
+    ({"model": {"dtype": "float16"}}, "model.dtype", "dtype_unusable"),
+    ({"tuner": {"target_modules": ["nope"]}}, "tuner.target_modules", "no_target"),
+    ({"tracking": {"backend": "swanlab", "mode": "cloud"}}, "tracking.mode", "tracker_key"),
+])
+def test_each_problem_stands_at_its_field(preflight, monkeypatch, values, field, code):
+    monkeypatch.delenv("SWANLAB_API_KEY", raising=False)
+    found = preflight.check(values)
+    assert (field, code) in codes(found)
+    assert all(problem.message and problem.advice for problem in found.problems)
+
+
+def test_wrong_values_missing_data_and_missing_models_are_told_at_once(preflight):
+    found = preflight.check({"tuner": {"r": 0}, "training": {"learning_rate": "abc"}, "x": 1,
+                             "data": {"train": ["nope"]}, "model": {"name_or_path": "/nope"}})
+    assert {field for field, _ in codes(found)} == {
+        "tuner.r", "training.learning_rate", "x", "data.train", "model.name_or_path"}
+    assert found.config is None
+
+
+def test_bad_rows_are_named_and_refused_or_skipped(preflight, tmp_path):
+    path = write(tmp_path / "d.jsonl", {"question": "q", "answer": "a"}, {"question": "q"},
+                 {"question": "q2", "answer": "b"})
+    refused = preflight.check({"data": {"train": [path]}})
+    assert codes(refused) == {("data.train", "bad_rows")}
+    assert "Row 2" in refused.problems[0].message
+    skipped = preflight.check({"data": {"train": [path], "bad_rows": "skip"}})
+    assert not skipped.problems and "1 rows are skipped" in str(skipped.choices)
+
+
+@pytest.mark.parametrize("text", ["", "not json\n", '{"a": 1}\n'])
+def test_files_that_are_no_data(preflight, tmp_path, text):
+    path = tmp_path / "d.jsonl"
+    path.write_text(text)
+    found = preflight.check({"data": {"train": [str(path)]}})
+    assert [p.field for p in found.problems] == ["data.train"]
+
+
+def test_relative_paths_become_absolute(preflight, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "d.jsonl", {"question": "q", "answer": "a"})
+    found = preflight.check({"data": {"train": ["d.jsonl"]}})
+    assert found.config.data.train == [path] and not found.problems
+
+
+def test_r5_pages_name_only_what_lies_under_the_roots(preflight, place, tmp_path):
+    outside = write(tmp_path / "d.jsonl", {"question": "q", "answer": "a"})
+    inside = write(place.data / "d.jsonl", {"question": "q", "answer": "a"})
+    link = place.data / "link.jsonl"
+    link.symlink_to(outside)
+    sibling = place.root / "data_evil"
+    sibling.mkdir()
+    evil = write(sibling / "d.jsonl", {"question": "q", "answer": "a"})
+    for path in (outside, str(link), evil, "/etc/passwd", f"{place.data}/../../d.jsonl",
+                 "~/x.jsonl", "../d.jsonl", "..\\d.jsonl", "/no/such"):
+        found = preflight.check({"data": {"train": [path]}}, origin="web")
+        assert ("data.train", "path_outside_roots") in codes(found), path
+    for name in ("/etc", str(tmp_path), "../x", "~"):
+        found = preflight.check({"model": {"name_or_path": name}}, origin="web")
+        assert codes(found) == {("model.name_or_path", "path_outside_roots")}, name
+    assert not preflight.check({"data": {"train": [inside]}}, origin="web").problems
+    assert not preflight.check({}, origin="web").problems
+    more = Preflight(place, DeviceProbe(list), data_roots=[tmp_path])
+    assert not more.check({"data": {"train": [outside]}}, origin="web").problems
+
+
+def test_a_hub_model_is_a_choice_with_a_network_and_a_problem_without(preflight, monkeypatch,
+                                                                     tmp_path):
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    values = {"model": {"name_or_path": "some/model"}}
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    online = preflight.check(values)
+    assert not online.problems and online.estimate is None
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (problem,) = preflight.check(values).problems
+    assert (problem.code, problem.scope) == ("hub_offline", "network")
+
+
+def test_what_an_old_gpu_can(place):
+    preflight = Preflight(place, DeviceProbe(lambda: [GPU]))
+    found = preflight.check({})
+    assert {c.field: c.value for c in found.choices}["model.dtype"] == "float16"
+    (problem,) = preflight.check({"model": {"dtype": "bfloat16"}}).problems
+    assert (problem.field, problem.scope) == ("model.dtype", "machine")
+
+
+def test_a_tracker_that_is_not_installed(preflight, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    (problem,) = preflight.check({"tracking": {"backend": "swanlab"}}).problems
+    assert (problem.code, problem.scope) == ("tracker_missing", "machine")
+
+
+def test_too_little_disk(preflight, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("U", (), {"free": 1000})())
+    (problem,) = preflight.check({}).problems
+    assert (problem.code, problem.scope) == ("disk_space", "machine")
+
+
+def test_a_broken_registry_is_a_problem_not_a_crash(preflight, place):
+    (place.data / "dataset_info.json").write_text("{")
+    assert codes(preflight.check({})) == {("data.train", "registry_broken")}
