@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import socket
 import sys
 import warnings
@@ -131,6 +132,8 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     """
     settings = settings or ServerSettings()
     prepare_environment()
+    # What Gradio is handed must not lie where other users of the machine can read it.
+    os.environ["GRADIO_TEMP_DIR"] = str(studio.home.tmp / "gradio")
     from app.api import build
     from app.serving.chat import ChatService
 
@@ -208,7 +211,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def _announce(settings: ServerSettings, made_here: bool) -> None:
     """Print where the studio is; the only time that a token made here is shown."""
-    host = "127.0.0.1" if settings.host in {"", "0.0.0.0"} else settings.host
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     host = f"[{host}]" if ":" in host else host
     address = f"http://{host}:{settings.port}{settings.root_path}/"
     if made_here:
@@ -225,15 +228,17 @@ def _announce(settings: ServerSettings, made_here: bool) -> None:
 
 
 def serve(host: str = "127.0.0.1", port: int = 7860, home: Path | None = None, *,
-          token: str | None = None, root_path: str = "", allowed_hosts: Sequence[str] = (),
+          root_path: str = "", allowed_hosts: Sequence[str] = (),
           data_roots: Sequence[Path] = ()) -> None:
     """Serve a home until a signal ends it. Runs go on when the server ends.
+
+    The token comes from FINESTRA_TOKEN (at least 16 characters; an argument would be seen in the
+    list of processes), else one is made where one is needed.
 
     Args:
         host: Address to bind; anything but a loopback address needs a token.
         port: Port to bind; 0 takes a free one.
         home: Folder of runs, index and data; default FINESTRA_HOME or ~/.finestra.
-        token: At least 16 characters; default FINESTRA_TOKEN, else made here when one is needed.
         root_path: Path under which a proxy shows the studio.
         allowed_hosts: More names that the server may be called by.
         data_roots: More folders whose files the pages may name.
@@ -242,8 +247,7 @@ def serve(host: str = "127.0.0.1", port: int = 7860, home: Path | None = None, *
         SystemExit: Status 2 when it cannot start; the reason is on standard error.
     """
     prepare_environment()
-    given = token or os.environ.get("FINESTRA_TOKEN") or None
-    os.environ.pop("FINESTRA_TOKEN", None)
+    given = os.environ.pop("FINESTRA_TOKEN", None) or None
     try:
         _serve(ServerSettings(host=host, port=port, root_path=_clean_root(root_path),
                               allowed_hosts=tuple(allowed_hosts)),
@@ -261,6 +265,12 @@ def _clean_root(path: str) -> str:
     return clean
 
 
+def _clear_uploads(home: Home) -> None:
+    """Remove what a killed server left of uploads; the lock is held, so nobody is at them."""
+    for folder in (*home.tmp.glob("upload-*"), home.tmp / "gradio"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _open_studio(home: Home, data_roots: Sequence[Path]) -> Studio:
     from app.studio import Studio
 
@@ -275,6 +285,7 @@ def _serve(settings: ServerSettings, *, home: Path | None, token: str | None,
     with ServerLock(place.lock):
         sock = bind(settings.host, settings.port)
         settings = replace(settings, token=chosen, port=sock.getsockname()[1])
+        _clear_uploads(place)
         studio = _open_studio(place, data_roots)
         try:
             # Made inside the running loop: Gradio leaves event loops open when it finds none.

@@ -303,11 +303,18 @@ def test_one_server_a_home(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("options", [
-    {"host": "0.0.0.0", "token": "short"}, {"token": "short"}, {"root_path": "/a b"},
-    {"root_path": "//evil.test/../x"}, {"allowed_hosts": ["*"]},
+    {"root_path": "/a b"}, {"root_path": "//evil.test/../x"}, {"allowed_hosts": ["*"]},
+    {"host": "127.0.0.1.example.invalid"},
 ])
 def test_a_setting_that_cannot_be_used_ends_with_2(capsys, tmp_path, options):
     assert refused(capsys, port=0, home=tmp_path / "home", **options).startswith("finestra: ")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
+def test_a_token_that_is_too_short_ends_with_2(capsys, tmp_path, monkeypatch, host):
+    monkeypatch.setenv("FINESTRA_TOKEN", "admin")
+    text = refused(capsys, host=host, port=0, home=tmp_path / "home")
+    assert "at least 16" in text and "admin" not in text
 
 
 SCRIPT = "import json, sys; from app.server import serve; serve(**json.loads(sys.argv[1]))"
@@ -337,11 +344,16 @@ def test_an_open_port_prints_its_token_once_and_a_killed_server_leaves_its_home(
             assert client.get(url).headers["location"] == "/"
             assert client.get(base + "/api/runs").status_code == 200
         assert "torch" not in (Path("/proc") / str(process.pid) / "maps").read_text()
+        assert httpx.post(base + "/gradio_api/upload", files={"files": ("a.txt", b"x")},
+                          headers={"Authorization": f"Bearer {token}"}, timeout=20,
+                          trust_env=False).status_code == 200
+        assert list((home / "tmp").rglob("a.txt"))
         process.kill()
         assert token not in process.stdout.read()
     assert not [p for p in home.rglob("*") if p.is_file() and token.encode() in p.read_bytes()]
     with running(home, env={"FINESTRA_TOKEN": TOKEN}) as (process, line):
         assert "/login" in line and TOKEN not in line
+        assert not list((home / "tmp").rglob("a.txt"))
         base = re.search(r"http://127\.0\.0\.1:\d+", line)[0]
         answer = httpx.get(base + "/api/runs", trust_env=False, timeout=20,
                            headers={"Authorization": f"Bearer {TOKEN}"})

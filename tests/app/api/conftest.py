@@ -2,13 +2,15 @@
 
 import contextlib
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 
-from app.server import ServerSettings, create_app
+from app.server import ServerSettings, bind, create_app
 from app.studio import Studio
 
 HOME = "http://127.0.0.1:7860"
@@ -65,6 +67,30 @@ def end_all(studio):
         time.sleep(0.05)
 
 
+class Live(uvicorn.Server):
+    """A server in a thread; ``address`` is where it answers."""
+
+    def __init__(self, app):
+        super().__init__(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
+        self.socket = bind("127.0.0.1", 0)
+        self.address = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.thread = threading.Thread(target=self.run, kwargs={"sockets": [self.socket]})
+
+    def __enter__(self):
+        self.thread.start()
+        deadline = time.monotonic() + 20
+        while not self.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert self.started
+        return self
+
+    def __exit__(self, *_):
+        self.should_exit = True
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+        self.socket.close()
+
+
 @contextlib.contextmanager
 def opened(home):
     studio = Studio.open(home, trainer_argv=FAKE, grace_s=5.0)
@@ -100,3 +126,11 @@ def shelf(tmp_path_factory):
     with opened(tmp_path_factory.mktemp("shelf") / "home") as studio, served(studio) as rest:
         rest.done = rest.finished()
         yield rest
+
+
+@pytest.fixture
+def live(studio):
+    app = create_app(studio, ServerSettings(board=False, tick_s=0.05))
+    with Live(app) as server:
+        server.app = app
+        yield server

@@ -1,4 +1,6 @@
 import json
+import socket
+import time
 
 import pytest
 
@@ -75,6 +77,22 @@ def test_a_file_that_is_too_large_leaves_nothing(rest):
     assert upload(rest, large).status_code == 413
     assert upload(rest, (large[n:n + 1000] for n in range(0, len(large), 1000))).status_code == 413
     assert leftovers(rest) == [] and "mine" not in names(rest)
+
+
+def test_an_upload_that_is_cut_short_leaves_nothing(live, studio):
+    port = int(live.address.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as sender:
+        sender.sendall(b"POST /api/datasets?name=mine&filename=x.jsonl HTTP/1.1\r\n"
+                       b"Host: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n"
+                       b"Content-Length: 100000\r\n\r\n" + ROWS.encode())
+        deadline = time.monotonic() + 10
+        while not list(studio.home.tmp.iterdir()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert list(studio.home.tmp.iterdir())
+    while list(studio.home.tmp.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert list(studio.home.tmp.iterdir()) == []
+    assert "mine" not in {choice.name for choice in studio.datasets()}
 
 
 def test_a_taken_name_is_refused_and_the_first_file_stays(rest):

@@ -2,50 +2,14 @@
 
 import contextlib
 import json
-import threading
 import time
 from pathlib import Path
 
 import httpx
-import pytest
-import uvicorn
 
 from app.api import events
 from app.runs import Run, RunState
-from app.server import ServerSettings, bind, create_app
 from tests.app.api.conftest import CONFIG
-
-
-class Live(uvicorn.Server):
-    """A server in a thread; ``address`` is where it answers."""
-
-    def __init__(self, app):
-        super().__init__(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
-        self.socket = bind("127.0.0.1", 0)
-        self.address = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.thread = threading.Thread(target=self.run, kwargs={"sockets": [self.socket]})
-
-    def __enter__(self):
-        self.thread.start()
-        deadline = time.monotonic() + 20
-        while not self.started and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert self.started
-        return self
-
-    def __exit__(self, *_):
-        self.should_exit = True
-        self.thread.join(20)
-        assert not self.thread.is_alive()
-        self.socket.close()
-
-
-@pytest.fixture
-def live(studio):
-    app = create_app(studio, ServerSettings(board=False, tick_s=0.05))
-    with Live(app) as server:
-        server.app = app
-        yield server
 
 
 @contextlib.contextmanager
