@@ -21,6 +21,7 @@ DOORS = {
     "app/scheduler.py": "the scheduler's tick: one bad run must not stop the queue",
     "app/board/doors.py": "a page's handler: the page stays, the error is shown",
     "app/board/pages/run.py": "a page's handler: a button's error is shown in the corner",
+    "app/board/pages/train.py": "a page's handler: upload and Start say what went wrong",
     "app/board/pages/_chat.py": "a page's handler: it streams, so it keeps its own door",
 }
 

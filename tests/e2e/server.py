@@ -21,6 +21,7 @@ class Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
+        self.died = False
         self.home, self.url = home, f"http://127.0.0.1:{self.port}"
         self.api = httpx.Client(base_url=f"{self.url}/api", timeout=30, trust_env=False)
 
@@ -42,6 +43,8 @@ class Server:
             return False
 
     def kill(self) -> None:
+        """End it as a fault would: nothing is closed or written."""
+        self.died = True
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 

@@ -53,7 +53,9 @@ def test_a_file_of_ones_own_is_uploaded_and_trained_on(page: Page, server: Serve
                                                        tmp_path):
     page.goto(f"{server.url}/train")
     form_is_ready(page)
-    page.locator("#train-upload input[type=file]").set_input_files(question_file(tmp_path))
+    with page.expect_file_chooser() as chooser:
+        page.locator("#train-upload").click()
+    chooser.value.set_files(question_file(tmp_path))
     expect(page.locator("#field-data-train")).to_contain_text(re.compile("questions"))
     fill(page, "training-max_steps", "6")
     picture("filled")

@@ -18,7 +18,7 @@ CONFIG = {
 def test_killed_server_leaves_no_gap_and_no_double_point(page: Page, server: Server, picture):
     run_id = server.api.post("/runs", json=CONFIG).raise_for_status().json()["id"]
     page.goto(f"{server.url}/run?id={run_id}")
-    server.until("the run has taken some steps", lambda: len(server.points(run_id)) >= 3, 60)
+    server.until("the run has taken some steps", lambda: len(server.points(run_id)) >= 3, 120)
     server.kill()
     before = server.home / "runs" / run_id / "attempts" / "001" / "events.jsonl"
     size = before.stat().st_size
