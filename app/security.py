@@ -35,7 +35,7 @@ _ORIGIN = re.compile(r"(https?)://([^/?#\s]+)(?:[/?#]\S*)?")
 
 PAGE_CSP = (
     "default-src 'self'; "
-    # Gradio's page carries inline scripts and styles, and compiles its js= handlers.
+    # Gradio's page carries inline scripts and styles, and compiles js= handlers and templates.
     "script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
     "connect-src 'self'; worker-src 'self' blob:; object-src 'none'; frame-src 'none'; "
