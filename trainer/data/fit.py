@@ -94,7 +94,8 @@ def fit_row(example: Example, tokens: TokenizedRow, encode: Callable[[list[Messa
         return FittedRow(example.row, tokens)
     if overlong == "drop":
         return None
-    cut, shorter = _fewest_cut(example.messages, encode, lambda t: len(t) <= max_length)
+    cut, shorter = _fewest_cut(example.messages, tokens, encode,
+                               lambda t: len(t) <= max_length)
     if len(shorter) <= max_length:
         return FittedRow(example.row, shorter, cut)
     if shorter.last_answer >= max_length:
@@ -119,7 +120,7 @@ def fit_pair(example: Example, pair: tuple[TokenizedRow, TokenizedRow],
     if _pair_length(pair) > max_length:
         if overlong == "drop":
             return None
-        cut, pair = _fewest_cut(example.messages, encode,
+        cut, pair = _fewest_cut(example.messages, pair, encode,
                                 lambda p: _pair_length(p) <= max_length)
     chosen, rejected = pair
     start = chosen.first_trained
@@ -141,17 +142,25 @@ def _pair_length(pair: tuple[TokenizedRow, TokenizedRow]) -> int:
     return max(row.first_trained + row.trained_tokens for row in pair)
 
 
-def _fewest_cut(messages: list[Message], encode: Callable[[list[Message]], _T],
+def _fewest_cut(messages: list[Message], whole: _T, encode: Callable[[list[Message]], _T],
                 is_short: Callable[[_T], bool]) -> tuple[int, _T]:
     """Leave out as few user turns with their answers as needed, by bisection.
+
+    Args:
+        messages: The turns.
+        whole: What ``encode`` makes of all of them, which is too long.
+        encode: Tokenises fewer turns.
+        is_short: Whether the result is short enough.
 
     Returns:
         How many messages were left out, and what ``encode`` made of the rest. When nothing is
         short enough, everything that may be left out is.
     """
     head = [m for m in messages[:1] if m.role == "system"]
-    starts = [i for i, m in enumerate(messages) if m.role == "user"] or [len(head)]
-    low, high = 0, len(starts) - 1
+    starts = [i for i, m in enumerate(messages) if m.role == "user"]
+    if len(starts) < 2:
+        return 0, whole
+    low, high = 1, len(starts) - 1
     best = encode(head + messages[starts[high]:])
     while low < high:
         middle = (low + high) // 2

@@ -12,9 +12,11 @@ makes the trained tokens decode to exactly what the assistant says.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 
 from tokenizers import AddedToken, Encoding
@@ -195,17 +197,15 @@ def _labels(ids: list[int], offsets: list[Span], spans: Sequence[Span]) -> list[
     Tokens of one character (parts of an emoji, say) share its offsets, so they stay together.
     """
     labels = [IGNORED] * len(ids)
-    index = 0
+    last = 0
     for start, end in spans:
-        while index < len(ids) and offsets[index][0] < start:
-            if offsets[index][1] > start:
-                return None
-            index += 1
-        while index < len(ids) and offsets[index][0] < end:
-            if offsets[index][1] > end:
-                return None
-            labels[index] = ids[index]
-            index += 1
+        first = bisect_left(offsets, start, lo=last, key=itemgetter(0))
+        last = bisect_left(offsets, end, lo=first, key=itemgetter(0))
+        over_start = first > 0 and offsets[first - 1][1] > start
+        over_end = last > first and offsets[last - 1][1] > end
+        if over_start or over_end:
+            return None
+        labels[first:last] = ids[first:last]
     return labels
 
 
