@@ -89,30 +89,31 @@ def exact_match(studio: Studio, run_id: str) -> tuple[float, float]:
     return values[0][1], values[-1][1]
 
 
-def run_demo(home: Path, console: Console) -> int:
-    """Run the quickstart in ``home``; return the exit status."""
+def run_demo(studio: Studio, console: Console) -> int:
+    """Run the quickstart; return the exit status.
+
+    Raises:
+        ValueError: The recipe is refused, or the run did not measure what the demo shows.
+    """
     started = time.monotonic()
     recipe = share() / "templates" / "recipes" / "quickstart.yaml"
-    studio = Studio.open(home)
-    try:
-        created = studio.create(load_yaml(recipe.read_text(encoding="utf-8")))
-        console.print(f"Run [bold]{created.id}[/bold]: a small model learns to answer questions "
-                      "about its world.")
-        ended = watch(studio, created.id, console)
-        if ended.state is not RunState.COMPLETED:
-            console.print(f"The run ended as {ended.state}: {ended.reason}\n\n"
-                          f"{studio.log_tail(created.id, max_bytes=4000)}", markup=False)
-            return 1
-        before, after = exact_match(studio, created.id)
-    finally:
-        studio.close()
+    created = studio.create(load_yaml(recipe.read_text(encoding="utf-8")))
+    console.print(f"Run {created.id}: a small model learns to answer questions about its world.",
+                  highlight=False, soft_wrap=True)
+    ended = watch(studio, created.id, console)
+    if ended.state is not RunState.COMPLETED:
+        console.print(f"The run ended as {ended.state}: {ended.reason}\n\n"
+                      f"{studio.log_tail(created.id, max_bytes=4000)}", markup=False)
+        return 1
+    before, after = exact_match(studio, created.id)
     console.print(f"\nHeld-out exact match before training: {before:6.1%}"
                   f"\nHeld-out exact match after training:  {after:6.1%}"
                   f"\nTime: {time.monotonic() - started:.0f} s\n", highlight=False)
     if after <= GOAL:
         console.print(f"That is not more than {GOAL:.0%}: something is wrong.")
         return 1
-    console.print(f"Look at it and talk to it:  make run FINESTRA_HOME={home}", highlight=False)
+    console.print(f"Look at it and talk to it:  make run FINESTRA_HOME={studio.home.root}",
+                  highlight=False, soft_wrap=True)
     return 0
 
 
@@ -123,7 +124,11 @@ def main() -> int:
                         help="where the run is kept (default: %(default)s)")
     home: Path = parser.parse_args().home
     try:
-        return run_demo(home.resolve(), Console())
+        studio = Studio.open(home)
+        try:
+            return run_demo(studio, Console())
+        finally:
+            studio.close()
     except ValueError as problem:
         print(f"The demo cannot run: {problem}", file=sys.stderr)
     except KeyboardInterrupt:
