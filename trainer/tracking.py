@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any, Protocol
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -37,10 +38,14 @@ class SwanLab:
             raise Failure("swanlab_missing", "The package 'swanlab' is not installed.",
                           "Install it: pip install 'finestra[swanlab]'.") from None
         tracking, config = context.config.tracking, context.config
+        if tracking.mode == "cloud" and not os.environ.get("SWANLAB_API_KEY"):
+            raise Failure("swanlab_key", "SwanLab's cloud needs a key and there is none.",
+                          "Set SWANLAB_API_KEY, or choose the mode 'offline'.")
         context.run.tracking.mkdir(parents=True, exist_ok=True)
         self._swanlab: Any = swanlab
         swanlab.init(project=tracking.project, name=config.name, mode=tracking.mode,
-                     log_dir=str(context.run.tracking), config=config.dump())
+                     log_dir=str(context.run.tracking), config=config.dump(),
+                     settings=swanlab.Settings(interactive=False))
 
     def log(self, values: dict[str, float], step: int) -> None:
         """Send the metrics of one step."""
