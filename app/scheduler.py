@@ -11,8 +11,9 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from app.devices import CPU, Device, DeviceProbe
 from app.home import Home
@@ -27,6 +28,7 @@ from trainer.contract.rundir import Attempt, RunDir
 
 GRACE_S = 120.0
 EXIT_GRACE_S = 60.0
+ADOPT_EVERY_S = 3.0
 _log = logging.getLogger(__name__)
 
 
@@ -51,23 +53,30 @@ class Scheduler:
         self.grace_s, self.exit_grace_s = grace_s, exit_grace_s
         self.devices = devices or DeviceProbe()
         self.last_error = ""
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._adopted_at: dict[str, float] = {}
+        self._lock = threading.RLock()
 
     def close(self) -> None:
         """Let go of the supervisors; they go on."""
-        for child in self._children:
+        for _, child in self._children:
             # Tells Popen's destructor that nobody will wait: a supervisor outlives its starter.
             child.returncode = child.poll() or 0
         self._children.clear()
 
     def tick(self) -> None:
-        """Settle the active runs and start what can be started; never raises.
+        """Settle the active runs and start what can be started; never raises."""
+        self.guard(self._tick)
 
-        This is a door: what goes wrong here must not take a page or a server with it.
+    def guard(self, work: Callable[[], None]) -> None:
+        """Do a piece of work on the index; what goes wrong is logged and kept in ``last_error``.
+
+        This is a door: what goes wrong here must not take a page or a server with it. A damaged
+        index is rebuilt.
         """
         try:
-            self.reconcile()
-            self._start_queued()
+            with self._lock:
+                work()
             self.last_error = ""
         except CorruptIndex as error:
             self.last_error = str(error)
@@ -77,9 +86,14 @@ class Scheduler:
             self.last_error = f"{type(error).__name__}: {error}"
             _log.exception("The queue could not be worked on")
 
+    def _tick(self) -> None:
+        self.reconcile()
+        self._start_queued()
+
     def reconcile(self) -> None:
         """Compare the active runs with living processes and results."""
-        self._children = [child for child in self._children if child.poll() is None]
+        self._children = [(run_id, child) for run_id, child in self._children
+                          if child.poll() is None]
         for record in self.store.records(sorted(ACTIVE)):
             self._settle(record)
 
@@ -126,7 +140,7 @@ class Scheduler:
             self._finish(record, Result("failed", "supervisor_not_started",
                                         f"The run could not be started: {error.strerror}."))
             return
-        self._children.append(child)
+        self._children.append((record.run.id, child))
         spawned = Identity.of(child.pid)
         with self.store.write() as writer:
             if spawned and writer.record(record.run.id).run.attempt == record.run.attempt:
@@ -139,8 +153,8 @@ class Scheduler:
             return
         if record.supervisor is not None and record.supervisor.alive():
             return
-        if record.claimer is not None and record.claimer.alive():
-            return  # a supervisor is on its way
+        if self._on_its_way(record):
+            return
         # It may have written the result between our two looks.
         if self._finish_by_result(record, attempt):
             return
@@ -150,6 +164,14 @@ class Scheduler:
         marks = {"FINESTRA_RUN_ID": record.run.id, "FINESTRA_HOME": str(self.home.root)}
         sweep(marks)
         self._finish(record, self._judge(record, attempt), attempt)
+
+    def _on_its_way(self, record: Record) -> bool:
+        """Tell whether a supervisor may still come that has not registered yet."""
+        if record.claimer is None or not record.claimer.alive():
+            return False
+        # Ours, but nothing came of it: the start failed, and so did writing that down.
+        ours = any(run_id == record.run.id for run_id, _ in self._children)
+        return ours or record.claimer != Identity.mine()
 
     def _finish_by_result(self, record: Record, attempt: Attempt) -> bool:
         result = Result.read(read_json(attempt.result))
@@ -167,7 +189,11 @@ class Scheduler:
                                      "FINESTRA_HOME": str(self.home.root)}))
 
     def _adopt(self, record: Record) -> None:
-        """Start a new supervisor for a trainer that has lost its own."""
+        """Start a new supervisor for a trainer that has lost its own, not in a hurry."""
+        now_s = time.monotonic()
+        if now_s - self._adopted_at.get(record.run.id, float("-inf")) < ADOPT_EVERY_S:
+            return
+        self._adopted_at[record.run.id] = now_s
         with self.store.write() as writer:
             now = writer.record(record.run.id)
             if now.supervisor != record.supervisor or now.claimer != record.claimer:

@@ -34,6 +34,10 @@ class CorruptIndex(ValueError):
     """The database file is damaged; it can be rebuilt from the run folders."""
 
 
+class IndexUnavailable(OSError):
+    """The index cannot be used now: locked too long, disk full, read-only or broken."""
+
+
 @dataclass(frozen=True)
 class Record:
     """A run with what only the scheduler needs."""
@@ -91,6 +95,9 @@ class Store:
         except sqlite3.DatabaseError as error:
             if _damaged(error):
                 raise CorruptIndex(f"The index '{self.path}' is damaged: {error}.") from error
+            if isinstance(error, sqlite3.OperationalError):
+                raise IndexUnavailable(getattr(error, "sqlite_errorcode", 0), f"index: {error}",
+                                       str(self.path)) from error
             raise
         finally:
             if held is not None:

@@ -20,7 +20,7 @@ from app.names import new_run_id
 from app.preflight import DryRun, Preflight
 from app.rebuild import empty_trash, index_folders, move_to_trash, open_store, recover
 from app.redact import known_secrets, redact
-from app.runs import ACTIVE, RESUMABLE, Run, RunError, RunState
+from app.runs import ACTIVE, RESUMABLE, Progress, Run, RunError, RunState
 from app.scheduler import EXIT_GRACE_S, GRACE_S, Scheduler
 from app.sources import DatasetChoice, add_file, list_datasets, list_models
 from app.store import CorruptIndex, Store
@@ -186,13 +186,15 @@ class Studio:
             if checkpoint not in ("auto", "none"):
                 self._check_checkpoint(run_id, checkpoint)
             with self.store.write() as writer:
-                state = writer.record(run_id).run.state
-                if state not in RESUMABLE:
-                    raise RunError("not_resumable", f"The run '{run_id}' is {state} and cannot "
+                run = writer.record(run_id).run
+                if run.state not in RESUMABLE:
+                    raise RunError("not_resumable", f"The run '{run_id}' is {run.state} and cannot "
                                    "be resumed.", "Only a stopped, failed or interrupted run can.")
                 writer.transition(run_id, RunState.QUEUED, resume=checkpoint, stop_requested=0,
                                   reason="", device="", queued_at=time.time(), started_at=None,
-                                  ended_at=None, claimer=None, supervisor=None)
+                                  ended_at=None, claimer=None, supervisor=None,
+                                  progress=Progress(step=run.progress.step,
+                                                    total_steps=run.progress.total_steps))
                 writer.to_end_of_queue(run_id)
         self.tick()
         return self.run(run_id)
@@ -326,6 +328,10 @@ class Studio:
 
     def reconcile(self) -> None:
         """Bring index, folders and processes into agreement; at every server start."""
+        self.scheduler.guard(self._mend)
+        self.tick()
+
+    def _mend(self) -> None:
         try:
             self.store.quick_check()
         except CorruptIndex:
@@ -334,7 +340,6 @@ class Studio:
         empty_trash(self.home, self.store)
         for run_id in index_folders(self.home, self.store):
             ingest(self.store, RunDir(self.home.runs / run_id))
-        self.tick()
 
     def ingest(self, run_id: str | None = None) -> bool:
         """Store what is new of one run, or of every active run."""

@@ -34,6 +34,7 @@ from trainer.contract.rundir import Attempt, RunDir
 
 TRAINER = (sys.executable, "-P", "-m", "trainer")
 HEARTBEAT_S = 5.0
+RESULT_WAIT_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,10 @@ class Supervisor:
         begun = attempt.settings.exists()
         if trainer is None and not begun and not self.stop_wanted:
             trainer = self._start(attempt, record)
-        self._write_process(attempt, trainer)
         if trainer is not None:
-            self._mark_running()
             self._watch(trainer, attempt)
         result = self._conclude(attempt, trainer)
-        write_json(attempt.result, result.document())
+        self._keep(attempt, result)
         return result
 
     @property
@@ -95,7 +94,7 @@ class Supervisor:
             taken = other is not None and other != Identity.mine() and other.alive()
             if record.run.state not in ACTIVE or taken:
                 return None
-            writer.update(self.run.id, supervisor=Identity.mine())
+            writer.update(self.run.id, supervisor=Identity.mine(), claimer=None)
         self.stop_wanted = self.stop_wanted or record.run.stop_requested
         return record
 
@@ -132,14 +131,17 @@ class Supervisor:
                 "FINESTRA_RUNS": str(self.home.runs), "PYTHONUNBUFFERED": "1",
                 "CUDA_VISIBLE_DEVICES": "" if device == "cpu" else device}
 
-    def _write_process(self, attempt: Attempt, trainer: Identity | None) -> None:
-        write_json(attempt.process, {"supervisor": Identity.mine().document(),
-                                     "trainer": trainer.document() if trainer else None})
-
-    def _mark_running(self) -> None:
-        with self.store.write() as writer:
-            if writer.record(self.run.id).run.state is RunState.STARTING:
-                writer.transition(self.run.id, RunState.RUNNING)
+    def _tell(self, attempt: Attempt, trainer: Identity) -> bool:
+        """Write down who works here and that the run is running; False when the disk is full."""
+        try:
+            write_json(attempt.process, {"supervisor": Identity.mine().document(),
+                                         "trainer": trainer.document()})
+            with self.store.write() as writer:
+                if writer.record(self.run.id).run.state is RunState.STARTING:
+                    writer.transition(self.run.id, RunState.RUNNING)
+        except OSError:
+            return False
+        return True
 
     def _watch(self, trainer: Identity, attempt: Attempt) -> None:
         """Return when the trainer has ended, by itself or by force."""
@@ -148,13 +150,15 @@ class Supervisor:
             return
         poller = select.poll()
         poller.register(handle, select.POLLIN)
-        log, ended_at, beat = LogCap(attempt.log), None, 0.0
+        told = self._tell(attempt, trainer)
+        log, ended_at, beat = LogCap(attempt.log), None, float("-inf")
         try:
             while not poller.poll(self.timing.poll_s * 1000):
                 now = time.monotonic()
                 log.check()
                 if now - beat >= HEARTBEAT_S:
                     beat = now
+                    told = told or self._tell(attempt, trainer)
                     log.disk_full = not self._beat(attempt)
                 if ended_at is None and last_event(attempt):
                     ended_at = now
@@ -184,6 +188,18 @@ class Supervisor:
         except OSError:
             return False
         return True
+
+    def _keep(self, attempt: Attempt, result: Result) -> None:
+        """Write the result; on a full disk, wait for room: nobody else knows it."""
+        deadline = time.monotonic() + RESULT_WAIT_S
+        while True:
+            try:
+                write_json(attempt.result, result.document())
+                return
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(1)
 
     def _conclude(self, attempt: Attempt, trainer: Identity | None) -> Result:
         """Sweep what is left of the run, reap the trainer, and judge."""

@@ -282,3 +282,20 @@ def test_names_that_are_paths_are_refused(open_studio, name):
     with pytest.raises(ConfigError):
         studio.create({"name": name})
     assert studio.runs() == [] and list(studio.home.runs.iterdir()) == []
+
+
+def test_f11_a_start_that_fails_on_a_full_disk_is_not_left_hanging(open_studio, monkeypatch):
+    studio = open_studio()
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("app.scheduler.subprocess.Popen", full)
+        patched.setattr("app.scheduler.Scheduler._finish", full)
+        run = studio.create({})
+    assert "No space" in studio.scheduler.last_error and studio.run(run.id).state == "starting"
+    studio.tick()
+    assert studio.run(run.id).state == "interrupted" and studio.store.leases() == {}
+    studio.resume(run.id)
+    assert until_ended(studio, run.id).state == "completed"

@@ -239,3 +239,26 @@ def test_the_next_run_waits_for_the_device_and_starts_without_a_server(fake_stud
 
 def test_timing_is_what_was_promised():
     assert (Timing().grace_s, Timing().exit_grace_s) == (120, 60)
+
+
+def test_f11_a_result_waits_for_room_on_the_disk(fake_studio, monkeypatch):
+    from app import supervisor as module
+
+    monkeypatch.setattr(fake_studio.scheduler, "tick", lambda: None)
+    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    run = fake_studio.create({})
+    fake_studio.scheduler._claim(fake_studio.devices())
+    write, tries = module.write_json, []
+
+    def full_for_a_while(path, value, **more):
+        tries.append(path.name)
+        if path.name in ("process.json", "result.json") and tries.count(path.name) < 3:
+            raise OSError(28, "No space left on device")
+        write(path, value, **more)
+
+    monkeypatch.setattr(module, "write_json", full_for_a_while)
+    keeper = Supervisor(fake_studio.home, fake_studio.store, fake_studio.dir(run.id), trainer=FAKE,
+                        timing=Timing(poll_s=0.01))
+    assert keeper.work().outcome == "completed" and tries.count("result.json") == 3
+    fake_studio.scheduler.reconcile()
+    assert fake_studio.run(run.id).state == "completed"
