@@ -187,7 +187,7 @@ def component(info: FieldInfo, locale: str, choices: Sequence[tuple[str, str]] =
         if len(options) <= _RADIO_LIMIT and info.basic:
             return gr.Radio(options, **common)
         return gr.Dropdown(options, filterable=False, **common)
-    if choices:
+    if choices or info.path in DATASETS:
         return gr.Dropdown(list(choices), multiselect=info.path in DATASETS,
                            allow_custom_value=True, **common)
     if info.kind in ("integer", "number"):

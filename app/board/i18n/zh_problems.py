@@ -98,6 +98,15 @@ MESSAGES: dict[str, str] = {
     "cuda_oom": "GPU 显存不足。{english}", "disk_full": "磁盘已满。",
     "file_missing": "缺少文件。{english}", "gpu_missing": "无法使用这块 GPU。{english}",
     "target_modules": "无法附加 LoRA。{english}", "config": "配置有误。{english}",
+    "attempt_settings": "这次尝试的设置无法读取。{english}",
+    "checkpoint_unusable": "这个检查点不能使用。{english}",
+    "config_unreadable": "运行的配置无法读取。{english}",
+    "model_unreadable": "模型无法读取。{english}", "eos_missing": "分词器没有结束符。{english}",
+    "inputs_changed": "数据或模型与上一次尝试不同。{english}",
+    "nan_loss": "损失不是一个数（NaN）。{english}", "nan_weights": "权重中出现了 NaN。{english}",
+    "no_rows_left": "没有剩下可以训练的行。{english}",
+    "no_trained_tokens": "没有任何 token 参与训练。{english}",
+    "swanlab_key": "SwanLab 云端需要 API 密钥。", "swanlab_missing": "没有安装 SwanLab。",
     "error": "训练进程出错。{english}", "prompt_too_long": "对话太长，超过了模型的上限。{english}",
 }
 
