@@ -13,7 +13,7 @@ from rich.table import Table
 
 from app.cli_output import console, note, print_json
 from app.outcome import Result
-from app.runs import ENDED, Run, RunError
+from app.runs import ENDED, Run, RunError, RunState
 from app.studio import Studio
 from trainer.contract.config import apply_overrides, load_yaml
 from trainer.contract.files import read_json
@@ -86,6 +86,9 @@ def list_runs(state: Annotated[str | None, typer.Option(help="Only in this state
               tag: Annotated[str, typer.Option(help="Only with this tag.")] = "",
               as_json: Json = False) -> None:
     """List runs, newest first."""
+    if state is not None and state not in list(RunState):
+        raise RunError("unknown_state", f"There is no state '{state}'.",
+                       f"Choose one of {', '.join(RunState)}.")
     with opened() as (studio, _):
         studio.ingest()
         runs = studio.runs(state=state, search=search, tag=tag)

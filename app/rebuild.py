@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from app.home import Home
+from app.identity import Identity
 from app.ingest import ingest
 from app.runs import ACTIVE, RunState
 from app.store import MIRRORED, CorruptIndex, Store, Writer
+from trainer.contract.files import read_json
 from trainer.contract.problems import ConfigError
 from trainer.contract.rundir import RunDir, is_safe_name
 
@@ -107,9 +109,6 @@ def _index(writer: Writer, run: RunDir, orphans: bool) -> bool:
 
 def columns_of(run: RunDir) -> dict[str, Any]:
     """Read a run's row from its folder: config.yaml, state.json, process.json."""
-    from app.identity import Identity
-    from trainer.contract.files import read_json
-
     config = run.read_config()
     state = run.read_state()
     made = run.config.stat().st_mtime

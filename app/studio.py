@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from app.devices import Device
 from app.home import Home
 from app.ingest import ingest
 from app.logfile import clean, lines_with, read_tail
-from app.names import new_run_id
+from app.names import method_of, new_run_id
 from app.preflight import DryRun, Preflight
 from app.rebuild import empty_trash, index_folders, move_to_trash, open_store, recover
 from app.redact import known_secrets, redact
@@ -100,7 +101,7 @@ class Studio:
             run = self._insert(checked.config, owner, idempotency_key)
             note["run"] = run.id
         self.tick()
-        return self.run(run.id)
+        return run
 
     def _run_of_key(self, owner: str, key: str) -> Run | None:
         with self.store.write() as writer:
@@ -166,7 +167,7 @@ class Studio:
             elif state is not RunState.STOPPING:
                 writer.transition(run_id, RunState.STOPPING, stop_requested=1)
         if record.supervisor is not None:
-            record.supervisor.signal(15)
+            record.supervisor.signal(signal.SIGTERM)
         self.tick()
         return self.run(run_id)
 
@@ -386,13 +387,6 @@ class Studio:
             self.audit(action, note["run"], who, False, f"{type(error).__name__}: {error}")
             raise
         self.audit(action, note["run"], who, True)
-
-
-def method_of(config: RunConfig) -> str:
-    """Name the method as people do: full, LoRA, QLoRA."""
-    if config.tuner.type == "full":
-        return "full"
-    return "qlora" if config.model.quantization != "none" else "lora"
 
 
 def _text_of(run: Run) -> str:

@@ -8,6 +8,7 @@ trainer adopts it instead of starting a second one.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import select
@@ -29,12 +30,18 @@ from app.redact import known_secrets, redact
 from app.runs import ACTIVE, RunError, RunState
 from app.scheduler import Scheduler
 from app.store import Record, Store
+from trainer.contract.events import WarningEvent
 from trainer.contract.files import read_json, write_json
 from trainer.contract.rundir import Attempt, RunDir
 
 TRAINER = (sys.executable, "-P", "-m", "trainer")
 HEARTBEAT_S = 5.0
 RESULT_WAIT_S = 600.0
+NOTICES = {
+    "log_truncated": "The log grew too long; its middle was dropped. Training goes on.",
+    "disk_full": "The disk is full; lines of the log are missing. Free some space before the next "
+                 "checkpoint.",
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class Supervisor:
         self.stop_wanted = False
         self._stop_sent: float | None = None
         self._killed = False
+        self._notices: dict[str, str] = {}
         self._child: subprocess.Popen[bytes] | None = None
         self._oom_before = oom_kills()
         self._secrets = [*known_secrets(), *home.read_secrets().values()]
@@ -155,11 +163,15 @@ class Supervisor:
         try:
             while not poller.poll(self.timing.poll_s * 1000):
                 now = time.monotonic()
-                log.check()
+                if log.check():
+                    self._notices["log_truncated"] = NOTICES["log_truncated"]
                 if now - beat >= HEARTBEAT_S:
                     beat = now
                     told = told or self._tell(attempt, trainer)
                     log.disk_full = not self._beat(attempt)
+                    if log.disk_full:
+                        self._notices["disk_full"] = NOTICES["disk_full"]
+                    self._post(attempt)
                 if ended_at is None and last_event(attempt):
                     ended_at = now
                 self._press(trainer, now)
@@ -169,6 +181,21 @@ class Supervisor:
         finally:
             os.close(handle)
             log.check()
+            self._post(attempt)
+
+    def _post(self, attempt: Attempt) -> None:
+        """Put what the supervisor noticed beside the trainer's warnings; later when it cannot."""
+        rows: list[tuple[int, str, int | None, str]] = []
+        for code, message in self._notices.items():
+            # Positions below 0 are ours: the trainer's are places in its file.
+            event = WarningEvent(attempt=attempt.number, code=code, message=message)
+            rows.append((-1 - list(NOTICES).index(code), "warning", None, event.model_dump_json()))
+        if not rows:
+            return
+        with contextlib.suppress(OSError), self.store.write() as writer:
+            writer.put_events(self.run.id, attempt.number, rows)
+            writer.update(self.run.id)
+            self._notices.clear()
 
     def _press(self, trainer: Identity, now: float) -> None:
         """Ask the trainer to stop, once, when a stop is wanted."""
