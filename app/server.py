@@ -12,7 +12,7 @@ import socket
 import sys
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -106,10 +106,15 @@ def make_guard(settings: ServerSettings) -> Guard:
         root_path=settings.root_path, max_upload_bytes=settings.max_upload_bytes)
 
 
-async def _keep_going(studio: Studio, chat: ChatService, pause_s: float) -> None:
-    """Advance the queue and read the runs' events until the server ends."""
+async def _keep_going(studio: Studio, chat: ChatService, pause_s: float,
+                      ending: asyncio.Event) -> None:
+    """Advance the queue and read the runs' events until the server ends.
+
+    It is told to end rather than cancelled: a thread that was left behind would work on a studio
+    that is closed already.
+    """
     said: dict[str, str] = {}
-    while True:
+    while not ending.is_set():
         for work in (studio.tick, studio.ingest, chat.unload_idle):
             # A full disk or a locked index is told once, and tried again.
             (error,) = await asyncio.gather(asyncio.to_thread(work), return_exceptions=True)
@@ -117,7 +122,8 @@ async def _keep_going(studio: Studio, chat: ChatService, pause_s: float) -> None
             if isinstance(error, Exception) and said.get(name) != text:
                 log.error("%s: %s", name, redact(text), exc_info=error)
             said[name] = text
-        await asyncio.sleep(pause_s)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), pause_s)
 
 
 def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAPI:
@@ -143,12 +149,14 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(studio.reconcile)
-        task = asyncio.create_task(_keep_going(studio, chat, settings.tick_s))
+        ending = asyncio.Event()
+        task = asyncio.create_task(_keep_going(studio, chat, settings.tick_s, ending))
         try:
             yield
         finally:
             api.state.closing = True
-            task.cancel()
+            ending.set()
+            await task
             await asyncio.to_thread(chat.close)
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None,
