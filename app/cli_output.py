@@ -57,7 +57,8 @@ def describe(error: BaseException) -> dict[str, Any]:
         return error_document("os", f"{error.strerror or error}{where}.",
                               advice="Check the disk and the rights of the folder.")
     code = getattr(error, "code", type(error).__name__)
-    return error_document(str(code), str(error), advice=getattr(error, "advice", ""))
+    message = error.message if isinstance(error, DatasetError) else str(error)
+    return error_document(str(code), message, advice=getattr(error, "advice", ""))
 
 
 def print_error(error: BaseException, as_json: bool) -> None:

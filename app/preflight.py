@@ -284,7 +284,8 @@ def _config(found: DryRun) -> RunConfig:
 
 
 def _of_error(where: str, error: DatasetError | ModelError, name: str = "") -> Problem:
-    return Problem(field=where, code=error.code, message=str(error), advice=error.advice,
+    message = error.message if isinstance(error, DatasetError) else str(error)
+    return Problem(field=where, code=error.code, message=message, advice=error.advice,
                    params={"name": name})
 
 

@@ -57,6 +57,7 @@ def test_each_problem_stands_at_its_field(preflight, monkeypatch, values, field,
     found = preflight.check(values)
     assert (field, code) in codes(found)
     assert all(problem.message and problem.advice for problem in found.problems)
+    assert not any(problem.advice in problem.message for problem in found.problems)
 
 
 def test_wrong_values_missing_data_and_missing_models_are_told_at_once(preflight):
