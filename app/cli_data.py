@@ -11,7 +11,7 @@ from rich.table import Table
 
 from app.cli_output import console, note, print_json
 from app.home import Home
-from app.sources import list_datasets
+from app.sources import Catalog
 from trainer.data import registry
 from trainer.data.check import MAX_PROBLEMS, check
 
@@ -23,7 +23,7 @@ SHOWN = 20
 @app.command("list")
 def list_registered(as_json: Json = False) -> None:
     """List the datasets that a config may name."""
-    choices = list_datasets(Home.open())
+    choices = Catalog(Home.open()).list()
     if as_json:
         print_json({"datasets": [asdict(choice) for choice in choices]})
         return

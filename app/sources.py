@@ -76,16 +76,27 @@ def cached_snapshot(hub_id: str, revision: str | None) -> Path | None:
     return found if (found / "config.json").is_file() else None
 
 
-def list_datasets(home: Home) -> list[DatasetChoice]:
-    """Return the registered datasets, shared ones first; a broken one says what is wrong."""
-    known = registry.load(home.data)
-    choices = []
-    for name in known.names():
-        try:
-            choices.append(_describe(known.resolve(name)))
-        except DatasetError as error:
-            choices.append(DatasetChoice(name, None, "unknown", (), problem=str(error)))
-    return choices
+class Catalog:
+    """The registered datasets of a home; remembers what it has read of unchanged files."""
+
+    def __init__(self, home: Home) -> None:
+        """Look at ``home``; nothing is read yet."""
+        self._home = home
+        self._kept: dict[tuple[object, ...], DatasetChoice] = {}
+
+    def list(self) -> list[DatasetChoice]:
+        """Return the datasets, shared ones first; a broken one says what is wrong."""
+        known = registry.load(self._home.data)
+        found: dict[tuple[object, ...], DatasetChoice] = {}
+        for name in known.names():
+            try:
+                spec = known.resolve(name)
+                key = (name, *spec.stamp(), repr(spec.entry))
+                found[key] = self._kept.get(key) or _describe(spec)
+            except DatasetError as error:
+                found[name,] = DatasetChoice(name, None, "unknown", (), problem=str(error))
+        self._kept = found
+        return [*found.values()]
 
 
 def _describe(spec: DatasetSpec) -> DatasetChoice:

@@ -23,7 +23,7 @@ from app.rebuild import empty_trash, index_folders, move_to_trash, open_store, r
 from app.redact import known_secrets, redact
 from app.runs import ACTIVE, RESUMABLE, Progress, Run, RunError, RunState
 from app.scheduler import EXIT_GRACE_S, GRACE_S, Scheduler
-from app.sources import DatasetChoice, add_file, list_datasets, list_models
+from app.sources import Catalog, DatasetChoice, add_file, list_models
 from app.store import CorruptIndex, Store
 from trainer.contract import ConfigError, RunConfig
 from trainer.contract import events as ev
@@ -42,6 +42,7 @@ class Studio:
                  preflight: Preflight) -> None:
         """Put the parts together; see ``open``."""
         self.home, self.store, self.scheduler, self.preflight = home, store, scheduler, preflight
+        self._catalog = Catalog(home)
 
     @classmethod
     def open(cls, home: Path | None = None, *, trainer_argv: Sequence[str] | None = None,
@@ -363,7 +364,7 @@ class Studio:
 
     def datasets(self) -> list[DatasetChoice]:
         """Return what the registry knows."""
-        return list_datasets(self.home)
+        return self._catalog.list()
 
     def add_dataset_file(self, path: Path, name: str, *, who: str = "local") -> str:
         """Copy a file into the home and register it; DatasetError when it is none of ours."""
