@@ -21,8 +21,11 @@ Element ids that tests and scripts may rely on:
 
 from __future__ import annotations
 
+import asyncio
 import warnings
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import gradio as gr
 from fastapi import FastAPI
@@ -38,6 +41,7 @@ from app.board.pages.train import TrainPage
 from app.board.theme import make_theme
 
 MAX_UPLOAD = "1gb"
+Made = TypeVar("Made")
 
 
 def build(studio: Any, chat: Any, locale: str = "en") -> Any:
@@ -48,6 +52,10 @@ def build(studio: Any, chat: Any, locale: str = "en") -> Any:
         chat: Answers questions, app.serving.chat.ChatService.
         locale: 'en' or 'zh'.
     """
+    return with_a_loop(lambda: _pages(studio, chat, locale))
+
+
+def _pages(studio: Any, chat: Any, locale: str) -> Any:
     with gr.Blocks(title="Finestra", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
         Navbar(visible=False)
         runs.page(blocks, studio, locale)
@@ -56,6 +64,21 @@ def build(studio: Any, chat: Any, locale: str = "en") -> Any:
     with blocks.route("Run", "/run", show_in_navbar=False) as page:
         RunPage(studio, chat, locale).build(page)
     return blocks
+
+
+def with_a_loop(make: Callable[[], Made]) -> Made:
+    """Make something of Gradio's inside an event loop.
+
+    Where none runs, Gradio opens one for each of its locks and never closes it.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        async def inside() -> Made:
+            return make()
+
+        return asyncio.run(inside())
+    return make()
 
 
 def mount(app: FastAPI, studio: Any, chat: Any, root_path: str = "") -> None:
@@ -70,14 +93,18 @@ def mount(app: FastAPI, studio: Any, chat: Any, root_path: str = "") -> None:
     app.mount(shell.ASSETS, StaticFiles(directory=shell.STATIC), name="board-assets")
     boards: dict[str, Any] = {}
     for locale in LOCALES:
-        with warnings.catch_warnings():
-            # Several pages always come with a word about server-side rendering, even when off.
-            warnings.filterwarnings("ignore", message="SSR mode is not supported")
-            gr.mount_gradio_app(
-                app, build(studio, chat, locale), path="/", root_path=root_path or None,
-                theme=make_theme(), footer_links=[], run_history=False, enable_monitoring=False,
-                show_error=False, ssr_mode=False, allowed_paths=[], max_file_size=MAX_UPLOAD)
+        with_a_loop(partial(_mount, app, build(studio, chat, locale), root_path))
         mounted = app.router.routes.pop()
         assert isinstance(mounted, Mount)
         boards[locale] = mounted.app
     app.mount("/", shell.Tongues(boards), name="board")
+
+
+def _mount(app: FastAPI, blocks: Any, root_path: str) -> None:
+    with warnings.catch_warnings():
+        # Several pages always come with a word about server-side rendering, even when off.
+        warnings.filterwarnings("ignore", message="SSR mode is not supported")
+        gr.mount_gradio_app(
+            app, blocks, path="/", root_path=root_path or None, theme=make_theme(),
+            footer_links=[], run_history=False, enable_monitoring=False, show_error=False,
+            ssr_mode=False, allowed_paths=[], max_file_size=MAX_UPLOAD)

@@ -3,7 +3,7 @@
 import gradio as gr
 import pytest
 
-from app.board import forms
+from app.board import forms, with_a_loop
 from trainer.contract.config import RunConfig, all_fields, parse
 from trainer.contract.problems import ConfigError
 
@@ -105,8 +105,12 @@ def test_fields_that_mean_nothing_are_hidden():
 @pytest.mark.parametrize("path", list(FIELDS))
 def test_every_field_has_a_component_with_its_id_label_and_default(path):
     info = FIELDS[path]
-    with gr.Blocks():
-        made = forms.component(info, "zh")
+
+    def make():
+        with gr.Blocks():
+            return forms.component(info, "zh")
+
+    made = with_a_loop(make)
     assert made.elem_id == "field-" + path.replace(".", "-")
     assert made.label and made.info
     assert forms.read(info, made.value) == forms.read(info, forms.show(info, info.default))
