@@ -84,7 +84,8 @@ MESSAGES: dict[str, str] = {
     "registry_read_only": "没有存放新增数据集的文件夹。",
     "name_taken": "已经有同名的数据集。", "val_size": "验证集划分后没有剩下训练数据。{english}",
     # Runs
-    "unknown_run": "没有这个运行。", "unknown_state": "没有这种状态。", "transition": "运行现在不能进入那个状态。",
+    "unknown_run": "没有这个运行。", "unknown_state": "没有这种状态。",
+    "transition": "运行现在不能进入那个状态。",
     "not_active": "这个运行已经结束，没有可停止的内容。",
     "not_resumable": "这个运行现在不能继续。", "active": "运行还在进行，不能删除。",
     "unknown_checkpoint": "没有这个检查点。", "bad_checkpoint": "这个检查点不能使用。{english}",

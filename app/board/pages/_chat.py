@@ -46,7 +46,7 @@ def _speed(locale: str, answer: Answer) -> str:
     tokens, speed = answer.stats.get("tokens"), answer.stats.get("tokens_per_s")
     if not tokens or not speed:
         return ""
-    return t(locale, "chat.speed", tokens=tokens, speed=number(float(speed), 3))
+    return t(locale, "chat.speed", tokens=int(tokens), speed=number(float(speed), 3))
 
 
 def stream(chat: Any, locale: str, run_id: str, *, prompt: str, system: str,
