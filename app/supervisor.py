@@ -137,6 +137,7 @@ class Supervisor:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("GRADIO_")}
         return {**kept, **self.home.read_secrets(), **self.marks,
                 "FINESTRA_RUNS": str(self.home.runs), "PYTHONUNBUFFERED": "1",
+                "PYTHONIOENCODING": "utf-8:backslashreplace",
                 "CUDA_VISIBLE_DEVICES": "" if device == "cpu" else device}
 
     def _tell(self, attempt: Attempt, trainer: Identity) -> bool:

@@ -19,6 +19,7 @@ from trainer.contract.rundir import RunDir
 from trainer.emit import EventWriter
 from trainer.failures import Failure, classify
 from trainer.stop import Stop, Stopped
+from trainer.streams import forgive
 
 if TYPE_CHECKING:
     from trainer.work import Metrics
@@ -94,4 +95,5 @@ if __name__ == "__main__":
     if len(sys.argv) != 2 or not Path(sys.argv[1], "config.yaml").is_file():
         print("usage: python -m trainer RUN_DIR  (a folder with config.yaml)", file=sys.stderr)
         sys.exit(2)
+    forgive()
     sys.exit(main(Path(sys.argv[1])))
