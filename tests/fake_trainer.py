@@ -27,7 +27,7 @@ class Fake:
         self.attempt = sorted((run / "attempts").iterdir())[-1]
         self.number = int(self.attempt.name)
         self.settings = json.loads((self.attempt / "attempt.json").read_text())
-        self.events = open(self.attempt / "events.jsonl", "a", encoding="utf-8")
+        self.events = (self.attempt / "events.jsonl").open("a", encoding="utf-8")
         self.seq, self.stop = 0, False
         self.steps = int(knob("STEPS", 10))
 
