@@ -134,7 +134,7 @@ TABLE: dict[str, str] = {
     "chart.learning_rate": "Learning rate", "chart.grad_norm": "Gradient norm",
     "chart.token_accuracy": "Token accuracy", "chart.rewards_margins": "Reward margin",
     "chart.rewards_accuracies": "Reward accuracy", "chart.exact_match": "Exact match",
-    "chart.step": "step", "chart.log": "Log scale", "chart.smoothing": "Smoothing",
+    "chart.step": "step", "chart.log": "Log", "chart.smoothing": "Smoothing",
     "chart.png": "PNG", "chart.png_label": "Download the chart as PNG",
     "chart.hint": "Drag to zoom, double-click to see all", "chart.last": "last",
     "chart.none": "Curves appear with the first step.", "chart.reset": "See all",

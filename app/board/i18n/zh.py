@@ -123,7 +123,7 @@ TABLE: dict[str, str] = {
     "chart.learning_rate": "学习率", "chart.grad_norm": "梯度范数",
     "chart.token_accuracy": "token 准确率", "chart.rewards_margins": "奖励差",
     "chart.rewards_accuracies": "奖励准确率", "chart.exact_match": "精确匹配",
-    "chart.step": "步", "chart.log": "对数坐标", "chart.smoothing": "平滑",
+    "chart.step": "步", "chart.log": "对数", "chart.smoothing": "平滑",
     "chart.png": "PNG", "chart.png_label": "将图表下载为 PNG",
     "chart.hint": "拖动放大，双击查看全部", "chart.last": "最新",
     "chart.none": "第一步完成后显示曲线。", "chart.reset": "查看全部",

@@ -4,7 +4,7 @@
   const PANELS = [
     { key: "loss", wide: true, also: ["eval_loss"], smooth: true, log: true },
     { key: "rewards_margins", smooth: true }, { key: "rewards_accuracies" },
-    { key: "learning_rate" }, { key: "grad_norm", smooth: true, log: true }, { key: "token_accuracy" },
+    { key: "learning_rate" }, { key: "grad_norm", smooth: true, log: true }, { key: "token_accuracy", smooth: true },
   ];
   const ACTIVE = ["starting", "running", "stopping", "queued"];
   const COLOURS = ["--f-s1", "--f-s2", "--f-s3", "--f-s4", "--f-s5", "--f-s6"];
