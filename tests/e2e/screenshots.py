@@ -18,6 +18,7 @@ from trainer.contract.config import load_yaml
 
 TARGET = ROOT / "assets" / "screenshots"
 RECIPE = ROOT / "templates" / "recipes" / "quickstart.yaml"
+DRAWN = "#run-charts [data-points], .f-row[data-id], #train-start:enabled"
 ENDED = {"completed", "failed", "stopped", "interrupted"}
 
 
@@ -37,14 +38,14 @@ def start(server: Server, **changes: object) -> str:
 
 
 def open_page(browser: Browser, server: Server, path: str, *, theme: str = "light",
-              locale: str = "en", height: int = 900) -> Page:
+              locale: str = "en") -> Page:
     """Open a page of the studio in a theme and a language, and wait until it is drawn."""
-    context = browser.new_context(viewport={"width": 1280, "height": height},
-                                  color_scheme=theme, locale=locale)
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=theme,
+                                  locale="zh-CN" if locale == "zh" else "en-US")
     context.add_cookies([{"name": "finestra_locale", "value": locale, "url": server.url}])
     page = context.new_page()
     page.goto(server.url + path)
-    page.wait_for_load_state("networkidle")
+    page.locator(DRAWN).first.wait_for()
     return page
 
 
@@ -63,7 +64,7 @@ def run_shots(browser: Browser, server: Server) -> None:
     quiet = {"exact_match": False}
     start(server, name="higher-rate", training={**short, "learning_rate": 5e-3}, evaluation=quiet)
     start(server, name="rank-4", training=short, tuner={"r": 4}, evaluation=quiet)
-    server.until("it has trained for a while", lambda: len(server.points(live)) > 60, 300)
+    server.until("it has been evaluated", lambda: len(server.points(live, "eval_loss")) > 1, 600)
     take(open_page(browser, server, f"/run?id={live}"), "run-light")
     take(open_page(browser, server, f"/run?id={live}", theme="dark"), "run-dark")
     server.until("it has ended", lambda: server.run(live)["state"] in ENDED, 600)
@@ -74,7 +75,7 @@ def run_shots(browser: Browser, server: Server) -> None:
     train = "/train?preset=quickstart"
     take(open_page(browser, server, train), "train-light")
     take(open_page(browser, server, train, locale="zh"), "train-zh")
-    chat(open_page(browser, server, f"/run?id={live}", height=1000))
+    chat(open_page(browser, server, f"/run?id={live}"))
 
 
 def chat(page: Page) -> None:
