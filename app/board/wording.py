@@ -62,12 +62,14 @@ def duration(locale: str, seconds: float | None) -> str:
 
 
 def ago(locale: str, moment: float | None, now: float | None = None) -> str:
-    """Return how long ago a Unix time was."""
+    """Return how long ago a Unix time was, in one unit."""
     if not moment:
         return "—"
     passed = (time.time() if now is None else now) - moment
     if passed < 45:
         return t(locale, "time.now")
+    if passed >= 3600:
+        passed -= passed % 3600
     return t(locale, "time.ago", time=duration(locale, passed))
 
 

@@ -49,13 +49,16 @@ def _speed(locale: str, answer: Answer) -> str:
     return t(locale, "chat.speed", tokens=int(tokens), speed=number(float(speed), 3))
 
 
-def stream(chat: Any, locale: str, run_id: str, *, prompt: str, system: str,
+def conversation(prompt: str, system: str) -> list[dict[str, str]]:
+    """Return the messages of one question, the system prompt first when there is one."""
+    asked = [{"role": "user", "content": prompt.strip()}]
+    return [{"role": "system", "content": system.strip()}, *asked] if system.strip() else asked
+
+
+def stream(chat: Any, locale: str, run_id: str, messages: list[dict[str, str]], *,
            max_new_tokens: int, temperature: float) -> Iterator[tuple[str, str]]:
     """Yield (base HTML, tuned HTML) while the answers grow."""
     answers = {side: Answer() for side in SIDES}
-    messages = [{"role": "user", "content": prompt}]
-    if system.strip():
-        messages.insert(0, {"role": "system", "content": system.strip()})
 
     def drawn() -> tuple[str, str]:
         return (answer_html(locale, "base", answers["base"]),
@@ -63,8 +66,9 @@ def stream(chat: Any, locale: str, run_id: str, *, prompt: str, system: str,
 
     yield drawn()
     last = 0.0
-    for delta in chat.ask(run_id, messages, max_new_tokens=max_new_tokens,
-                          temperature=temperature, seed=0):
+    for delta in chat.ask(run_id, question.messages(), seed=0,
+                          max_new_tokens=question.max_new_tokens,
+                          temperature=question.temperature):
         answer = answers[delta.side]
         answer.words += delta.text or ""
         answer.done = answer.done or delta.done
@@ -106,7 +110,7 @@ def panel(chat: Any, locale: str, run_id: gr.Textbox) -> Any:
             yield gr.skip(), gr.skip()
             return
         try:
-            yield from stream(chat, locale, key, prompt=words.strip(), system=role or "",
+            yield from stream(chat, locale, key, conversation(words, role or ""),
                               max_new_tokens=int(tokens), temperature=float(temperature))
         except Exception as error:
             yield error_note(locale, error), answer_html(locale, "tuned", None)

@@ -22,7 +22,8 @@
   function show(value) {
     if (value === null || value === undefined) return "NaN";
     const size = Math.abs(value);
-    if (size && (size < 1e-3 || size >= 1e5)) return value.toExponential(2).replace("e-0", "e-");
+    if (!size) return "0";
+    if (size < 1e-3 || size >= 1e5) return value.toExponential(2).replace("e-0", "e-");
     return size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(2) : value.toFixed(3);
   }
   function label(value) {
@@ -400,6 +401,8 @@
         });
         chart.set(lines);
       }
+      const small = this.charts.filter((c) => !c.card.hidden && !c.panel.wide).length;
+      this.element.style.setProperty("--f-columns", small === 4 ? 2 : Math.min(3, small || 1));
       this.none.hidden = this.charts.some((chart) => !chart.card.hidden);
     }
   }

@@ -24,6 +24,7 @@ def test_durations(seconds, english, chinese):
 def test_ages():
     assert wording.ago("en", 100.0, now=110.0) == "just now"
     assert wording.ago("zh", 100.0, now=400.0) == "5 分钟前"
+    assert wording.ago("en", 100.0, now=100.0 + 9000) == "2 h ago"
     assert wording.ago("en", None) == "—"
 
 
