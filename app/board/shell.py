@@ -26,11 +26,14 @@ ASSETS = "/board-assets"
 PAGES = {"/": "runs", "/train": "train", "/run": "run"}
 SCRIPTS = ("board.js", "chart.js", "form.js")
 
-# Runs before the first paint, so that a chosen theme never flashes the other one.
+# Runs before the first paint, so that a chosen theme never flashes the other one. Gradio sets the
+# document's language to the browser's; screen readers need the one that the page is written in.
 _EARLY = """(function(){var d=document.documentElement,k="finestra_theme",s="system";
 try{s=localStorage.getItem(k)||s}catch(e){}
 var m=matchMedia("(prefers-color-scheme: dark)");
 function on(){return s==="dark"||(s!=="light"&&m.matches)}
+var tongue=d.lang;new MutationObserver(function(){if(d.lang!==tongue)d.lang=tongue})
+.observe(d,{attributes:true,attributeFilter:["lang"]});
 function put(){var v=on();d.classList.toggle("dark",v);
 if(document.body&&document.body.classList.contains("dark")!==v)
 document.body.classList.toggle("dark",v);

@@ -37,6 +37,7 @@ def test_from_an_empty_studio_to_an_answer(page: Page, server: Server, picture):
 
     page.locator("#lang-zh").click()
     expect(page.locator("#lang-zh")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
     expect(page.locator("#run-stop")).to_have_text(re.compile("停止"))
     state(page, "running")
 
