@@ -23,13 +23,13 @@ from trl import SFTConfig, SFTTrainer
 
 @dataclass(frozen=True)
 class Recipe:
-    """The hyperparameters of the proof; the quickstart recipe uses the same."""
+    """The hyperparameters of the proof."""
 
     r: int = 16
     lora_alpha: int = 32
     learning_rate: float = 2e-3
-    batch: int = 16
-    epochs: float = 4
+    batch: int = 8
+    epochs: float = 5
     seed: int = 42
 
 
