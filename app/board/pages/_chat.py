@@ -66,9 +66,8 @@ def stream(chat: Any, locale: str, run_id: str, messages: list[dict[str, str]], 
 
     yield drawn()
     last = 0.0
-    for delta in chat.ask(run_id, question.messages(), seed=0,
-                          max_new_tokens=question.max_new_tokens,
-                          temperature=question.temperature):
+    for delta in chat.ask(run_id, messages, max_new_tokens=max_new_tokens,
+                          temperature=temperature, seed=0):
         answer = answers[delta.side]
         answer.words += delta.text or ""
         answer.done = answer.done or delta.done

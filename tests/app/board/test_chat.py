@@ -1,6 +1,6 @@
 """The chat's stream: both sides grow, output stays text, what comes is what is shown."""
 
-from app.board.pages._chat import Question, stream
+from app.board.pages._chat import conversation, stream
 from app.serving.chat import ChatDelta
 
 
@@ -18,7 +18,8 @@ class TwoVoices:
 
 def test_both_answers_grow_and_end():
     chat = TwoVoices()
-    drawn = list(stream(chat, "en", "r-1", Question(" Where? ", "Be kind.", 32, 0.5)))
+    drawn = list(stream(chat, "en", "r-1", conversation(" Where? ", "Be kind."),
+                        max_new_tokens=32, temperature=0.5))
     assert chat.asked == ("r-1", [{"role": "system", "content": "Be kind."},
                                   {"role": "user", "content": "Where?"}],
                           {"max_new_tokens": 32, "temperature": 0.5, "seed": 0})
@@ -30,4 +31,4 @@ def test_both_answers_grow_and_end():
 
 
 def test_without_a_system_prompt_there_is_none():
-    assert Question("Hello").messages() == [{"role": "user", "content": "Hello"}]
+    assert conversation("Hello", " ") == [{"role": "user", "content": "Hello"}]
