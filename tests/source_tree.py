@@ -33,16 +33,18 @@ class Module:
 @cache
 def modules(*folders: str) -> tuple[Module, ...]:
     """Return every module below the folders, SOURCE unless told; sorted by path."""
-    found = []
-    for folder in folders or SOURCE:
-        for file in sorted((ROOT / folder).rglob("*.py")):
-            text = file.read_text(encoding="utf-8")
-            path = file.relative_to(ROOT)
-            parts = path.with_suffix("").parts
-            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            found.append(Module(path.as_posix(), name, ast.parse(text, path.as_posix()),
-                                text.count("\n")))
-    return tuple(found)
+    return tuple(read(file) for folder in folders or SOURCE
+                 for file in sorted((ROOT / folder).rglob("*.py")))
+
+
+@cache
+def read(file: Path) -> Module:
+    """Parse one file."""
+    text = file.read_text(encoding="utf-8")
+    path = file.relative_to(ROOT)
+    parts = path.with_suffix("").parts
+    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return Module(path.as_posix(), name, ast.parse(text, path.as_posix()), text.count("\n"))
 
 
 def imports(module: Module) -> Iterator[tuple[str, int]]:
