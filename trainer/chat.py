@@ -2,9 +2,9 @@
 
 One JSON object a line on standard input and output. Requests: ``{"id", "op": "load", "run_dir"}``,
 ``{"id", "op": "ask", "messages", "max_new_tokens", "temperature", "seed", "sides"}`` and
-``{"id", "op": "cancel"}``, which ends the answer that is being written. Answers:
-``{"id", "event": "loaded" | "delta" | "done" | "error", ...}``. The process ends when standard
-input does.
+``{"id", "op": "cancel"}``, which ends the answer to the request of that id, also one that waits.
+Answers: ``{"id", "event": "loaded" | "delta" | "done" | "error", ...}``. The process ends when
+standard input does.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ class Chat:
     """Answers requests one after the other; a reader thread only notices cancelling."""
 
     out: IO[str]
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    cancelled: set[Any] = field(default_factory=set)
+    ended: threading.Event = field(default_factory=threading.Event)
     requests: queue.Queue[Request | None] = field(default_factory=queue.Queue)
     pair: Pair | None = None
 
@@ -120,11 +121,15 @@ class Chat:
                 self.say({}, "error", code="not_json", message="A line was not JSON.")
                 continue
             if isinstance(request, dict) and request.get("op") in ("cancel", "stop"):
-                self.cancelled.set()
+                self.cancelled.add(request.get("id"))
             elif isinstance(request, dict):
                 self.requests.put(request)
-        self.cancelled.set()
+        self.ended.set()
         self.requests.put(None)
+
+    def is_cancelled(self, request: Request) -> bool:
+        """Tell whether nobody waits for this answer any more."""
+        return self.ended.is_set() or request.get("id") in self.cancelled
 
     def say(self, request: Request, event: str, **values: Any) -> None:
         """Write one answer line."""
@@ -163,7 +168,6 @@ class Chat:
         """Stream the answer of each side."""
         if self.pair is None:
             raise Failure("not_loaded", "No run is loaded.", "Send 'load' first.")
-        self.cancelled.clear()
         prompt = self.pair.prompt(request["messages"], request.get("tools"))
         for side in request.get("sides") or SIDES:
             if side not in SIDES:
@@ -178,7 +182,7 @@ class Chat:
         def watched(tokens: Iterator[int]) -> Iterator[int]:
             for token in tokens:
                 first[0] = first[0] or time.monotonic() - began
-                if self.cancelled.is_set():
+                if self.is_cancelled(request):
                     return
                 yield token
 
@@ -194,7 +198,7 @@ class Chat:
         seconds = time.monotonic() - began
         self.say(request, "done", side=side, tokens=count, first_token_s=first[0],
                  tokens_per_s=count / seconds if seconds > 0 else 0.0,
-                 cancelled=self.cancelled.is_set())
+                 cancelled=self.is_cancelled(request))
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ def choose_dtype(requested: str, device_kind: DeviceKind,
     if requested != "auto":
         return requested, "as asked for"
     if device_kind == "cpu":
-        return "float32", "float32: this run trains on the CPU, where 16-bit is slower"
+        return "float32", "float32: exact on the CPU; bf16 is only faster on CPUs with bf16 units"
     if capability is None:
         return "bfloat16", "bf16: the GPU's compute capability is not known yet"
     shown = f"{capability[0]}.{capability[1]}"
