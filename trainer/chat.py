@@ -72,8 +72,9 @@ def load_pair(run: RunDir) -> Pair:
     """Load what a finished run was trained from and what came out of it.
 
     Raises:
-        ValueError: The run has no finished model, or its base cannot be loaded.
+        ValueError: The run has no finished model, or its base changed or cannot be loaded.
     """
+    from trainer import manifest
     from trainer import model as models
     from trainer.adapters import attach_adapter, check_adapter
     from trainer.data.chat import ChatTemplate
@@ -87,6 +88,8 @@ def load_pair(run: RunDir) -> Pair:
     if shared:
         check_adapter(run.adapter)
     base = models.locate(config.model, runs, lambda text: print(text, file=sys.stderr))
+    template = ChatTemplate.from_folder(base.folder)
+    manifest.require_same_base(run, base, template.source)
     precision = choose(config, "auto", find_gpu())
     weights = models.load_model(base, config, precision)
     if shared:
@@ -97,7 +100,7 @@ def load_pair(run: RunDir) -> Pair:
         tuned = models.load_model(own, config, precision)
     for model in (weights, tuned):
         model.to(precision.device.value).eval()
-    template, tokens = ChatTemplate.from_folder(base.folder), Tokenizer.from_folder(base.folder)
+    tokens = Tokenizer.from_folder(base.folder)
     return Pair({"base": weights, "tuned": tuned}, shared, models.load_tokenizer(base.folder),
                 template, tokens, find_eos(base.folder, template, tokens), config.name)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from trainer.context import Context
 from trainer.contract.files import read_json, write_json
+from trainer.contract.rundir import RunDir
 from trainer.failures import Failure
 from trainer.model import Base
 from trainer.precision import Precision
@@ -82,6 +83,23 @@ def build(context: Context, *, base: Base, precision: Precision,
                      "cpus": os.cpu_count(), "gpu": precision.device.reason
                      if precision.device.value == "cuda" else ""},
     }
+
+
+def require_same_base(run: RunDir, base: Base, template: str) -> None:
+    """Refuse to use a result on another base than it was trained on.
+
+    Raises:
+        Failure: The base's weights, its tokenizer or its chat template changed ('base_changed').
+    """
+    recorded = read_json(run.manifest) or {}
+    before, now = recorded.get("base", {}).get("sha256"), describe_base(base)["sha256"]
+    names = sorted(n for n in before or {} if before[n] != now.get(n))
+    if recorded.get("chat_template", {}).get("sha256") not in (None, text_hash(template)):
+        names.append("the chat template")
+    if names:
+        raise Failure("base_changed", f"The base model '{base.name}' is no longer the one this "
+                      f"run was trained on: {', '.join(names)} changed.",
+                      "Put the old version back, or clone the run and train again.")
 
 
 def inputs(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from trainer.contract.files import read_json, write_json
 from trainer.evaluate import Answerer, Question, score, write_predictions
 from trainer.loop import CommittedLoop, untouched_chance
 from trainer.splits import Splits
-from trainer.work import Workbench
+from trainer.workbench import Workbench
 
 SCORES = "scores.json"
 

@@ -20,7 +20,7 @@ from trainer.data.tokenize import Counts, Fitted, FittedPair, Preparer, Tokenize
 from trainer.evaluate import Question
 from trainer.failures import Failure
 from trainer.manifest import file_hash
-from trainer.work import Workbench
+from trainer.workbench import Workbench
 
 SplitName = Literal["train", "eval"]
 

@@ -5,33 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trainer.checkpoint import CheckpointKeeper, Selected
 from trainer.context import Context
 from trainer.contract.files import read_json
 from trainer.failures import Failure
-from trainer.model import Base, load_model, load_tokenizer, locate
-from trainer.precision import Precision, choose, find_gpu
+from trainer.model import load_model, load_tokenizer, locate
+from trainer.precision import choose, find_gpu
+from trainer.workbench import Workbench
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from trainer.callbacks import Reporter
     from trainer.loop import CommittedLoop
     from trainer.splits import Split, Splits
 
 Metrics = dict[str, float | None]
-
-
-@dataclass(frozen=True)
-class Workbench:
-    """The base model's files and how this attempt computes; no weights are loaded yet."""
-
-    base: Base
-    precision: Precision
-    tokenizer: PreTrainedTokenizerBase
 
 
 def quiet_libraries() -> None:

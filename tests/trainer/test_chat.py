@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from trainer.contract.files import read_json, write_json
+
 pytestmark = pytest.mark.training
 ASK = [{"role": "user", "content": "What colour is the door?"}]
 
@@ -90,6 +92,12 @@ def test_base_and_tuned_answer_side_by_side(runs: Any, cf: Any, child: Child) ->
     child.send(id=3, op="ask", messages=ASK, max_new_tokens=8, temperature=1.5, seed=7)
     child.send(id=4, op="ask", messages=ASK, max_new_tokens=8, temperature=1.5, seed=7)
     assert child.answers()["base"]["text"] == child.answers()["base"]["text"]
+    recorded = read_json(run.manifest)
+    recorded["base"]["sha256"]["model.safetensors"] = "0" * 64
+    write_json(run.manifest, recorded)
+    child.send(id=5, op="load", run_dir=str(run.path))
+    line = child.read()
+    assert line["code"] == "base_changed" and "model.safetensors" in line["message"]
     child.send(id=5, op="load", run_dir=str(full.path))
     assert child.read()["event"] == "loaded"
     child.send(id=6, op="ask", messages=ASK, max_new_tokens=24, sides=["tuned"])

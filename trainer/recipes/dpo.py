@@ -11,6 +11,7 @@ from trainer.checkpoint import Selected
 from trainer.context import Context
 from trainer.loop import CommittedDPOTrainer
 from trainer.splits import Splits, load_splits
+from trainer.workbench import Workbench
 
 
 def run(context: Context, start: Selected) -> work.Metrics:
@@ -33,7 +34,7 @@ def run(context: Context, start: Selected) -> work.Metrics:
     return work.summary(loop, reporter)
 
 
-def build(context: Context, bench: work.Workbench, splits: Splits) -> CommittedDPOTrainer:
+def build(context: Context, bench: Workbench, splits: Splits) -> CommittedDPOTrainer:
     """Put TRL's DPOTrainer around the model and the token pairs.
 
     The reference is the model without its adapter, or a frozen copy when every weight is trained.

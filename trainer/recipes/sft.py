@@ -9,6 +9,7 @@ from trainer.checkpoint import Selected
 from trainer.context import Context
 from trainer.loop import CommittedSFTTrainer
 from trainer.splits import Splits, load_splits
+from trainer.workbench import Workbench
 
 
 def run(context: Context, start: Selected) -> work.Metrics:
@@ -33,7 +34,7 @@ def run(context: Context, start: Selected) -> work.Metrics:
     return work.summary(loop, reporter, exact_match_before=before, exact_match=after)
 
 
-def build(context: Context, bench: work.Workbench, splits: Splits) -> CommittedSFTTrainer:
+def build(context: Context, bench: Workbench, splits: Splits) -> CommittedSFTTrainer:
     """Put TRL's SFTTrainer around the model and the token rows."""
     model = work.load_trainable(context, bench)
     try:

@@ -103,6 +103,7 @@ MESSAGES: dict[str, str] = {
     "checkpoint_unusable": "这个检查点不能使用。{english}",
     "config_unreadable": "运行的配置无法读取。{english}",
     "model_unreadable": "模型无法读取。{english}", "eos_missing": "分词器没有结束符。{english}",
+    "base_changed": "基座模型已经不是训练这次运行时的那个。{english}",
     "inputs_changed": "数据或模型与上一次尝试不同。{english}",
     "nan_loss": "损失不是一个数（NaN）。{english}", "nan_weights": "权重中出现了 NaN。{english}",
     "no_rows_left": "没有剩下可以训练的行。{english}",
