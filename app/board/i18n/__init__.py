@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
-from app.board.i18n import en, zh, zh_fields, zh_problems
+from app.board.i18n import en, zh, zh_fields, zh_problems, zh_reasons
 from trainer.contract.config import FieldInfo
 from trainer.contract.problems import Problem
 
@@ -74,6 +75,25 @@ def said(locale: str, code: str, message: str, advice: str, *,
     if chinese is None or not _fits(chinese, values):
         return message, advice
     return _fill(chinese, values), _fill(zh_problems.ADVICE.get(known, advice), values)
+
+
+def reason_text(locale: str, reason: str) -> str:
+    """Return the reason of an automatic choice in a language; as it came when it is not known."""
+    if locale == "zh":
+        for pattern, words in _reason_patterns():
+            if match := pattern.fullmatch(reason):
+                return _fill(words, match.groupdict())
+    return reason
+
+
+@cache
+def _reason_patterns() -> list[tuple[re.Pattern[str], str]]:
+    """Return the table of reasons as (pattern of the English text, Chinese text)."""
+    found = []
+    for english, chinese in zh_reasons.REASONS.items():
+        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(english))
+        found.append((re.compile(pattern, re.DOTALL), chinese))
+    return found
 
 
 def _fits(words: str, values: Mapping[str, str]) -> bool:

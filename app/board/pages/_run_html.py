@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.board import icons
-from app.board.i18n import field_title, has, said, t
+from app.board.i18n import field_title, has, reason_text, said, t
 from app.board.pages._parts import (
     bar,
     card,
@@ -170,7 +170,7 @@ def choices(locale: str, made: Iterable[ChoiceEvent | Any]) -> str:
         return ""
     body = "".join(
         f'<li><div><b>{text(choice_title(locale, field))}</b> <code>{text(item.value)}</code>'
-        f'<span class="f-dim">{text(item.reason)}</span></div></li>'
+        f'<span class="f-dim">{text(reason_text(locale, item.reason))}</span></div></li>'
         for field, item in rows.items())
     return card(t(locale, "choices.title"), f'<ul class="f-list f-choices">{body}</ul>')
 

@@ -10,7 +10,7 @@ import yaml
 
 from app.board import icons
 from app.board.forms import element_id, hidden_fields, owner_of
-from app.board.i18n import field_title, has, problem_text, t
+from app.board.i18n import field_title, has, problem_text, reason_text, t
 from app.board.pages._parts import card, pairs, text
 from app.board.pages._run_html import choices as choices_html
 from app.board.wording import count, size
@@ -43,7 +43,8 @@ def _parts(locale: str, estimate: Any) -> str:
                     f'background:var({colour})"></i>' for part, colour in keyed)
     rows = "".join(
         f'<tr><th scope="row"><i class="f-key f-square" style="background:var({colour})"></i>'
-        f"{text(_part_name(locale, part))}<span>{text(part.reason)}</span></th>"
+        f"{text(_part_name(locale, part))}"
+        f"<span>{text(reason_text(locale, part.reason))}</span></th>"
         f"<td>{size(part.bytes)}</td></tr>" for part, colour in keyed)
     return (f'<div class="f-stack" aria-hidden="true">{stack}</div>'
             f'<table class="f-pairs f-parts"><tbody>{rows}</tbody></table>')

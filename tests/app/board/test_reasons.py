@@ -1,0 +1,60 @@
+"""The engine's own automatic choices and estimates, said in Chinese."""
+
+import itertools
+import re
+import typing
+
+import pytest
+
+from app.board.i18n import reason_text
+from app.board.i18n.zh_reasons import REASONS
+from trainer.contract import RunConfig
+from trainer.contract.choose import choose_dtype
+from trainer.contract.config.training import OPTIMIZERS
+from trainer.contract.models import ModelFacts
+from trainer.contract.plan import Setting, estimate
+
+FACTS = ModelFacts({"hidden_size": 8, "num_hidden_layers": 2}, {
+    "model.layers.0.self_attn.q_proj.weight": ((8, 8), "BF16"),
+    "model.embed_tokens.weight": ((16, 8), "BF16")})
+
+
+def configs():
+    for optim, tuner, checkpointing in itertools.product(
+            typing.get_args(OPTIMIZERS), ("lora", "full", "nf4"), (False, True)):
+        yield RunConfig.model_validate({
+            "objective": "dpo", "tuner": {"type": "lora" if tuner == "nf4" else tuner},
+            "model": {"quantization": "nf4" if tuner == "nf4" else "none"},
+            "training": {"optim": optim, "gradient_checkpointing": checkpointing}})
+
+
+def is_chinese(words: str) -> bool:
+    return bool(re.search(r"[\u4e00-\u9fff]", words)) and "{" not in words
+
+
+@pytest.mark.parametrize("facts", [FACTS, ModelFacts({}, FACTS.tensors)])
+def test_every_part_of_every_estimate(facts):
+    for config, dtype in itertools.product(configs(), ("float32", "bfloat16")):
+        setting = Setting(dtype=dtype, device_kind="cpu", available_bytes=10**9, rows=10)
+        for part in estimate(config, facts, setting).parts:
+            assert is_chinese(reason_text("zh", part.reason)), part.reason
+            assert reason_text("en", part.reason) == part.reason
+
+
+@pytest.mark.parametrize("asked", ["auto", "float32"])
+@pytest.mark.parametrize(("kind", "capability"), [("cpu", None), ("cuda", None),
+                                                  ("cuda", (7, 5)), ("cuda", (9, 0))])
+def test_every_number_format(asked, kind, capability):
+    reason = choose_dtype(asked, kind, capability)[1]
+    assert is_chinese(reason_text("zh", reason)), reason
+
+
+def test_values_are_kept_and_strange_reasons_pass():
+    told = reason_text("zh", "columns 'a' and 'b' in all 5 rows; 1,200 rows; 3 rows are skipped")
+    assert "1,200" in told and "3" in told and "columns 'a'" in told
+    assert reason_text("zh", "something new") == "something new"
+
+
+def test_both_texts_have_the_same_marks():
+    for english, chinese in REASONS.items():
+        assert sorted(re.findall(r"\{\w+\}", english)) == sorted(re.findall(r"\{\w+\}", chinese))
