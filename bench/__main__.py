@@ -58,6 +58,9 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    if os.getloadavg()[0] > 1:
+        print("Other programs are busy on this machine; the numbers will be too large.",
+              file=sys.stderr)
     numbers: list[Number] = []
     with tempfile.TemporaryDirectory(prefix="finestra-bench-") as folder:
         for part in PARTS:
