@@ -101,8 +101,10 @@ def test_ctrl_c_leaves_the_run_alone_and_says_how_to_stop_it(home, config, hold,
                                                              monkeypatch):
     release = hold(3)
     monkeypatch.setenv("FINESTRA_HOME", str(home))
-    child = subprocess.Popen([sys.executable, "-c", DRIVER, *FAKE, "train", config], text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # A test runner in the background of a shell ignores SIGINT, and its children with it.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    child = subprocess.Popen([sys.executable, "-c", listening + DRIVER, *FAKE, "train", config],
+                             text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     studio = open_studio()
     wait_for(lambda: any(run.progress.step == 2 for run in studio.runs()))
     child.send_signal(signal.SIGINT)
