@@ -117,7 +117,7 @@ def samples(locale: str, events: Sequence[SampleEvent]) -> str:
     for step in steps:
         body += f'<h3>{text(t(locale, "samples.step", step=count(step)))}</h3>'
         body += "".join(_sample(locale, event) for event in events if event.step == step)
-    return card(t(locale, "samples.title"), f'<div class="f-samples">{body}</div>')
+    return card(t(locale, "samples.title"), f'<div class="f-samples" tabindex="0">{body}</div>')
 
 
 def _sample(locale: str, event: SampleEvent) -> str:
