@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from app import fitting
 from app.devices import CPU, Device, DeviceProbe
 from app.home import Home
 from app.sources import cached_snapshot
@@ -23,7 +23,6 @@ from trainer.data import DatasetError, registry
 from trainer.data.check import ReportCache
 
 Origin = Literal["cli", "web"]
-TRACKER_PACKAGES = {"swanlab": "swanlab"}
 
 
 @dataclass(frozen=True)
@@ -106,6 +105,9 @@ class Preflight:
         device = self._device(found)
         self._dtype(found, device)
         self._tracker(found)
+        unfit = (fitting.split_problem(_config(found), rows),
+                 fitting.attention_problem(_config(found), device))
+        found.problems += [problem for problem in unfit if problem]
         if facts is not None and device is not None:
             self._targets(found, facts)
             self._fit(found, facts, device, rows)
@@ -173,6 +175,10 @@ class Preflight:
                 where, "run_config_broken", f"The run '{model.name_or_path}' has a broken config.",
                 "Choose another model.", name=model.name_or_path))
             return None
+        runs = [p.name for p in self.home.runs.iterdir()] if self.home.runs.is_dir() else []
+        if slip := fitting.misspelt_model(source.base, ["starter", *runs]):
+            found.problems.append(slip)
+            return None
         if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
             found.problems.append(_problem(
                 where, "hub_offline", f"'{source.base}' is not on this machine, and the hub is "
@@ -239,20 +245,8 @@ class Preflight:
         found.choices.append(Choice("model.dtype", value, reason))
 
     def _tracker(self, found: DryRun) -> None:
-        tracking = _config(found).tracking
-        package = TRACKER_PACKAGES.get(tracking.backend)
-        if package is None:
-            return
-        if importlib.util.find_spec(package) is None:
-            found.problems.append(_problem(
-                "tracking.backend", "tracker_missing", f"The package '{package}' is not installed.",
-                f"Run `pip install 'finestra[{package}]'`, or choose 'none'.", scope="machine",
-                name=package))
         key = os.environ.get("SWANLAB_API_KEY") or self.home.read_secrets().get("SWANLAB_API_KEY")
-        if tracking.mode == "cloud" and not key:
-            found.problems.append(_problem(
-                "tracking.mode", "tracker_key", "SwanLab's cloud needs an API key.",
-                "Set SWANLAB_API_KEY, or choose 'offline'.", scope="machine", name="cloud"))
+        found.problems += fitting.tracker_problems(_config(found), key)
 
     def _targets(self, found: DryRun, facts: ModelFacts) -> None:
         config = _config(found)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 from app.home import Home
 from app.runs import Run
-from trainer.contract.rundir import RunDir
+from trainer.contract.rundir import RunDir, is_safe_name
 from trainer.data import DatasetError, registry
 from trainer.data.check import shape_of
 from trainer.data.entry import DatasetEntry
 from trainer.data.objectives import objectives_of
 from trainer.data.readers import read
 from trainer.data.rows import Row
-from trainer.data.sources import DatasetSpec, locate
+from trainer.data.sources import ENDINGS, DatasetSpec, locate
 
 COUNTED_BYTES = 20_000_000
 
@@ -65,15 +68,17 @@ def cached_hub_ids() -> Iterator[str]:
 
 
 def cached_snapshot(hub_id: str, revision: str | None) -> Path | None:
-    """Return the folder of a cached hub model at a revision (a branch, tag or commit)."""
-    folder = hub_cache() / f"models--{hub_id.replace('/', '--')}"
-    wanted = revision or "main"
-    try:
-        commit = (folder / "refs" / wanted).read_text(encoding="utf-8").strip()
-    except OSError:
-        commit = wanted
+    """Return the folder of a cached hub model at a revision (a branch, tag or commit).
+
+    Nothing outside the model's own folder of the cache is ever looked at (rule R5).
+    """
+    folder = (hub_cache() / f"models--{hub_id.replace('/', '--')}").resolve()
+    reference = (folder / "refs" / (revision or "main")).resolve()
+    commit = revision or "main"
+    if reference.is_relative_to(folder / "refs") and reference.is_file():
+        commit = reference.read_text(encoding="utf-8", errors="replace").strip()
     found = folder / "snapshots" / commit
-    return found if (found / "config.json").is_file() else None
+    return found if is_safe_name(commit) and (found / "config.json").is_file() else None
 
 
 class Catalog:
@@ -107,8 +112,32 @@ def _describe(spec: DatasetSpec) -> DatasetChoice:
     return DatasetChoice(spec.name, rows, kind, tuple(objectives_of(kind)), spec.origin)
 
 
-def add_file(home: Home, path: Path, name: str) -> str:
-    """Copy a file into the home under a name of our choice and register it.
+def plain_name(file_name: str) -> str:
+    """Return a dataset's name made of a file's: letters of any script and digits stay."""
+    stem = file_name
+    while Path(stem).suffix.lower() in ENDINGS:
+        stem = Path(stem).stem
+    letters = "".join(c if c.isalnum() or c in "._" else "-" for c in normalize("NFKC", stem))
+    return re.sub(r"-{2,}", "-", letters).strip("-._")[:48].rstrip("-._") or "data"
+
+
+def _free_name(taken: Collection[str], wanted: str) -> str:
+    """Return the wanted name, or the first of ``name-2``, ``name-3``... that is free."""
+    numbered = (f"{wanted}-{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([wanted], numbered) if name not in taken)
+
+
+def add_file(home: Home, path: Path, name: str, *, rename: bool = False) -> str:
+    """Copy a file into the home under a file name of our choice and register it.
+
+    Args:
+        home: Where to.
+        path: The file.
+        name: The dataset's name.
+        rename: Make a free, plain name of ``name`` instead of refusing one that is not.
+
+    Returns:
+        The name under which it is registered.
 
     Raises:
         DatasetError: It is empty, of no known format or shape, or the name is taken.
@@ -121,8 +150,21 @@ def add_file(home: Home, path: Path, name: str) -> str:
     stored = home.data / f"{secrets.token_hex(8)}{spec.suffix}{'.gz' if spec.compressed else ''}"
     try:
         shutil.copyfile(path, stored)
-        registry.load(home.data).add(name, DatasetEntry(file_name=stored.name))
+        return _register(home, name, DatasetEntry(file_name=stored.name), rename=rename)
     except BaseException:
         stored.unlink(missing_ok=True)
         raise
-    return name
+
+
+def _register(home: Home, name: str, entry: DatasetEntry, *, rename: bool) -> str:
+    known = registry.load(home.data)
+    while True:
+        chosen = _free_name(known.names(), plain_name(name)) if rename else name
+        try:
+            known.add(chosen, entry)
+        except DatasetError as error:
+            # Another upload may have taken it since; ``add`` has read the names again.
+            if not rename or error.code != "name_taken":
+                raise
+        else:
+            return chosen

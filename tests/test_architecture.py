@@ -18,8 +18,7 @@ from tests.source_tree import (
 from trainer.contract.config import load_yaml, parse
 
 ENGINE = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
-SUBPROCESS = ("app/scheduler.py", "app/supervisor.py", "app/devices.py", "app/serving/",
-              "trainer/sandbox.py", "trainer/launch.py")
+SUBPROCESS = ("app/scheduler.py", "app/supervisor.py", "app/devices.py", "app/serving/")
 CODE = ("app", "trainer", "bench", "assets", "tests")
 RECIPES = sorted((ROOT / "templates" / "recipes").glob("*.yaml"))
 

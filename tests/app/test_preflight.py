@@ -6,6 +6,7 @@ import pytest
 from app.devices import Device, DeviceProbe
 from app.home import Home
 from app.preflight import Preflight
+from app.sources import cached_snapshot
 
 GPU = Device("GPU-1", "Old", 8000, 7000, capability=(7, 5))
 
@@ -49,6 +50,12 @@ def test_the_defaults_are_ready_to_start(preflight):
     ({"model": {"name_or_path": "x/" + "y" * 4000}}, "model.name_or_path", "model_name"),
     ({"training": {"device": "GPU-gone"}}, "training.device", "unknown_device"),
     ({"model": {"dtype": "float16"}}, "model.dtype", "dtype_unusable"),
+    ({"model": {"name_or_path": "startr"}}, "model.name_or_path", "model_misspelt"),
+    ({"model": {"attn_implementation": "flash_attention_2"}}, "model.attn_implementation",
+     "no_flash_attention"),
+    ({"data": {"val_size": 5000}}, "data.val_size", "split_takes_all"),
+    ({"data": {"val_size": 0.9999}}, "data.val_size", "split_takes_all"),
+    ({"tracking": {"backend": "swanlab", "mode": "local"}}, "tracking.mode", "tracker_missing"),
     ({"tuner": {"target_modules": ["nope"]}}, "tuner.target_modules", "no_target"),
     ({"tracking": {"backend": "swanlab", "mode": "cloud"}}, "tracking.mode", "tracker_key"),
 ])
@@ -150,3 +157,23 @@ def test_too_little_disk(preflight, monkeypatch):
 def test_a_broken_registry_is_a_problem_not_a_crash(preflight, place):
     (place.data / "dataset_info.json").write_text("{")
     assert codes(preflight.check({})) == {("data.train", "registry_broken")}
+
+
+@pytest.mark.parametrize("revision", ["/etc", "../../outside", "a/../../b", "a//b", ".hidden"])
+def test_a_revision_is_no_path(preflight, revision):
+    found = preflight.check({"model": {"name_or_path": "a/b", "revision": revision}}, origin="web")
+    assert codes(found) == {("model.revision", "revision_name")}
+
+
+def test_a_cached_revision_stays_in_the_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    folder = tmp_path / "hub" / "models--a--b"
+    for place in (folder / "snapshots" / "c0ffee", tmp_path / "outside"):
+        place.mkdir(parents=True)
+        (place / "config.json").write_text("{}")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("c0ffee\n")
+    (folder / "refs" / "evil").write_text("../../../outside")
+    assert cached_snapshot("a/b", None) == folder / "snapshots" / "c0ffee"
+    for revision in ("evil", str(tmp_path / "outside"), "../../../outside"):
+        assert cached_snapshot("a/b", revision) is None

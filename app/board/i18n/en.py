@@ -64,8 +64,8 @@ TABLE: dict[str, str] = {
     "train.search": "Search a field: warm-up, seed, optimizer…",
     "train.no_field": "No field fits. Try another word.",
     "train.upload": "Add a data file", "train.upload_help":
-        "JSON lines, JSON, CSV or text; it is copied into the studio and chosen at once.",
-    "train.uploaded": "Added {name}.", "train.yaml_label": "A run config as YAML",
+        "JSON lines, JSON, CSV or text, also .gz; it is copied into the studio and chosen at once.",
+    "train.uploaded": "Added as {name}.", "train.yaml_label": "A run config as YAML",
     "train.yaml_fill": "Fill the form", "train.yaml_cancel": "Cancel",
     "train.yaml_placeholder": "name: my-run\ndata:\n  train: [my_data]",
     "train.cloned": "Cloned from {name}. Change what you like, then press Start.",
@@ -107,6 +107,7 @@ TABLE: dict[str, str] = {
     "warning.at": "(step {step})", "warning.nan_loss": "The loss was not a number",
     "warning.zero_loss": "The loss is exactly zero", "warning.bad_rows": "Bad rows were skipped",
     "warning.checkpoint_skipped": "A damaged checkpoint was skipped",
+    "warning.tracker": "The tracker does not take the metrics",
     "samples.title": "Sample answers", "samples.step": "Step {step}",
     "samples.none": "Answers appear here at each evaluation.",
     "samples.expected": "Expected:", "samples.empty": "(no answer)",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
 from trainer.contract.config.base import Section, field
+
+
+_REVISION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,198}[A-Za-z0-9])?")
 
 
 class ModelConfig(Section):
@@ -28,6 +32,14 @@ class ModelConfig(Section):
         "Number format of training. 'auto' chooses by the device and says why.")
     attn_implementation: Literal["auto", "sdpa", "eager", "flash_attention_2"] = field(
         "auto", "Attention", "Attention back end. 'auto' lets Transformers choose.")
+
+    @field_validator("revision")
+    @classmethod
+    def _a_git_name(cls, value: str | None) -> str | None:
+        if value and (not _REVISION.fullmatch(value) or ".." in value or "//" in value):
+            raise PydanticCustomError(
+                "revision_name", "'{name}' is not a branch, tag or commit.", {"name": value})
+        return value or None
 
     @field_validator("name_or_path", "revision")
     @classmethod
