@@ -366,10 +366,11 @@ class Studio:
         """Return what the registry knows."""
         return self._catalog.list()
 
-    def add_dataset_file(self, path: Path, name: str, *, who: str = "local") -> str:
-        """Copy a file into the home and register it; DatasetError when it is none of ours."""
+    def add_dataset_file(self, path: Path, name: str, *, who: str = "local",
+                         rename: bool = False) -> str:
+        """Copy a file into the home and register it; see ``add_file``."""
         with self._audited("add_dataset", name, who):
-            return add_file(self.home, path, name)
+            return add_file(self.home, path, name, rename=rename)
 
     # Audit
 

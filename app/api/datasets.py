@@ -19,10 +19,10 @@ from app.api.errors import document
 from app.studio import Studio
 from trainer.contract.rundir import is_safe_name
 from trainer.data import DatasetError, check, load
+from trainer.data.sources import COMPRESSED, format_of
 
 router = APIRouter(prefix="/datasets")
 SHOWN_PROBLEMS = 100
-SUFFIXES = frozenset({".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet"})
 
 
 @router.get("")
@@ -34,11 +34,9 @@ def list_datasets(studio: StudioDep) -> dict[str, Any]:
 def _temporary_name(filename: str) -> str:
     """Return a name for messages: the sender's when it is a plain one, else 'data' and its kind."""
     name = filename.replace("\\", "/").rpartition("/")[2]
-    suffix = Path(name).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise HTTPException(422, f"Files of the kind '{suffix[:20] or 'without an ending'}' are "
-                            f"not taken. Send one of: {', '.join(sorted(SUFFIXES))}.")
-    return name if is_safe_name(name) and name[0] != "." else f"data{suffix}"
+    suffix, compressed = format_of(Path(name))
+    ending = f"{suffix}{COMPRESSED if compressed else ''}"
+    return name if is_safe_name(name) and name[0] != "." else f"data{ending}"
 
 
 async def receive_file(request: Request, path: Path, limit: int) -> int:

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from app.runs import RunError, RunState
+from app.sources import plain_name
 from app.studio import Studio
 from tests.app.conftest import until_ended, until_step
 from trainer.contract import ConfigError, RunConfig
@@ -153,6 +154,21 @@ def test_an_added_file_is_copied_and_can_be_trained_on(studio, tmp_path):
     assert not studio.dry_run({"data": {"train": ["mine"]}}, origin="web").problems
     (choice,) = [c for c in studio.datasets() if c.name == "mine"]
     assert (choice.rows, choice.kind, choice.origin) == (3, "question_answer", "user")
+
+
+@pytest.mark.parametrize(("file_name", "name"), [
+    ("my data (1).jsonl", "my-data-1"), ("问题 集.csv.gz", "问题-集"), ("v1.2_a.JSON", "v1.2_a"),
+    ("(*).txt", "data"), ("x" * 90 + ".md", "x" * 48), ("..tsv", "data"), ("１.jsonl", "1")])
+def test_any_file_name_gives_a_plain_dataset_name(file_name, name):
+    assert plain_name(file_name) == name
+
+
+def test_a_file_may_be_added_again_under_the_next_name(studio, tmp_path):
+    path = tmp_path / "问题 (1).jsonl"
+    path.write_text('{"question": "q", "answer": "a"}\n')
+    names = [studio.add_dataset_file(path, path.name, rename=True) for _ in range(3)]
+    assert names == ["问题-1", "问题-1-2", "问题-1-3"]
+    assert not studio.dry_run({"data": {"train": names}}, origin="web").problems
 
 
 @pytest.mark.parametrize(("name", "content"), [

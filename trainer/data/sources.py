@@ -13,6 +13,8 @@ from trainer.data.rows import DatasetError, listed
 
 Origin = Literal["shared", "user", "path"]
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".txt", ".md")
+COMPRESSED = ".gz"
+ENDINGS = (*SUFFIXES, COMPRESSED)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def locate(path: Path, *, name: str, origin: Origin = "path",
                            f"Name one of its files: {listed(files, 8)}.")
     if not stat.S_ISREG(found.st_mode):
         raise DatasetError("not_a_file", f"'{path}' is not a regular file.", "Name a file.")
-    suffix, compressed = _format(path)
+    suffix, compressed = format_of(path)
     if not found.st_size:
         raise DatasetError("empty", f"The file '{path.name}' is empty.",
                            "Choose a file with rows.")
@@ -76,10 +78,14 @@ def _missing(path: Path) -> DatasetError:
     return DatasetError("missing_file", f"There is no file '{path}'.", "Check the path.")
 
 
-def _format(path: Path) -> tuple[str, bool]:
-    """Return (suffix, whether gzip-compressed) by the file's name."""
+def format_of(path: Path) -> tuple[str, bool]:
+    """Return (suffix, whether gzip-compressed) by the file's name; the file is not looked at.
+
+    Raises:
+        DatasetError: No format that can be read has this ending.
+    """
     suffixes = [s.lower() for s in path.suffixes[-2:]]
-    compressed = bool(suffixes) and suffixes[-1] == ".gz"
+    compressed = bool(suffixes) and suffixes[-1] == COMPRESSED
     suffix = "".join(suffixes[:-1][-1:] if compressed else suffixes[-1:])
     if suffix not in SUFFIXES:
         kind = "".join(suffixes) or "no ending"

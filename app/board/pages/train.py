@@ -27,8 +27,8 @@ from app.board.pages._parts import html, note, paragraph, text
 from app.runs import RunError
 from trainer.contract.config import all_fields, load_yaml, parse
 from trainer.contract.problems import ConfigError
+from trainer.data.sources import ENDINGS
 
-FILE_TYPES = [".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet"]
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
                          "api_visibility": "private"}
 _DRAFT = "() => { try { return [sessionStorage.getItem('finestra_draft') || '']; } " \
@@ -104,7 +104,7 @@ class TrainPage:
             if name == "what":
                 with gr.Row(elem_classes="f-upload"):
                     self.upload = gr.UploadButton(
-                        t(self.locale, "train.upload"), file_types=FILE_TYPES,
+                        t(self.locale, "train.upload"), file_types=list(ENDINGS),
                         elem_id="train-upload", size="sm", scale=0, min_width=130)
                     html(f'<p class="f-quiet">{self._word("train.upload_help")}</p>')
                 self.uploaded = html("", "train-uploaded")
@@ -221,7 +221,7 @@ class TrainPage:
         if not path:
             return gr.skip(), gr.skip(), gr.skip()
         try:
-            name = self.studio.add_dataset_file(Path(path), Path(path).name)
+            name = self.studio.add_dataset_file(Path(path), Path(path).name, rename=True)
         except Exception as error:
             return error_note(self.locale, error), gr.skip(), gr.skip()
         choices = known_choices(self.studio, self.locale)["data.train"]

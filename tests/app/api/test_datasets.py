@@ -1,3 +1,4 @@
+import gzip
 import json
 import socket
 import time
@@ -34,6 +35,12 @@ def test_an_upload_is_checked_registered_and_usable(rest):
     assert run.json()["problems"] == []
 
 
+@pytest.mark.parametrize("filename", ["train.jsonl.gz", "a b?.jsonl.gz"])
+def test_a_compressed_file_is_taken(rest, filename):
+    answer = upload(rest, gzip.compress(ROWS.encode()), filename=filename)
+    assert answer.status_code == 201 and answer.json()["report"]["usable"] == 20, answer.text
+
+
 def test_bad_rows_are_named_in_the_report(rest):
     report = upload(rest, ROWS + '{"question": "q"}\nno json\n').json()["report"]
     assert (report["rows"], report["usable"]) == (22, 20)
@@ -58,7 +65,8 @@ def test_a_dataset_name_is_a_plain_name(rest, name):
     assert [path for path in rest.studio.home.data.iterdir() if path.suffix == ".jsonl"] == []
 
 
-@pytest.mark.parametrize("filename", ["x.html", "x.svg", "x.zip", "x.tar.gz", "x", "x.py", "x.pkl"])
+@pytest.mark.parametrize("filename", ["x.html", "x.svg", "x.zip", "x.tar.gz", "x", "x.py", "x.pkl",
+                                      "x.parquet", "x.gz"])
 def test_other_kinds_of_files_are_not_taken(rest, filename):
     assert upload(rest, ROWS, filename=filename).status_code == 422
     assert leftovers(rest) == []

@@ -137,3 +137,18 @@ def test_start_twice_makes_one_run_and_a_wrong_form_makes_none(tmp_path):
     assert not [part for part in unchanged if isinstance(part, str)]
     assert "There is no run" in run_page._tick("gone", "", "", True)[1]
     studio.close()
+
+
+def test_an_upload_gets_a_free_name_and_the_page_says_which(studio, tmp_path):
+    page = TrainPage(studio, "en")
+    path = tmp_path / "my data (1).jsonl"
+    path.write_text('{"question": "q", "answer": "a"}\n')
+    for name in ("my-data-1", "my-data-1-2"):
+        said, chosen, _ = page._add(str(path), ["sample_instructions"])
+        assert f"Added as {name}." in said and chosen["value"] == [name]
+
+
+def test_the_page_takes_what_can_be_read(pages):
+    (button,) = [block for block in pages["en"].blocks.values()
+                 if getattr(block, "elem_id", "") == "train-upload"]
+    assert button.file_types == [".jsonl", ".json", ".csv", ".tsv", ".txt", ".md", ".gz"]
