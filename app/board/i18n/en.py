@@ -81,7 +81,7 @@ TABLE: dict[str, str] = {
         "The estimate appears when the form has no problems.",
     "fit.none": "There is no estimate for this model yet: its files are not on this machine.",
     "fit.no": "Too large for this device", "fit.yes": "It fits", "fit.tight": "It fits, barely",
-    "fit.steps": "Optimizer steps", "fit.disk": "Disk for one checkpoint",
+    "fit.steps": "Optimizer steps", "fit.disk": "Disk for the checkpoints kept",
     "fit.trainable": "Trained parameters", "fit.reasons": "Where these numbers come from",
     "part.weights": "Weights", "part.adapter": "Adapter", "part.gradients": "Gradients",
     "part.optimizer": "Optimizer", "part.activations": "Activations", "part.overhead": "Process",

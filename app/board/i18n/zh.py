@@ -74,7 +74,7 @@ TABLE: dict[str, str] = {
     "fit.unknown": "表单没有问题后会显示估算。",
     "fit.none": "暂时无法估算此模型：它的文件不在这台机器上。",
     "fit.no": "超出此设备的容量", "fit.yes": "放得下", "fit.tight": "勉强放得下",
-    "fit.steps": "优化步数", "fit.disk": "每个检查点占用磁盘",
+    "fit.steps": "优化步数", "fit.disk": "保留的检查点占用磁盘",
     "fit.trainable": "训练的参数量", "fit.reasons": "这些数字从何而来",
     "part.weights": "权重", "part.adapter": "适配器", "part.gradients": "梯度",
     "part.optimizer": "优化器", "part.activations": "激活值", "part.overhead": "进程",
