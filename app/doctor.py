@@ -14,6 +14,8 @@ from app.home import Home, HomeError
 from app.lock import LockError, ServerLock
 from app.migrations import NewerSchema
 from app.rebuild import open_store
+from app.runs import RunState
+from app.scheduler import Scheduler
 from app.store import CorruptIndex
 from trainer.contract.models import ModelError, read_folder
 from trainer.contract.places import starter
@@ -54,7 +56,8 @@ def examine() -> list[Check]:
     free = shutil.disk_usage(home.root).free
     checks.append(Check("home", free > ENOUGH_DISK_BYTES,
                         f"{home.root}, {free / 2**30:,.1f} GiB free", "Free some disk space."))
-    return [*checks, _index(home), _server(home)]
+    index = _index(home)
+    return [*checks, index, *([_queue(home)] if index.ok else []), _server(home)]
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -88,6 +91,21 @@ def _index(home: Home) -> Check:
     except (NewerSchema, CorruptIndex) as error:
         return Check("index", False, str(error), "Start `finestra serve` once: it rebuilds it.")
     return Check("index", True, f"{count} runs")
+
+
+def _queue(home: Home) -> Check:
+    """Settle what ended, as every command does, and say what is in the way; start nothing."""
+    store = open_store(home)
+    scheduler = Scheduler(home, store)
+    try:
+        scheduler.guard(scheduler.reconcile)
+        waiting = len(store.records([RunState.QUEUED]))
+    finally:
+        scheduler.close()
+        store.close()
+    error = scheduler.last_error
+    return Check("queue", not error, error or f"{waiting} waiting",
+                 "Look at the folder of the run that is named.")
 
 
 def _server(home: Home) -> Check:

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from app.devices import CPU, Device, DeviceProbe
 from app.home import Home
@@ -53,6 +54,7 @@ class Scheduler:
         self.grace_s, self.exit_grace_s = grace_s, exit_grace_s
         self.devices = devices or DeviceProbe()
         self.last_error = ""
+        self._errors: list[str] = []
         self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
         self._adopted_at: dict[str, float] = {}
         self._lock = threading.RLock()
@@ -66,36 +68,43 @@ class Scheduler:
 
     def tick(self) -> None:
         """Settle the active runs and start what can be started; never raises."""
-        self.guard(self._tick)
+        self.guard(self.reconcile, self._start_queued)
 
-    def guard(self, work: Callable[[], None]) -> None:
-        """Do a piece of work on the index; what goes wrong is logged and kept in ``last_error``.
+    def guard(self, *parts: Callable[[], None]) -> None:
+        """Work on the index part by part; what went wrong is logged and kept in ``last_error``."""
+        with self._lock:
+            before, self._errors = self._errors, []
+            for part in parts:
+                self._try(part)
+            self.last_error = " ".join(self._errors)
+            for error in set(before) - set(self._errors):
+                _log.info("Over: %s", error)
 
-        This is a door: what goes wrong here must not take a page or a server with it. A damaged
-        index is rebuilt.
+    def _try(self, work: Callable[[], None], run_id: str = "") -> None:
+        """Do one piece of work; whether it fails or not, the next one is done.
+
+        This is a door: what goes wrong here must not take a page, a server or another run with
+        it. A damaged index is rebuilt.
         """
         try:
-            with self._lock:
-                work()
-            self.last_error = ""
+            work()
         except CorruptIndex as error:
-            self.last_error = str(error)
+            self._errors.append(str(error))
             self.store.close()
             recover(self.home).close()
         except Exception as error:
-            self.last_error = f"{type(error).__name__}: {error}"
-            _log.exception("The queue could not be worked on")
-
-    def _tick(self) -> None:
-        self.reconcile()
-        self._start_queued()
+            told = f"{run_id or 'queue'}: {type(error).__name__}: {error}"
+            self._errors.append(told)
+            # Ticks come twice a second: the same trouble is traced once.
+            if told not in self.last_error:
+                _log.exception("The queue could not be worked on: %s", told)
 
     def reconcile(self) -> None:
-        """Compare the active runs with living processes and results."""
+        """Compare the active runs with living processes and results, each for itself."""
         self._children = [(run_id, child) for run_id, child in self._children
                           if child.poll() is None]
         for record in self.store.records(sorted(ACTIVE)):
-            self._settle(record)
+            self._try(partial(self._settle, record), record.run.id)
 
     def _start_queued(self) -> None:
         if not self.store.records([RunState.QUEUED]):
@@ -205,7 +214,7 @@ class Scheduler:
         """Conclude about a run whose supervisor and trainer are both gone."""
         gone = Exit(status=None, started=attempt.settings.exists(),
                     stop_requested=record.run.stop_requested)
-        result = decide(last_event(attempt), gone)
+        result = decide(last_event(attempt), gone, self.home.read_secrets().values())
         seen = record.supervisor or record.claimer
         if result.code == "supervisor_lost" and seen and seen.boot != boot_id():
             return Result("interrupted", "rebooted",
@@ -217,10 +226,9 @@ class Scheduler:
 
         With an ``attempt`` the result is this process's own judgement, and is written there.
         """
-        run = RunDir(record.run.dir)
         if attempt is not None and attempt.path.is_dir():
-            write_json(attempt.result, result.document())
-        ingest(self.store, run)
+            self._keep(attempt, result)
+        ingest(self.store, RunDir(record.run.dir))
         with self.store.write() as writer:
             now = writer.record(record.run.id)
             if now.run.state not in ACTIVE or now.run.attempt != record.run.attempt:
@@ -230,6 +238,14 @@ class Scheduler:
             writer.release(record.run.id)
             writer.transition(record.run.id, *_path(now.run.state, result.state),
                               reason=result.message, ended_at=result.ended_at)
+
+
+    def _keep(self, attempt: Attempt, result: Result) -> None:
+        """Write a judgement; where that cannot be, the index has it, and the device comes free."""
+        try:
+            write_json(attempt.result, result.document())
+        except OSError as error:
+            _log.warning("'%s' cannot be written: %s", attempt.result, error.strerror)
 
 
 def _path(old: RunState, new: RunState) -> list[RunState]:

@@ -19,8 +19,12 @@ def health() -> dict[str, str]:
 
 @router.get("/devices")
 def devices(studio: StudioDep) -> dict[str, Any]:
-    """List devices with their memory in MiB and the run that holds them."""
-    return {"devices": [device.document() for device in studio.devices()]}
+    """List devices with their memory in MiB and the run that holds them.
+
+    ``queue_error`` says what keeps the queue from working, '' when nothing does.
+    """
+    return {"devices": [device.document() for device in studio.devices()],
+            "queue_error": studio.scheduler.last_error}
 
 
 @router.get("/models")

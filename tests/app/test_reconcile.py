@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from app.doctor import examine
 from app.identity import Identity
 from app.rebuild import move_to_trash
 from app.runs import RunError
@@ -282,6 +283,44 @@ def test_names_that_are_paths_are_refused(open_studio, name):
     with pytest.raises(ConfigError):
         studio.create({"name": name})
     assert studio.runs() == [] and list(studio.home.runs.iterdir()) == []
+
+
+def abandoned(studio, hold, name):
+    """Return a run and its first attempt whose supervisor and trainer were both killed."""
+    release = hold(3)
+    run = studio.create({"name": name})
+    until_step(studio, run.id, 2)
+    attempt = studio.dir(run.id).attempt(1)
+    for known in json.loads(attempt.process.read_text()).values():
+        os.kill(known["pid"], signal.SIGKILL)
+    wait_for(lambda: not processes(run.id))
+    release()
+    return run, attempt
+
+
+def test_a_result_that_is_a_folder_ends_the_run_and_gives_its_device_back(fake_studio, hold):
+    run, attempt = abandoned(fake_studio, hold, "odd")
+    attempt.result.mkdir()
+    other = fake_studio.create({"name": "next"})
+    assert until_ended(fake_studio, other.id).state == "completed"
+    assert fake_studio.run(run.id).state == "interrupted" and fake_studio.store.leases() == {}
+
+
+def test_one_run_that_cannot_be_read_stops_no_other(fake_studio, home, hold, monkeypatch):
+    monkeypatch.setenv("FINESTRA_HOME", str(home))
+    bad, attempt = abandoned(fake_studio, hold, "bad")
+    with fake_studio.store.write() as writer:
+        writer.release(bad.id)
+    attempt.result.symlink_to(attempt.result)  # not even root can read it
+    good = fake_studio.create({"name": "good"})
+    wait_for(lambda: fake_studio.tick() or fake_studio.run(good.id).state == "completed")
+    assert bad.id in fake_studio.scheduler.last_error
+    told = next(check for check in examine() if check.name == "queue")
+    assert not told.ok and bad.id in told.detail
+    attempt.result.unlink()
+    fake_studio.tick()
+    assert fake_studio.scheduler.last_error == ""
+    assert fake_studio.run(bad.id).state == "interrupted"
 
 
 def test_f11_a_start_that_fails_on_a_full_disk_is_not_left_hanging(open_studio, monkeypatch):

@@ -46,8 +46,12 @@ def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON document, or None when the file is missing or is not JSON."""
+    """Read a JSON document, or None when there is no such file or it is not JSON.
+
+    Raises:
+        OSError: There is a file that cannot be read: that does not mean that there is none.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
         return None
