@@ -16,6 +16,7 @@ from app.runs import RunError
 from app.store import CorruptIndex
 from trainer.contract import ConfigError, Problem
 from trainer.contract.models import ModelError
+from trainer.contract.problems import message_and_advice
 from trainer.data import DatasetError
 
 EXPECTED = (ConfigError, RunError, DatasetError, ModelError, HomeError, LockError, NewerSchema,
@@ -57,8 +58,8 @@ def describe(error: BaseException) -> dict[str, Any]:
         return error_document("os", f"{error.strerror or error}{where}.",
                               advice="Check the disk and the rights of the folder.")
     code = getattr(error, "code", type(error).__name__)
-    message = error.message if isinstance(error, DatasetError) else str(error)
-    return error_document(str(code), message, advice=getattr(error, "advice", ""))
+    message, advice = message_and_advice(error)
+    return error_document(str(code), message, advice=advice)
 
 
 def print_error(error: BaseException, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from app.api.deps import StudioDep, UserDep
 from app.api.errors import document
 from app.studio import Studio
+from trainer.contract.problems import message_and_advice
 from trainer.contract.rundir import is_safe_name
 from trainer.data import DatasetError, check, load
 from trainer.data.sources import COMPRESSED, format_of
@@ -88,5 +89,6 @@ def _report(studio: Studio, name: str) -> dict[str, Any]:
     try:
         report = check(load(studio.home.data).resolve(name), limit=SHOWN_PROBLEMS)
     except DatasetError as error:
-        return {"report": None, **document(error.code, str(error), advice=error.advice)}
+        message, advice = message_and_advice(error)
+        return {"report": None, **document(error.code, message, advice=advice)}
     return {"report": report.document()}

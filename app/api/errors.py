@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from app.redact import redact
 from app.runs import RunError
 from trainer.contract.models import ModelError
-from trainer.contract.problems import ConfigError, Problem
+from trainer.contract.problems import ConfigError, Problem, message_and_advice
 from trainer.data import DatasetError
 
 STATUS = {
@@ -53,7 +53,8 @@ def _config_error(request: Request, error: Exception) -> JSONResponse:
 def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RunError | DatasetError | ModelError)
     default = 409 if isinstance(error, RunError) else 422
-    return JSONResponse(document(error.code, str(error), advice=error.advice),
+    message, advice = message_and_advice(error)
+    return JSONResponse(document(error.code, message, advice=advice),
                         STATUS.get(error.code, default))
 
 

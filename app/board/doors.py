@@ -11,7 +11,7 @@ import gradio as gr
 
 from app.board.i18n import problem_text, said, t
 from app.board.pages._parts import note, paragraph, text
-from trainer.contract.problems import ConfigError
+from trainer.contract.problems import ConfigError, message_and_advice
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def explain(locale: str, error: Exception) -> tuple[str, str]:
         return problem_text(locale, error.problems[0])
     code = getattr(error, "code", None)
     if isinstance(error, ValueError) and isinstance(code, str):
-        return said(locale, code, str(error), str(getattr(error, "advice", "")))
+        return said(locale, code, *message_and_advice(error))
     return t(locale, "error.inside"), t(locale, "error.inside_advice")
 
 

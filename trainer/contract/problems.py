@@ -46,6 +46,14 @@ class ConfigError(ValueError):
         super().__init__("\n".join(str(p) for p in self.problems))
 
 
+def message_and_advice(error: BaseException) -> tuple[str, str]:
+    """Return (what happened, what to do) of an error of ours; the advice is '' when it has none.
+
+    ``str()`` of some errors holds both: whoever shows the advice by itself asks here.
+    """
+    return str(getattr(error, "message", error)), str(getattr(error, "advice", ""))
+
+
 _WORDS: dict[str, tuple[str, str]] = {
     "missing": ("This field is missing.", "Add it."),
     "literal_error": ("{value} is not one of {expected}.", "Choose one of those."),

@@ -36,6 +36,13 @@ def test_an_upload_is_checked_registered_and_usable(rest):
 
 
 @pytest.mark.parametrize("filename", ["train.jsonl.gz", "a b?.jsonl.gz"])
+def test_the_advice_of_a_refusal_is_said_once(rest):
+    upload(rest, ROWS)
+    error = upload(rest, ROWS).json()["error"]
+    assert error == {"code": "name_taken", "message": "There is already a dataset 'mine'.",
+                     "field": "", "advice": "Choose another name."}
+
+
 def test_a_compressed_file_is_taken(rest, filename):
     answer = upload(rest, gzip.compress(ROWS.encode()), filename=filename)
     assert answer.status_code == 201 and answer.json()["report"]["usable"] == 20, answer.text

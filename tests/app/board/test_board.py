@@ -148,6 +148,13 @@ def test_an_upload_gets_a_free_name_and_the_page_says_which(studio, tmp_path):
         assert f"Added as {name}." in said and chosen["value"] == [name]
 
 
+def test_the_advice_of_an_error_is_shown_once(studio, tmp_path):
+    path = tmp_path / "empty.jsonl"
+    path.touch()
+    said, _, _ = TrainPage(studio, "en")._add(str(path), [])
+    assert said.count("Choose a file with rows.") == 1
+
+
 def test_the_page_takes_what_can_be_read(pages):
     (button,) = [block for block in pages["en"].blocks.values()
                  if getattr(block, "elem_id", "") == "train-upload"]
