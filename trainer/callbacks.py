@@ -112,18 +112,19 @@ class Reporter(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState,
                     control: TrainerControl, **kwargs: Any) -> None:
-        """Watch the loss; when a stop was asked for, save and end here."""
+        """Watch the loss; when a stop was asked for, end here and save what can be used."""
         loss, tokens = self.loop.close_step(), self.loop.totals.tokens
         self._count_time()
         self.pace.step_ends(tokens - self._tokens_before,
                             args.train_batch_size * args.gradient_accumulation_steps)
         self._tokens_before = tokens
         self._watch_zero(loss, state.global_step)
-        if self._watch_nan(loss, state.global_step):
-            control.should_save = False
-        elif self.context.stop.requested:
+        lost = self._watch_nan(loss, state.global_step)
+        if self.context.stop.requested:
             control.should_save = control.should_training_stop = control.should_log = True
             control.should_evaluate = False
+        if lost:
+            control.should_save = False
 
     def _count_time(self) -> None:
         """Add the wall time since the last call to the run's training time."""

@@ -150,7 +150,8 @@ class CommittedLoop(Trainer):
             except EvaluationCut:
                 self.model.train()
                 self.control.should_evaluate = False
-                self.control.should_save = self.control.should_training_stop = True
+                self.control.should_training_stop = True
+                self.control.should_save = math.isfinite(self.step_loss)
                 return {}
 
     def prediction_step(self, *args: Any, **kwargs: Any) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,27 @@ def test_a_loss_that_is_no_number_ends_the_run_and_is_never_saved(runs: Any, cf:
     assert end.code == "nan_loss" and "3 steps" in end.message
     assert list(cf.series(events, "loss").values()) == [None, None]
     assert [e.step for e in events if isinstance(e, WarningEvent)] == [1]
+    assert list(run.checkpoint_folders()) == []
+
+
+def test_a_stop_counts_also_while_the_loss_is_no_number(runs: Any, cf: Any, model_copy: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainer.callbacks import Reporter
+
+    original = Reporter.on_step_end
+
+    def on_step_end(reporter: Any, args: Any, state: Any, *rest: Any, **kwargs: Any) -> None:
+        if state.global_step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(reporter, args, state, *rest, **kwargs)
+
+    monkeypatch.setattr(Reporter, "on_step_end", on_step_end)
+    spoil_weights(model_copy)
+    run = runs.make("nan-stop", model={"name_or_path": str(model_copy)},
+                    training={"save_steps": 1, "stop_on_nan": 0})
+    events = runs.train(run)
+    assert cf.end_of(events).outcome == "stopped", cf.end_of(events)
+    assert list(cf.series(events, "loss")) == [1, 2]
     assert list(run.checkpoint_folders()) == []
 
 
