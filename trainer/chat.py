@@ -15,6 +15,7 @@ import queue
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 Side = Literal["base", "tuned"]
 SIDES: tuple[Side, ...] = ("base", "tuned")
 Request = dict[str, Any]
-_EXPECTED = (ValueError, RuntimeError, OSError, MemoryError, LookupError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,10 @@ class Chat:
         while (request := self.requests.get()) is not None:
             try:
                 self.answer(request)
-            except _EXPECTED as error:
+            except Exception as error:
                 verdict = classify(error)
+                if not verdict.known:
+                    traceback.print_exception(error, file=sys.stderr)
                 self.say(request, "error", code=verdict.code, message=verdict.message,
                          advice=verdict.advice)
 

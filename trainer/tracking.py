@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -56,6 +57,33 @@ class SwanLab:
         self._swanlab.finish()
 
 
+class Forgiving:
+    """A tracker whose errors become one warning: it must not cost the run its result."""
+
+    def __init__(self, tracker: Tracker, context: Context) -> None:
+        """Stand in front of a tracker."""
+        self._tracker, self._emit = tracker, context.emit
+        self._failed = False
+
+    def log(self, values: dict[str, float], step: int) -> None:
+        """Send the metrics of one step, if the tracker takes them."""
+        self._try(lambda: self._tracker.log(values, step), step)
+
+    def finish(self) -> None:
+        """Say that the run has ended, if the tracker listens."""
+        self._try(self._tracker.finish, None)
+
+    def _try(self, call: Callable[[], None], step: int | None) -> None:
+        try:
+            call()
+        except Exception as error:
+            if not self._failed:
+                self._failed = True
+                self._emit.warn("tracker", "The tracker does not take the metrics "
+                                f"({type(error).__name__}: {error}); training goes on, the "
+                                "studio keeps them all.", step=step)
+
+
 class TrackingCallback(TrainerCallback):
     """Hands the loop's logs to a tracker."""
 
@@ -73,5 +101,7 @@ class TrackingCallback(TrainerCallback):
 
 
 def open_tracker(context: Context) -> Tracker | None:
-    """Return the tracker that the config names, or None."""
-    return SwanLab(context) if context.config.tracking.backend == "swanlab" else None
+    """Return the tracker that the config names, or None; only its opening can fail."""
+    if context.config.tracking.backend != "swanlab":
+        return None
+    return Forgiving(SwanLab(context), context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -123,3 +124,23 @@ def test_a_run_without_a_model_is_said(runs: Any, child: Child) -> None:
     child.input.write("not json\n")
     child.input.flush()
     assert child.read()["code"] == "not_json"
+
+
+def test_one_bad_question_does_not_end_the_chat(monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainer.chat import Chat
+
+    def ask(chat: Chat, request: dict[str, Any]) -> None:
+        if request["id"] == 1:
+            raise AttributeError("a library's slip")
+        chat.say(request, "done")
+
+    monkeypatch.setattr(Chat, "ask", ask)
+    out = io.StringIO()
+    chat = Chat(out)
+    for number in (1, 2):
+        chat.requests.put({"id": number, "op": "ask"})
+    chat.requests.put(None)
+    chat.serve()
+    first, second = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert (first["event"], first["code"]) == ("error", "error") and "slip" in first["message"]
+    assert second == {"id": 2, "event": "done"}

@@ -51,3 +51,32 @@ def test_the_cloud_needs_a_key(runs: Any, cf: Any, monkeypatch: pytest.MonkeyPat
     end = cf.end_of(runs.train(runs.make(
         "cloud", tracking={"backend": "swanlab", "mode": "cloud"})))
     assert end.code == "swanlab_key" and "SWANLAB_API_KEY" in end.advice
+
+
+class Deaf:
+    """A tracker whose service went away."""
+
+    def __init__(self, context: Any) -> None:
+        """Take what a tracker takes."""
+
+    def log(self, values: dict[str, float], step: int) -> None:
+        raise AttributeError("no such metric")
+
+    def finish(self) -> None:
+        raise ConnectionError("the service is gone")
+
+
+@pytest.mark.parametrize("objective", ["sft", "dpo"])
+def test_a_tracker_that_raises_does_not_cost_the_result(
+        runs: Any, cf: Any, pairs: Path, objective: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainer import tracking
+
+    monkeypatch.setattr(tracking, "SwanLab", Deaf)
+    over = {"data": {"train": [str(pairs)]}} if objective == "dpo" else {}
+    run = runs.make("deaf", objective=objective, training={"max_steps": 3},
+                    tracking={"backend": "swanlab", "mode": "offline"}, **over)
+    events = runs.train(run)
+    assert cf.end_of(events).outcome == "completed", cf.end_of(events)
+    assert (run.adapter / "adapter_model.safetensors").is_file()
+    (warning,) = [e for e in events if e.type == "warning"]
+    assert (warning.code, warning.step) == ("tracker", 1) and "no such metric" in warning.message
