@@ -27,7 +27,7 @@ from app.sources import Catalog, DatasetChoice, add_file, list_models
 from app.store import CorruptIndex, Store
 from trainer.contract import ConfigError, RunConfig
 from trainer.contract import events as ev
-from trainer.contract.commits import CheckpointInfo, list_checkpoints
+from trainer.contract.commits import CheckpointInfo, find_problem, list_checkpoints
 from trainer.contract.config import load_yaml
 from trainer.contract.rundir import Attempt, RunDir
 
@@ -206,7 +206,7 @@ class Studio:
         if name not in known:
             raise RunError("unknown_checkpoint", f"The run '{run_id}' has no '{name}'.",
                            f"It has: {', '.join(known) or 'none'}.")
-        if problem := known[name].problem:
+        if problem := find_problem(known[name].path):
             raise RunError("bad_checkpoint", f"'{name}' cannot be used: {problem}.",
                            "Choose another one, or 'auto' for the newest good one.")
 

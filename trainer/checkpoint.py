@@ -142,7 +142,8 @@ class CheckpointKeeper:
         kept = 0
         for step, folder in list(self.run.checkpoint_folders()):
             superseded = step > self.start_step and step not in self._written
-            if not superseded and kept < self.keep and not commits.find_problem(folder):
+            if not superseded and kept < self.keep and not commits.find_problem(
+                    folder, thorough=False):
                 kept += 1
                 continue
             (folder / commits.MARK).unlink(missing_ok=True)

@@ -18,10 +18,6 @@ SMALL_BYTES = 1_000_000
 PICKLED = (".pt", ".pth", ".bin")
 
 
-class CheckpointError(ValueError):
-    """A checkpoint cannot be used; the text says why and what to do."""
-
-
 @dataclass(frozen=True)
 class CheckpointInfo:
     """What is known of one checkpoint folder; ``problem`` is '' when it can be used."""
@@ -54,8 +50,14 @@ def commit(folder: Path, step: int) -> int:
     return sum(p.stat().st_size for p in _files(folder).values())
 
 
-def find_problem(folder: Path) -> str:
-    """Say why a checkpoint cannot be used, or '' when every file is as it was committed."""
+def find_problem(folder: Path, *, thorough: bool = True) -> str:
+    """Say why a checkpoint cannot be used, or '' when every file is as it was committed.
+
+    Args:
+        folder: The checkpoint's folder.
+        thorough: Hash the large pickles too, which reads them whole. A resume needs that; a look
+            at what there is does not, and asks often.
+    """
     mark = read_json(folder / MARK)
     if not isinstance(mark, dict) or not isinstance(mark.get("files"), dict):
         return "it was never committed (the save was cut short)"
@@ -65,9 +67,11 @@ def find_problem(folder: Path) -> str:
             return f"{name} is a link out of the folder"
         if not path.is_file():
             return f"{name} is missing"
-        if path.stat().st_size != entry.get("size"):
-            return f"{name} has {path.stat().st_size} bytes, {entry.get('size')} were written"
-        if "sha256" in entry and _sha256(path) != entry["sha256"]:
+        size = path.stat().st_size
+        if size != entry.get("size"):
+            return f"{name} has {size} bytes, {entry.get('size')} were written"
+        hashed = "sha256" in entry and (thorough or size <= SMALL_BYTES)
+        if hashed and _sha256(path) != entry["sha256"]:
             return f"{name} was changed after it was written"
     unknown = [n for n, p in _files(folder).items()
                if n not in mark["files"] and p.suffix in PICKLED]
@@ -75,6 +79,6 @@ def find_problem(folder: Path) -> str:
 
 
 def list_checkpoints(folders: list[tuple[int, Path]]) -> list[CheckpointInfo]:
-    """Describe checkpoint folders given as (step, path)."""
+    """Describe checkpoint folders given as (step, path); large files are not read."""
     return [CheckpointInfo(step, path, sum(p.stat().st_size for p in _files(path).values()),
-                           find_problem(path)) for step, path in folders]
+                           find_problem(path, thorough=False)) for step, path in folders]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.contract import RunConfig
+from trainer.contract import RunConfig, commits
 from trainer.contract import events as ev
 from trainer.contract.commits import commit, find_problem, list_checkpoints
 from trainer.contract.files import read_json, write_atomic, write_json
@@ -103,6 +103,33 @@ def test_damage_is_named(tmp_path, damage, name, says):
     commit(folder, 5)
     damage(folder / name)
     assert says in find_problem(folder)
+
+
+def test_a_look_reads_no_large_file_and_a_resume_reads_all(tmp_path, monkeypatch):
+    folder = make_checkpoint(tmp_path / "checkpoint-5")
+    commit(folder, 5)
+    read: list[str] = []
+    real = commits._sha256
+    monkeypatch.setattr(commits, "_sha256", lambda path: (read.append(path.name), real(path))[1])
+    list_checkpoints([(5, folder)])
+    assert read == ["trainer_state.json"]
+    assert find_problem(folder) == "" and "optimizer.pt" in read
+
+
+@pytest.mark.parametrize(("damage", "name", "says"), [
+    (lambda p: p.write_bytes(b""), "optimizer.pt", "0 bytes"),
+    (lambda p: p.unlink(), "model.safetensors", "missing"),
+    (swap_byte, "trainer_state.json", "changed"),
+    (link_out, "optimizer.pt", "link"),
+    (lambda p: p.with_name("rng_state.pth").write_bytes(b"evil"), "optimizer.pt", "not written"),
+    (swap_byte, "optimizer.pt", ""),
+])
+def test_a_look_names_what_it_can_see(tmp_path, damage, name, says):
+    folder = make_checkpoint(tmp_path / "checkpoint-5")
+    commit(folder, 5)
+    damage(folder / name)
+    (info,) = list_checkpoints([(5, folder)])
+    assert says in info.problem and bool(info.problem) == bool(says)
 
 
 def test_checkpoints_newest_first(tmp_path):
