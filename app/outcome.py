@@ -1,14 +1,15 @@
-"""How an attempt ended: the trainer's last word, else what its exit status says. Pure."""
+"""How an attempt ended: the trainer's last word, else what its exit status says."""
 
 from __future__ import annotations
 
 import math
 import signal
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from app.redact import known_secrets, redact
 from app.runs import RunState
 from trainer.contract.events import EndEvent
 
@@ -69,8 +70,21 @@ class Result:
                    ended_at=float(value.get("ended_at") or time.time()))
 
 
-def decide(end: EndEvent | None, gone: Exit) -> Result:
-    """Conclude from the trainer's EndEvent, if it wrote one, and from its exit."""
+def decide(end: EndEvent | None, gone: Exit, secrets: Iterable[str] = ()) -> Result:
+    """Conclude from the trainer's EndEvent, if it wrote one, and from its exit.
+
+    Args:
+        end: The trainer's last word; an exception's text in it may quote a secret.
+        gone: How its process went.
+        secrets: Values to hide besides those of the environment.
+    """
+    result = _conclude(end, gone)
+    hide = [*known_secrets(), *secrets]
+    return replace(result, message=redact(result.message, hide),
+                   advice=redact(result.advice, hide))
+
+
+def _conclude(end: EndEvent | None, gone: Exit) -> Result:
     status = gone.status
     exit_code = status if status is not None and status >= 0 else None
     number = -status if status is not None and status < 0 else None

@@ -237,7 +237,7 @@ class Supervisor:
                     stop_requested=self.stop_wanted, killed_by_us=self._killed,
                     out_of_memory=oom_kills() > self._oom_before,
                     log_tail=redact(last_lines(attempt.log), self._secrets))
-        return decide(last_event(attempt), gone)
+        return decide(last_event(attempt), gone, self._secrets)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

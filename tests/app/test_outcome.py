@@ -38,3 +38,15 @@ def test_results_are_read_back():
     assert Result.read(result.document()) == result
     for broken in (None, {}, [], {"outcome": "great"}):
         assert Result.read(broken) is None
+
+
+def test_a_secret_in_the_last_words_is_hidden(monkeypatch):
+    monkeypatch.setenv("SWANLAB_API_KEY", "environment-key-1")
+    end = EndEvent(outcome="failed", code="error",
+                   message="OSError: 401 for hf_abcdefghijklmnopqrstuv and environment-key-1",
+                   advice="Look at stored-secret-2.")
+    document = str(decide(end, Exit(1), ["stored-secret-2"]).document())
+    for secret in ("hf_abcdefghijklmnopqrstuv", "environment-key-1", "stored-secret-2"):
+        assert secret not in document
+    assert document.count("[secret]") == 3
+    assert "environment-key-1" not in decide(None, Exit(1, log_tail="environment-key-1")).message
