@@ -11,6 +11,7 @@ import typer
 
 from app import cli_data, cli_runs
 from app.cli_output import EXPECTED, error_document, note, print_error, print_json
+from app.documents import outcome_document
 from app.runs import Run, RunState
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -107,7 +108,7 @@ def _follow(studio: Any, run: Run) -> Run:
 
 
 def _show_outcome(studio: Any, run: Run, detached: bool, as_json: bool) -> None:
-    document = cli_runs.outcome_document(studio, run)
+    document = outcome_document(studio, run)
     if as_json:
         print_json(document)
     elif document["error"]:

@@ -12,11 +12,10 @@ import typer
 from rich.table import Table
 
 from app.cli_output import console, note, print_json
-from app.outcome import Result
+from app.documents import metrics_document, outcome_document, show_document
 from app.runs import ENDED, Run, RunError, RunState
 from app.studio import Studio
 from trainer.contract.config import apply_overrides, load_yaml
-from trainer.contract.files import read_json
 
 app = typer.Typer(no_args_is_help=True, help="Look at runs and act on them.")
 Id = Annotated[str, typer.Argument(metavar="ID", help="A run's id, or how it begins or ends.")]
@@ -55,29 +54,6 @@ def find(studio: Studio, text: str) -> Run:
             raise RunError("ambiguous_run", f"'{text}' may be {len(matches)} runs: {some}.",
                            "Write more of the id.")
     return studio.run(text)
-
-
-def outcome_document(studio: Studio, run: Run) -> dict[str, Any]:
-    """Return what ``finestra train --json`` prints; ``error`` is null unless the run went wrong."""
-    error = None
-    if run.state in ENDED and run.state != "completed":
-        attempt = studio.attempt(run.id)
-        result = Result.read(read_json(attempt.result)) if attempt else None
-        error = {"code": result.code if result else "", "message": run.reason or str(run.state),
-                 "field": "", "advice": result.advice if result else ""}
-    return {"id": run.id, "name": run.name, "state": str(run.state), "dir": str(run.dir),
-            "metrics": dict(run.latest), "error": error}
-
-
-def show_document(studio: Studio, run: Run) -> dict[str, Any]:
-    """Return what ``finestra runs show --json`` prints."""
-    return {**run.document(), "config": load_yaml(studio.config_yaml(run.id)),
-            "checkpoints": [{"name": info.path.name, "step": info.step,
-                             "size_bytes": info.size_bytes, "problem": info.problem}
-                            for info in studio.checkpoints(run.id)],
-            "warnings": [event.model_dump(include={"code", "message", "step"})
-                         for event in studio.warnings(run.id)],
-            "error": outcome_document(studio, run)["error"]}
 
 
 @app.command("list")
@@ -129,13 +105,11 @@ def metrics(run_id: Id, as_json: Json = False) -> None:
     """Print every series of a run, each step once."""
     with opened(run_id) as (studio, run):
         assert run is not None
-        series = studio.series(run.id)
+        document = metrics_document(studio, run)
     if as_json:
-        known = {name: series.get(name, [])
-                 for name in ("loss", "eval_loss", "learning_rate", "grad_norm")}
-        print_json({"series": {**known, **series}})
+        print_json(document)
         return
-    for name, points in series.items():
+    for name, points in document["series"].items():
         for step, value in points:
             print(f"{name}\t{step}\t{'' if value is None else value}")
 
@@ -160,7 +134,7 @@ def log(run_id: Id,
 def stop(run_id: Id,
          wait: Annotated[bool, typer.Option(help="Return when it has ended.")] = True,
          as_json: Json = False) -> None:
-    """Stop a run at the next step, with a checkpoint."""
+    """Stop a run at the next step, with a checkpoint; 0 unless it fails on the way."""
     from app.cli_follow import watch
 
     with opened(run_id) as (studio, run):
@@ -169,6 +143,10 @@ def stop(run_id: Id,
         if wait and run.state not in ENDED:
             run = watch(studio, run.id)
         _print_outcome(studio, run, as_json)
+    if run.state is RunState.COMPLETED:
+        note("It was just finishing: there was nothing left to stop.")
+    if run.state in (RunState.FAILED, RunState.INTERRUPTED):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -216,13 +194,16 @@ def clone(run_id: Id,
 
 
 @app.command()
-def delete(run_id: Id,
+def delete(run_id: Annotated[str, typer.Argument(metavar="ID", help="The run's whole id.")],
            yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
            as_json: Json = False) -> None:
     """Delete a run that has ended, with its checkpoints and its results."""
     with opened(run_id) as (studio, run):
         assert run is not None
-        if not yes and not as_json:
+        if run.id != run_id:
+            raise RunError("whole_id", f"'{run_id}' is not a whole id, and deleting is final.",
+                           f"Say the whole id, such as {run.id}.")
+        if not yes:
             if not sys.stdin.isatty():
                 raise RunError("not_confirmed", f"'{run.id}' and its files would be lost.",
                                "Say --yes to delete it.")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import yaml
 from fastapi import APIRouter, Body, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from app.api.deps import RunDep, StudioDep, UserDep
-from app.runs import Run, RunState
+from app.documents import checkpoint_documents, metrics_document, show_document
+from app.runs import RunState
 
 router = APIRouter(prefix="/runs")
 
@@ -43,11 +43,6 @@ class ResumeRequest(BaseModel):
     checkpoint: Annotated[str, Field(pattern=r"^(auto|none|checkpoint-\d{1,12})$")] = "auto"
 
 
-def _detail(studio: StudioDep, run: Run) -> dict[str, Any]:
-    """Return the document of ``finestra runs show ID --json``."""
-    return {**run.document(), "config": yaml.safe_load(studio.config_yaml(run.id))}
-
-
 @router.get("")
 def list_runs(studio: StudioDep, state: RunState | None = None,
               search: Annotated[str, Query(max_length=200)] = "",
@@ -75,15 +70,15 @@ def dry_run(body: NewRun, studio: StudioDep) -> dict[str, Any]:
 
 @router.get("/{run_id}")
 def show_run(run: RunDep, studio: StudioDep) -> dict[str, Any]:
-    """Return one run with its config."""
-    return _detail(studio, run)
+    """Return the document of ``finestra runs show ID --json``."""
+    return show_document(studio, run)
 
 
 @router.patch("/{run_id}")
 def change_run(run: RunDep, changes: Changes, studio: StudioDep) -> dict[str, Any]:
     """Change name, tags or notes."""
     studio.annotate(run.id, name=changes.name, tags=changes.tags, notes=changes.notes)
-    return _detail(studio, studio.run(run.id))
+    return show_document(studio, studio.run(run.id))
 
 
 @router.delete("/{run_id}", status_code=204, response_class=Response)
@@ -119,7 +114,7 @@ def metrics(run: RunDep, studio: StudioDep,
             max_points: Annotated[int | None, Query(ge=10, le=100_000)] = None,
             ) -> dict[str, Any]:
     """Return the series as ``[[step, value], ...]``, each step once; NaN is null."""
-    return {"series": studio.series(run.id, name, max_points=max_points)}
+    return metrics_document(studio, run, name, max_points=max_points)
 
 
 @router.get("/{run_id}/samples")
@@ -133,8 +128,6 @@ def samples(run: RunDep, studio: StudioDep,
 @router.get("/{run_id}/checkpoints")
 def checkpoints(run: RunDep, studio: StudioDep) -> dict[str, Any]:
     """Return the checkpoints, newest first, with the reason why one cannot be used."""
-    found = studio.checkpoints(run.id)
-    return {"checkpoints": [{"name": c.path.name, "step": c.step, "size_bytes": c.size_bytes,
-                             "problem": c.problem} for c in found]}
+    return {"checkpoints": checkpoint_documents(studio, run)}
 
 

@@ -2,6 +2,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -9,6 +10,7 @@ import yaml
 from app import cli
 from app.cli_follow import clock
 from app.lock import ServerLock
+from app.runs import RunState
 from app.studio import Studio
 from tests.app.conftest import FAKE, processes, until_ended, wait_for
 
@@ -66,7 +68,10 @@ def test_train_follows_a_run_to_its_end(script, config):
     assert {"loss", "eval_loss", "learning_rate", "grad_norm"} <= set(metrics["series"])
     assert script("runs", "list")[1]["runs"][0]["id"] == run_id
     assert "step 10/10" in script("runs", "log", run_id)[1]["log"]
-    status, document = script("runs", "delete", run_id)
+    assert script("runs", "delete", run_id)[1]["error"]["code"] == "not_confirmed"
+    assert script("runs", "delete", run_id[:-2], "--yes")[1]["error"]["code"] == "whole_id"
+    assert script("runs", "show", run_id)[0] == 0
+    status, document = script("runs", "delete", run_id, "--yes")
     assert (status, document) == (0, {"id": run_id, "deleted": True})
     assert script("runs", "show", run_id)[0] == 1
 
@@ -79,6 +84,34 @@ def test_train_that_fails_says_why_and_is_not_0(script, config, monkeypatch):
     monkeypatch.delenv("FAKE_OOM_AT")
     status, document = script("runs", "resume", document["id"], "--wait")
     assert (status, document["state"], document["error"]) == (0, "completed", None)
+
+
+@pytest.mark.faults
+def test_a_stop_in_the_queue_does_not_repeat_the_last_attempts_error(script, config, monkeypatch):
+    monkeypatch.setenv("FAKE_OOM_AT", "3")
+    run_id = script("train", config)[1]["id"]
+    monkeypatch.setattr("app.scheduler.Scheduler._start_queued", lambda self: None)
+    assert script("runs", "resume", run_id)[1]["state"] == "queued"
+    status, document = script("runs", "stop", run_id)
+    assert (status, document["state"]) == (0, "stopped")
+    assert document["error"] == {"code": "stopped", "message": "Stopped before it started.",
+                                 "field": "", "advice": ""}
+    assert script("runs", "show", run_id)[1]["error"] == document["error"]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("ended", "expected"), [("stopped", 0), ("completed", 0), ("failed", 1),
+                                                 ("interrupted", 1)])
+def test_a_stop_is_0_unless_the_run_failed_on_the_way(script, config, hold, monkeypatch, ended,
+                                                      expected):
+    release = hold(3)
+    run_id = script("train", config, "--detach")[1]["id"]
+    wait_for(lambda: script("runs", "show", run_id)[1]["progress"]["step"] == 2)
+    monkeypatch.setattr("app.cli_follow.watch", lambda studio, run_id: replace(
+        studio.run(run_id), state=RunState(ended)))
+    status, document = script("runs", "stop", run_id)
+    assert (status, document["state"]) == (expected, ended)
+    release()
 
 
 @pytest.mark.faults
