@@ -35,7 +35,6 @@ def test_an_upload_is_checked_registered_and_usable(rest):
     assert run.json()["problems"] == []
 
 
-@pytest.mark.parametrize("filename", ["train.jsonl.gz", "a b?.jsonl.gz"])
 def test_the_advice_of_a_refusal_is_said_once(rest):
     upload(rest, ROWS)
     error = upload(rest, ROWS).json()["error"]
@@ -43,6 +42,7 @@ def test_the_advice_of_a_refusal_is_said_once(rest):
                      "field": "", "advice": "Choose another name."}
 
 
+@pytest.mark.parametrize("filename", ["train.jsonl.gz", "a b?.jsonl.gz"])
 def test_a_compressed_file_is_taken(rest, filename):
     answer = upload(rest, gzip.compress(ROWS.encode()), filename=filename)
     assert answer.status_code == 201 and answer.json()["report"]["usable"] == 20, answer.text
