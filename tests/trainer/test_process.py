@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from trainer.contract.events import from_line
+
 pytestmark = pytest.mark.training
 
 
@@ -52,6 +54,26 @@ def test_sigterm_saves_and_another_process_goes_on_exactly(runs: Any, cf: Any) -
     assert second[0].step == max(cf.series(first, "loss")) < 150
     joined = cf.series(first, "loss") | cf.series(second, "loss")
     assert joined == cf.series(runs.train(runs.make("whole", **over)), "loss")
+
+
+def test_a_killed_trainer_is_gone_on_from_exactly(runs: Any, cf: Any) -> None:
+    over = {"training": {"max_steps": 60, "save_steps": 5}, "tuner": {"lora_dropout": 0.1}}
+    run = runs.make("killed", **over)
+    attempt = runs.attempt(run)
+    process = start(run, attempt)
+    wait_for(lambda: attempt.events.exists() and b'"step":7,' in attempt.events.read_bytes())
+    process.kill()
+    assert process.wait(60) == -signal.SIGKILL
+    lines = attempt.events.read_bytes().splitlines(keepends=True)
+    first = [from_line(line) for line in lines if line.endswith(b"\n")]
+    assert not [e for e in first if e.type == "end"]
+    second = runs.train(run)
+    assert cf.end_of(second).outcome == "completed", cf.end_of(second)
+    assert 5 <= second[0].step < 60
+    whole = runs.train(runs.make("unharmed", **over))
+    for name in ("loss", "grad_norm"):
+        joined = cf.series(first, name) | cf.series(second, name)
+        assert joined == cf.series(whole, name), name
 
 
 def test_sigterm_while_loading_stops_at_once(runs: Any, cf: Any) -> None:

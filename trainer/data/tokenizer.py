@@ -105,11 +105,6 @@ class Tokenizer:
                                f"'{folder}'.", "Save the model's fast tokenizer there.")
         return cls(Engine.from_file(str(path)))
 
-    @property
-    def vocabulary_size(self) -> int:
-        """Number of tokens, added ones included."""
-        return int(self._engine.get_vocab_size())
-
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, special tokens included."""
         return str(self._engine.decode(list(ids), skip_special_tokens=False))
