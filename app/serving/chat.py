@@ -57,6 +57,7 @@ class _Turn:
 
     seen_at: float
     resting: bool = False
+    cancelled: bool = False
 
 
 def _to_delta(answer: Answer) -> ChatDelta:
@@ -119,6 +120,8 @@ class ChatService:
         turn = self._begin()
         try:
             loaded = self._load(run)
+            if turn.cancelled:
+                return
             yield from self._answers(loaded, turn, {
                 "messages": [dict(message) for message in messages], "seed": seed,
                 "max_new_tokens": max_new_tokens, "temperature": temperature})
@@ -142,7 +145,9 @@ class ChatService:
 
     def cancel(self) -> None:
         """Stop the answer that is being written; its iterator ends with what there is."""
-        loaded = self._loaded
+        loaded, turn = self._loaded, self._turn
+        if turn:
+            turn.cancelled = True
         if loaded:
             loaded.child.cancel()
 

@@ -66,6 +66,7 @@ MESSAGES: dict[str, str] = {
     "adapter_missing": "这个文件夹里没有训练完成的适配器。",
     "hub_unreachable": "模型不在这台机器上，也连不上模型仓库。",
     "hub_refused": "模型仓库没有提供这个模型。{english}",
+    "chat_slow": "同一处理器上正在训练：回答会比较慢。",
     # Data; the details stay as the data layer wrote them
     "unknown_dataset": "没有数据集“{name}”。", "missing_file": "没有文件“{name}”。",
     "empty": "“{name}”里没有数据行。", "bad_rows": "“{name}”中有无法使用的行。{english}",

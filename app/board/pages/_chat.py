@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from app.board.doors import error_note
-from app.board.i18n import t
-from app.board.pages._parts import html, text
+from app.board.i18n import said, t
+from app.board.pages._parts import html, note, text
 from app.board.wording import number
 
 SIDES = ("base", "tuned")
@@ -100,22 +100,41 @@ def panel(chat: Any, locale: str, run_id: gr.Textbox) -> Any:
                              elem_id="run-chat-send")
             halt = gr.Button(t(locale, "chat.stop"), scale=0, min_width=90,
                              elem_id="run-chat-stop")
+        slow = html("", "run-chat-notice")
         with gr.Row(elem_classes="f-answers"):
             base = html(answer_html(locale, "base", None), "run-chat-base")
             tuned = html(answer_html(locale, "tuned", None), "run-chat-tuned")
+    _wire(chat, locale, [run_id, prompt, system, longest, heat], [slow, base, tuned],
+          send=send, halt=halt)
+    return column
+
+
+def _wire(chat: Any, locale: str, asked: list[Any], shown: list[Any], *, send: gr.Button,
+          halt: gr.Button) -> None:
+    """Connect the buttons; ``asked[0]`` holds the run's id, ``asked[1]`` the question."""
 
     def ask(key: str, words: str, role: str, tokens: float, temperature: float) -> Iterator[Any]:
         if not (words or "").strip():
-            yield gr.skip(), gr.skip()
+            yield gr.skip(), gr.skip(), gr.skip()
             return
         try:
-            yield from stream(chat, locale, key, conversation(words, role or ""),
-                              max_new_tokens=int(tokens), temperature=float(temperature))
+            for answers in stream(chat, locale, key, conversation(words, role or ""),
+                                  max_new_tokens=int(tokens), temperature=float(temperature)):
+                yield _notice(locale, chat.notice), *answers
         except Exception as error:
-            yield error_note(locale, error), answer_html(locale, "tuned", None)
+            yield "", error_note(locale, error), answer_html(locale, "tuned", None)
 
-    asked = gr.on([send.click, prompt.submit], ask, [run_id, prompt, system, longest, heat],
-                  [base, tuned], show_progress="hidden", concurrency_limit=4,
-                  trigger_mode="once", api_visibility="private")
-    halt.click(None, None, None, cancels=[asked], api_visibility="private")
-    return column
+    def stop(key: str) -> None:
+        # There is one engine: the answer that another run's page waits for is not ours to stop.
+        if chat.loaded == key:
+            chat.cancel()
+
+    gr.on([send.click, asked[1].submit], ask, asked, shown, show_progress="hidden",
+          concurrency_limit=4, trigger_mode="once", api_visibility="private")
+    halt.click(stop, asked[0], None, queue=False, show_progress="hidden",
+               api_visibility="private")
+
+
+def _notice(locale: str, notice: str) -> str:
+    """Return what the service says about its engine as a banner, or ''."""
+    return note("info", said(locale, "chat_slow", notice, "")[0]) if notice else ""

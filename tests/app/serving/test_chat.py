@@ -169,6 +169,20 @@ def test_stop_ends_the_answer_with_what_there_is(chat):
     assert len(rest) < 900
 
 
+def test_stop_while_the_models_are_loaded_asks_nothing(chat, monkeypatch):
+    load = chat._load
+
+    def load_and_stop(run):
+        loaded = load(run)
+        chat.cancel()
+        return loaded
+
+    monkeypatch.setattr(chat, "_load", load_and_stop)
+    assert list(chat.ask("one", said("a"))) == []
+    monkeypatch.undo()
+    assert not chat.busy and first(chat, "a") == "base:a"
+
+
 def test_a_silent_engine_is_given_up(chat, monkeypatch):
     monkeypatch.setattr("app.serving.chat.ANSWER_TIMEOUT_S", 0.1)
     with pytest.raises(ChatError) as silent:
