@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import math
 import os
 import secrets
 import shutil
@@ -16,14 +17,17 @@ from typing import Any
 from app.home import Home
 from app.identity import Identity
 from app.ingest import ingest
+from app.names import method_of
 from app.runs import ACTIVE, RunState
 from app.store import MIRRORED, CorruptIndex, Store, Writer
 from trainer.contract.files import read_json
-from trainer.contract.problems import ConfigError
 from trainer.contract.rundir import RunDir, is_safe_name
 
 _log = logging.getLogger(__name__)
-NEVER_STARTED = "never started"
+NEVER_STARTED = "Never started."
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "attempt": int, "position": int, "stop_requested": int, "tags": list,
+    **dict.fromkeys(("created_at", "queued_at", "started_at", "ended_at"), (int, float))}
 
 
 @contextlib.contextmanager
@@ -92,10 +96,18 @@ def index_folders(home: Home, store: Store, *, orphans: bool = True) -> list[str
 
 
 def _index(writer: Writer, run: RunDir, orphans: bool) -> bool:
+    """Add one folder; one that cannot be read is left alone and keeps no other from coming."""
     try:
         columns = columns_of(run)
-    except (OSError, ConfigError, UnicodeDecodeError):
-        return False  # not a run, or one whose config is broken; the folder is left alone
+        _insert(writer, run, columns, orphans)
+    except (OSError, ValueError, TypeError) as error:
+        if run.config.exists():
+            _log.warning("'%s' cannot be shown: %s", run.path, error)
+        return False
+    return True
+
+
+def _insert(writer: Writer, run: RunDir, columns: dict[str, Any], orphans: bool) -> None:
     if orphans and columns["state"] == RunState.QUEUED and not columns.get("attempt"):
         columns |= {"state": str(RunState.INTERRUPTED), "reason": NEVER_STARTED}
     writer.insert(run.id, columns)
@@ -104,7 +116,6 @@ def _index(writer: Writer, run: RunDir, orphans: bool) -> bool:
         if columns["device"] not in writer.leased():
             writer.lease(columns["device"], run.id)
     writer.mirror(run.id)
-    return True
 
 
 def columns_of(run: RunDir) -> dict[str, Any]:
@@ -114,10 +125,10 @@ def columns_of(run: RunDir) -> dict[str, Any]:
     made = run.config.stat().st_mtime
     columns: dict[str, Any] = {
         "name": config.name, "objective": config.objective, "model": config.model.name_or_path,
-        "method": config.tuner.type, "wanted_device": config.training.device,
+        "method": method_of(config), "wanted_device": config.training.device,
         "state": str(RunState.INTERRUPTED), "created_at": made, "queued_at": made}
     columns |= {name: state[name] for name in MIRRORED
-                if name in state and state[name] is not None}
+                if name in state and _fits(name, state[name])}
     if columns["state"] not in list(RunState):
         columns["state"] = str(RunState.INTERRUPTED)
     last = run.latest()
@@ -127,6 +138,15 @@ def columns_of(run: RunDir) -> dict[str, Any]:
         if isinstance(known, dict):
             columns["supervisor"] = Identity.read(known.get("supervisor"))
     return columns
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Tell whether a value of state.json can stand in its column; a file may say anything."""
+    if not isinstance(value, _KINDS.get(name, str)) or isinstance(value, bool):
+        return False
+    if isinstance(value, (int, float)):
+        return math.isfinite(value) and 0 <= value < 2**53
+    return not isinstance(value, list) or all(isinstance(tag, str) for tag in value)
 
 
 def move_to_trash(home: Home, run_id: str) -> Path:

@@ -15,7 +15,9 @@ from app.rebuild import move_to_trash
 from app.runs import RunError
 from app.studio import Studio
 from tests.app.conftest import FAKE, processes, until_ended, until_step, wait_for
-from trainer.contract import ConfigError
+from trainer.contract import ConfigError, RunConfig
+from trainer.contract.files import write_json
+from trainer.contract.rundir import RunDir
 
 pytestmark = pytest.mark.faults
 SERVER = """
@@ -253,6 +255,35 @@ def test_a_folder_that_was_brought_here_is_shown_and_a_stray_one_left_alone(home
     assert [(r.id, r.state) for r in studio.runs()] == [("brought-here", "completed")]
     assert len(studio.series("brought-here")["loss"]) == 10
     assert (studio.home.runs / "stray").is_dir()
+
+
+@pytest.mark.parametrize("state", [
+    {"attempt": "x"}, {"attempt": [1], "tags": "a"}, {"attempt": 10**30, "created_at": "then"},
+    {"state": ["queued"], "name": 7, "tags": [{}], "position": True}, ["no", "mapping"]])
+def test_odd_values_in_state_json_keep_neither_this_run_nor_others_away(home, open_studio, state):
+    studio = open_studio()
+    for folder, told in (("a-odd", state), ("b-good", {"state": "stopped", "tags": ["t"]})):
+        run = RunDir(studio.home.runs / folder)
+        config = RunConfig.model_validate({"name": folder, "model": {"quantization": "nf4"}})
+        run.create(config, {"state": "stopped"})
+        write_json(run.state, told)
+    studio.reconcile()
+    assert studio.scheduler.last_error == ""
+    found = {run.id: run for run in studio.runs()}
+    assert set(found) == {"a-odd", "b-good"} and found["b-good"].tags == ("t",)
+    assert found["a-odd"].state in ("stopped", "interrupted")
+    assert {run.method for run in found.values()} == {"qlora"}
+
+
+def test_a_folder_whose_files_cannot_be_read_keeps_no_other_away(home, open_studio):
+    studio = open_studio()
+    for folder in ("a-odd", "b-good"):
+        RunDir(studio.home.runs / folder).create(RunConfig(name=folder), {"state": "stopped"})
+    odd = RunDir(studio.home.runs / "a-odd").state
+    odd.unlink()
+    odd.symlink_to(odd)
+    studio.reconcile()
+    assert [run.id for run in studio.runs()] == ["b-good"]
 
 
 NAMES = {"C": ["名前 🦜", "x" * 100, "-rf", "$(touch X)"],
