@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -79,8 +80,10 @@ class Forgiving:
         except Exception as error:
             if not self._failed:
                 self._failed = True
+                # Its text may quote a key: that belongs into the log, which is redacted.
+                print(f"tracker: {error}", file=sys.stderr, flush=True)
                 self._emit.warn("tracker", "The tracker does not take the metrics "
-                                f"({type(error).__name__}: {error}); training goes on, the "
+                                f"({type(error).__name__}, see the log); training goes on, the "
                                 "studio keeps them all.", step=step)
 
 
