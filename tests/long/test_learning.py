@@ -40,6 +40,22 @@ def shuffle_answers(source: Path, target: Path) -> None:
     target.write_text("".join(lines), encoding="utf-8")
 
 
+GSM8K = ("tuner.r=16", "training.learning_rate=2e-3", "training.max_steps=200",
+         "training.per_device_train_batch_size=4", "data.max_length=512", "data.eval=[]",
+         "data.val_size=64", "evaluation.exact_match=false")
+
+
+def test_real_questions_are_learned_from_held_out_ones_too(shared, tmp_path):
+    source = shared / "data" / "real" / "gsm8k_train.jsonl"
+    if not source.is_file():
+        pytest.skip("there is no gsm8k_train.jsonl under ../shared/data/real")
+    series = train(tmp_path, f"data.train=[{source}]", *GSM8K)
+    losses = [value for _, value in series["loss"]]
+    assert len(losses) == 200
+    assert sum(losses[-20:]) < sum(losses[:20])
+    assert series["eval_loss"][-1][1] < series["eval_loss"][0][1]
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_starter_learns_to_answer_questions_it_was_never_asked(seed, tmp_path):
     (first, before), *_, (last, after) = train(tmp_path, f"training.seed={seed}")["exact_match"]
