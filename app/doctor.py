@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import platform
 import shutil
 import sys
+import tempfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from app.devices import DeviceProbe
 from app.home import Home, HomeError
-from app.lock import LockError, ServerLock
+from app.lock import ServerLock
 from app.migrations import NewerSchema
 from app.rebuild import open_store
 from app.runs import RunState
@@ -110,7 +112,10 @@ def _queue(home: Home) -> Check:
 
 def _server(home: Home) -> Check:
     try:
-        with ServerLock(home.lock):
-            return Check("server", True, "none is running")
-    except LockError as error:
-        return Check("server", error.code == "server_running", str(error))
+        with tempfile.TemporaryFile(dir=home.tmp) as scratch:
+            fcntl.flock(scratch, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return Check("server", False, f"no file locks in '{home.root}': {error.strerror}",
+                     "Choose a home on a local disk.")
+    holder = ServerLock(home.lock).holder()
+    return Check("server", True, f"one serves this home: {holder}" if holder else "none is running")

@@ -10,6 +10,10 @@ import socket
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+from app.identity import Identity
+from trainer.contract.files import read_json
 
 _NO_LOCKING = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
@@ -45,7 +49,8 @@ class ServerLock:
             holder = os.pread(handle, 4096, 0)
             os.close(handle)
             raise self._refusal(error, holder) from None
-        record = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+        record = {**Identity.mine().document(), "host": socket.gethostname(),
+                  "since": time.time()}
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(record).encode(), 0)
         self._handle = handle
@@ -55,8 +60,15 @@ class ServerLock:
                  trace: TracebackType | None) -> None:
         """Let go."""
         if self._handle >= 0:
+            os.ftruncate(self._handle, 0)
             os.close(self._handle)
             self._handle = -1
+
+    def holder(self) -> str:
+        """Return who serves the home, '' when nobody does; takes nothing, so it is in no way."""
+        record = read_json(self.path)
+        identity = Identity.read(record)
+        return _named(record) if identity is not None and identity.alive() else ""
 
     def _refusal(self, error: OSError, holder: bytes) -> LockError:
         home = self.path.parent
@@ -64,9 +76,15 @@ class ServerLock:
             return LockError("no_locking", f"The file system of '{home}' has no file locks "
                              f"({error.strerror}). Choose a home on a local disk with --home.")
         try:
-            record = json.loads(holder)
-            who = f"pid {record['pid']} on {record['host']}"
-        except (ValueError, KeyError, TypeError):
-            who = "an unknown process"
+            who = _named(json.loads(holder))
+        except ValueError:
+            who = _named(None)
         return LockError("server_running", f"Another server already serves '{home}': {who}. "
                          "Open that one, stop it, or choose another home with --home.")
+
+
+def _named(record: Any) -> str:
+    """Say who wrote a lock's record."""
+    if isinstance(record, dict) and {"pid", "host"} <= set(record):
+        return f"pid {record['pid']} on {record['host']}"
+    return "an unknown process"

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -211,7 +212,7 @@ def test_doctor_and_data(script, finestra, tmp_path, home):
         check["name"] for check in document["checks"]}
     with ServerLock(home / "server.lock"):
         server = next(c for c in script("doctor")[1]["checks"] if c["name"] == "server")
-        assert "already serves" in server["detail"]
+        assert f"pid {os.getpid()}" in server["detail"]
     assert "sample_instructions" in {d["name"] for d in script("data", "list")[1]["datasets"]}
     path = tmp_path / "d.jsonl"
     path.write_text('{"question": "q", "answer": "a"}\n{"question": "q"}\n')

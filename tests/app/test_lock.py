@@ -43,6 +43,24 @@ def test_the_lock_is_let_go(tmp_path):
             pass
 
 
+def test_whoever_asks_for_the_holder_takes_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "server.lock"
+    lock = ServerLock(path)
+    assert lock.holder() == "" and not path.exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", lambda *_: pytest.fail("taken"))
+        path.write_text("{")
+        assert lock.holder() == ""
+    first = hold_elsewhere(path)
+    assert lock.holder() == f"pid {first.pid} on {socket.gethostname()}"
+    first.kill()
+    first.communicate()
+    assert lock.holder() == ""
+    with ServerLock(path):
+        assert f"pid {os.getpid()} " in lock.holder()
+    assert lock.holder() == ""
+
+
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
 def test_f8_a_file_system_without_locks_is_refused(tmp_path, monkeypatch, number):
     def refuse(*_args):
