@@ -27,7 +27,9 @@ TABLE: dict[str, str] = {
     "stage.training": "training", "stage.evaluating": "evaluating", "stage.saving": "saving",
     "stage.done": "done", "stage.counted": "{stage} · {done} / {total}",
     "progress.steps": "{step} / {total} steps", "progress.left": "{steps} · {time} left",
-    "progress.done": "done in {time}", "progress.stopping": "saving a checkpoint, then stopping",
+    "progress.took": "done in {time}", "progress.trained": "done after {time} of training",
+    "progress.last": "done; the last attempt took {time}",
+    "progress.stopping": "saving a checkpoint, then stopping",
     "progress.starting": "starting", "progress.at": "ended at step {step} of {total}",
     "objective.sft": "Supervised", "objective.dpo": "DPO",
     "method.lora": "LoRA", "method.qlora": "QLoRA", "method.full": "Full",
@@ -99,6 +101,7 @@ TABLE: dict[str, str] = {
     "run.config": "Config", "run.csv": "Curves as CSV",
     "hero.started": "started {ago}", "hero.created": "created {ago}", "hero.attempt": "attempt {n}",
     "stat.of_steps": "of {total} steps", "stat.left": "left", "stat.took": "in all",
+    "stat.trained": "of training", "stat.last": "last attempt",
     "stat.loss": "loss", "stat.tokens_s": "tokens/s", "stat.memory": "peak memory",
     "stat.match": "exact match", "stat.match_before": "exact match before",
     "resume.from": "Resume goes on from the checkpoint at step {step}; the curve has no gap and "

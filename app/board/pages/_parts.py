@@ -107,6 +107,22 @@ def stage_words(locale: str, run: Run) -> str:
              total=count(progress.stage_total))
 
 
+def time_taken(run: Run) -> tuple[str, float]:
+    """Return how long an ended run took: what was measured, and seconds.
+
+    'took' is the whole of a run of one attempt; 'trained' the training of all attempts; 'last'
+    the last attempt alone, where the trainer had no time to say more; '' is not known.
+    """
+    if run.attempt > 1 and run.state == RunState.COMPLETED:
+        trained = run.latest.get("train_runtime_s")
+        if trained:
+            return "trained", trained
+    seconds = (run.ended_at or 0) - (run.started_at or 0)
+    if not run.started_at or seconds <= 0:
+        return "", 0.0
+    return "last" if run.attempt > 1 else "took", seconds
+
+
 def progress_words(locale: str, run: Run, place: int = 0) -> str:
     """Return the sentence under a run's progress bar."""
     progress, state = run.progress, run.state
@@ -115,8 +131,8 @@ def progress_words(locale: str, run: Run, place: int = 0) -> str:
     if state == RunState.QUEUED:
         return place_in_line(locale, place)
     if state == RunState.COMPLETED:
-        took = (run.ended_at or 0) - (run.started_at or 0)
-        return t(locale, "progress.done", time=duration(locale, took)) if took > 0 else steps
+        kind, seconds = time_taken(run)
+        return t(locale, f"progress.{kind}", time=duration(locale, seconds)) if kind else steps
     if state in ACTIVE:
         if state == RunState.STOPPING:
             return t(locale, "progress.stopping")

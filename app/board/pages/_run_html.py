@@ -19,6 +19,7 @@ from app.board.pages._parts import (
     progress_words,
     shown_fraction,
     text,
+    time_taken,
 )
 from app.board.wording import ago, count, duration, loss, number, percent, size
 from app.outcome import Result
@@ -40,8 +41,8 @@ def _stats(locale: str, run: Run, matches: tuple[float | None, float | None]) ->
                            t(locale, "stat.of_steps", total=count(progress.total_steps))))
     if run.state in ACTIVE and progress.eta_s is not None:
         stats.append(_stat(duration(locale, progress.eta_s), t(locale, "stat.left")))
-    elif run.ended_at and run.started_at:
-        stats.append(_stat(duration(locale, run.ended_at - run.started_at), t(locale, "stat.took")))
+    elif run.ended_at and (taken := time_taken(run))[0]:
+        stats.append(_stat(duration(locale, taken[1]), t(locale, f"stat.{taken[0]}")))
     if latest.get("loss") is not None:
         stats.append(_stat(loss(latest["loss"]), t(locale, "stat.loss")))
     if latest.get("tokens_per_s"):
@@ -86,7 +87,8 @@ def health(locale: str, run: Run, warnings: Sequence[WarningEvent], *, resume_st
     if run.state in (RunState.FAILED, RunState.INTERRUPTED, RunState.STOPPED):
         kind = {RunState.FAILED: "bad", RunState.STOPPED: "info"}.get(run.state, "warn")
         reason, advice = said(locale, result.code, result.message, result.advice) if (
-            result and result.message == run.reason) else (run.reason, "")
+            result and result.message == run.reason) else (
+                reason_text(locale, run.reason), "")
         body = paragraph(reason) + paragraph(advice if run.state == RunState.FAILED else "")
         body += paragraph(_resume_words(locale, run, resume_step))
         banners.append(note(kind, t(locale, f"ended.{run.state}"), body))

@@ -180,3 +180,14 @@ def test_the_fit_is_said_in_words(share):
     assert is_clean(html)
     words = {0.5: "It fits<", 0.95: "barely", 1.5: "Too large"}[share]
     assert words in html
+
+
+@pytest.mark.parametrize(("changes", "words", "stat"), [
+    ({"attempt": 1}, "done in 40 s", "in all"),
+    ({"latest": {"train_runtime_s": 7200.0}}, "done after 2 h of training", "of training"),
+    ({}, "done; the last attempt took 40 s", "last attempt"),
+])
+def test_a_resumed_run_does_not_call_its_last_attempt_the_whole(changes, words, stat):
+    run = a_run(state=RunState.COMPLETED, started_at=100.0, ended_at=140.0, **changes)
+    assert progress_words("en", run) == words
+    assert stat in _run_html.hero("en", run, (None, None), 0)
