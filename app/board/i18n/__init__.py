@@ -78,7 +78,7 @@ def said(locale: str, code: str, message: str, advice: str, *,
 
 
 def reason_text(locale: str, reason: str) -> str:
-    """Return the reason of an automatic choice in a language; as it came when it is not known."""
+    """Return the reason of a choice, or of an end without a code; as it came when not known."""
     if locale == "zh":
         for pattern, words in _reason_patterns():
             if match := pattern.fullmatch(reason):

@@ -1,4 +1,4 @@
-"""Reasons of automatic choices and estimates, in Chinese.
+"""Reasons of automatic choices, of estimates and of runs that ended unseen, in Chinese.
 
 As in gettext the English text is the key: reasons travel as text through events and estimates.
 ``{name}`` stands for whatever the engine filled in there; a test runs the engine's own choices
@@ -48,5 +48,9 @@ REASONS: dict[str, str] = {
         "最长 {batch} × {length} 个 token，粗略估计；{layers} 层只保留边界",
     "{batch} x {length} tokens at the longest, rough; {layers} layers":
         "最长 {batch} × {length} 个 token，粗略估计；共 {layers} 层",
+    "Stopped before it started.": "开始之前已停止。",
+    "Never started.": "从未开始。",
+    "The run could not be started: {why}.": "无法启动这次训练：{why}。",
+    "The machine was restarted while the run was working.": "训练过程中机器重新启动了。",
     "torch and its libraries, a usual size": "torch 及其依赖库，通常大小",
 }

@@ -8,6 +8,10 @@ import pytest
 
 from app.board.i18n import reason_text
 from app.board.i18n.zh_reasons import REASONS
+from app.board.pages import _run_html
+from app.rebuild import NEVER_STARTED
+from app.runs import Run, RunState
+from app.studio import Studio
 from trainer.contract import RunConfig
 from trainer.contract.choose import choose_dtype
 from trainer.contract.config.training import OPTIMIZERS
@@ -47,6 +51,26 @@ def test_every_part_of_every_estimate(facts):
 def test_every_number_format(asked, kind, capability):
     reason = choose_dtype(asked, kind, capability)[1]
     assert is_chinese(reason_text("zh", reason)), reason
+
+
+@pytest.mark.parametrize("reason", [
+    "Stopped before it started.", NEVER_STARTED, "The run could not be started: No space left."])
+def test_ends_that_have_no_code(tmp_path, reason):
+    run = Run("r", "r", RunState.STOPPED, tmp_path, reason=reason)
+    shown = _run_html.health("zh", run, [], resume_step=0, result=None)
+    assert reason not in shown and reason_text("zh", reason) in shown
+    assert is_chinese(reason_text("zh", reason))
+    assert reason in _run_html.health("en", run, [], resume_step=0, result=None)
+
+
+def test_a_stop_in_the_queue_is_told_in_chinese(tmp_path, monkeypatch):
+    monkeypatch.setattr("app.scheduler.Scheduler.tick", lambda self: None)
+    studio = Studio.open(tmp_path / "home")
+    try:
+        run = studio.stop(studio.create({}).id)
+    finally:
+        studio.close()
+    assert is_chinese(reason_text("zh", run.reason))
 
 
 def test_values_are_kept_and_strange_reasons_pass():
