@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.charts import Point, downsample, thin
+from app.deletion import check_deletable
 from app.devices import Device
 from app.home import Home
 from app.ingest import ingest
@@ -220,14 +221,11 @@ class Studio:
         """Remove a run and its folder; safe to repeat after a crash at any point.
 
         Raises:
-            RunError: It is active.
+            RunError: It is active, or other runs stand on it.
         """
         with self._audited("delete", run_id, who):
             with self.store.write() as writer:
-                state = writer.record(run_id).run.state
-                if state in ACTIVE:
-                    raise RunError("active", f"The run '{run_id}' is {state} and cannot be "
-                                   "deleted.", "Stop it first.")
+                check_deletable(writer, run_id)
                 trashed = move_to_trash(self.home, run_id)
                 writer.delete(run_id)
             shutil.rmtree(trashed, ignore_errors=True)

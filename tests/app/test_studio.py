@@ -156,6 +156,20 @@ def test_an_added_file_is_copied_and_can_be_trained_on(studio, tmp_path):
     assert (choice.rows, choice.kind, choice.origin) == (3, "question_answer", "user")
 
 
+def test_a_run_that_others_stand_on_stays(studio):
+    base, upon = studio.create({"name": "base"}), studio.create({"name": "upon"})
+    for run in (base, upon):
+        studio.stop(run.id)
+    with studio.store.write() as writer:
+        writer.update(upon.id, model=base.id)
+    with pytest.raises(RunError, match=upon.id) as refused:
+        studio.delete(base.id)
+    assert refused.value.code == "needed" and studio.dir(base.id).config.is_file()
+    studio.delete(upon.id)
+    studio.delete(base.id)
+    assert studio.runs() == []
+
+
 @pytest.mark.parametrize(("file_name", "name"), [
     ("my data (1).jsonl", "my-data-1"), ("问题 集.csv.gz", "问题-集"), ("v1.2_a.JSON", "v1.2_a"),
     ("(*).txt", "data"), ("x" * 90 + ".md", "x" * 48), ("..tsv", "data"), ("１.jsonl", "1")])

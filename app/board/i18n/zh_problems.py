@@ -66,6 +66,7 @@ MESSAGES: dict[str, str] = {
     "adapter_missing": "这个文件夹里没有训练完成的适配器。",
     "hub_unreachable": "模型不在这台机器上，也连不上模型仓库。",
     "hub_refused": "模型仓库没有提供这个模型。{english}",
+    "needed": "其他运行以它为基座模型，不能删除。{english}",
     "chat_slow": "同一处理器上正在训练：回答会比较慢。",
     # Data; the details stay as the data layer wrote them
     "unknown_dataset": "没有数据集“{name}”。", "missing_file": "没有文件“{name}”。",
@@ -173,7 +174,7 @@ ADVICE: dict[str, str] = {
     "shape_for_sft": "请选择带问题和答案的数据，或把目标改为 DPO。",
     "shape_for_dpo": "请选择带“chosen”和“rejected”的数据，或把目标改为监督微调。",
     "is_folder": "请指定其中的一个文件。", "name_taken": "请换一个名称。",
-    "unknown_run": "请检查编号。", "active": "请先停止它。",
+    "unknown_run": "请检查编号。", "active": "请先停止它。", "needed": "请先删除那些运行。",
     "stop_killed": "点击“继续”可从最后一个检查点继续。",
     "stop_unsaved": "点击“继续”可从最后一个检查点继续。",
     "supervisor_lost": "点击“继续”可从最后一个检查点继续。",
