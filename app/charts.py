@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 Point = tuple[int, float | None]
 
@@ -25,6 +25,14 @@ def smooth(points: Iterable[Point], weight: float) -> list[Point]:
         seen *= weight
         smoothed.append((step, average / (1 - seen)))
     return smoothed
+
+
+def stride(points: Sequence[Point], max_points: int) -> list[Point]:
+    """Keep at most ``max_points`` points (at least 2) at even distances, first and last too."""
+    last, count = len(points) - 1, max(max_points, 2)
+    if last < count:
+        return list(points)
+    return [points[index * last // (count - 1)] for index in range(count)]
 
 
 def downsample(points: Sequence[Point], max_points: int) -> list[Point]:
@@ -56,6 +64,13 @@ def _extremes(points: Sequence[Point], start: int, end: int) -> set[int]:
         if value > high:
             highest, high = index, value
     return {index for index in (lowest, highest, gap) if index is not None}
+
+
+def smoothed(series: Mapping[str, Sequence[Point]], weight: float,
+             max_points: int | None) -> dict[str, list[Point]]:
+    """Return the moving average of each series over all its points, thinned only afterwards."""
+    return {name: stride(smooth(points, weight), max_points or len(points))
+            for name, points in series.items()}
 
 
 def thin(points: Sequence[Point], count: int) -> list[float]:

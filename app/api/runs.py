@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from app.api.deps import RunDep, StudioDep, UserDep
+from app.charts import smoothed
 from app.documents import checkpoint_documents, metrics_document, show_document
 from app.runs import RunState
 
@@ -112,9 +113,15 @@ def clone_run(run: RunDep, studio: StudioDep) -> dict[str, Any]:
 def metrics(run: RunDep, studio: StudioDep,
             name: Annotated[list[str] | None, Query(max_length=50)] = None,
             max_points: Annotated[int | None, Query(ge=10, le=100_000)] = None,
-            ) -> dict[str, Any]:
-    """Return the series as ``[[step, value], ...]``, each step once; NaN is null."""
-    return metrics_document(studio, run, name, max_points=max_points)
+            smooth: Annotated[float | None, Query(ge=0, lt=1)] = None) -> dict[str, Any]:
+    """Return the series as ``[[step, value], ...]``, each step once; NaN is null.
+
+    With ``smooth``, the share of the past, ``smoothed`` holds the moving averages over every step.
+    """
+    found = metrics_document(studio, run, name, max_points=max_points)
+    if smooth is None:
+        return found
+    return {**found, "smoothed": smoothed(studio.series(run.id, name), smooth, max_points)}
 
 
 @router.get("/{run_id}/samples")

@@ -1,9 +1,10 @@
 import math
 import random
+from itertools import pairwise
 
 import pytest
 
-from app.charts import downsample, smooth, thin
+from app.charts import downsample, smooth, smoothed, stride, thin
 
 
 def test_smoothing_starts_at_the_first_value_and_keeps_gaps():
@@ -27,6 +28,16 @@ def test_spikes_dips_gaps_and_ends_survive():
     assert {(4321, 99.0), (777, -5.0), (9000, None), points[0], points[-1]} <= set(kept)
 
 
+@pytest.mark.parametrize(("count", "most"), [(0, 10), (3, 10), (10, 10), (11, 10), (5000, 1000)])
+def test_a_stride_keeps_both_ends_and_even_distances(count, most):
+    points = [(step, float(step)) for step in range(count)]
+    kept = stride(points, most)
+    assert len(kept) == min(count, most) == len(set(kept))
+    assert kept[:1] == points[:1] and kept[-1:] == points[-1:]
+    gaps = {after[0] - before[0] for before, after in pairwise(kept)}
+    assert not gaps or max(gaps) - min(gaps) <= 1
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 100, 101, 3000])
 @pytest.mark.parametrize("limit", [2, 10, 100])
 def test_never_more_points_than_asked_for(count, limit):
@@ -35,6 +46,15 @@ def test_never_more_points_than_asked_for(count, limit):
     kept = downsample(points, limit)
     assert len(kept) <= limit if count > limit else kept == points
     assert len(set(kept)) == len(kept)
+
+
+def test_a_long_series_is_smoothed_before_it_is_thinned():
+    points = [(step, float(step % 2)) for step in range(1, 20_001)]
+    points[9_999] = (10_000, 500.0)
+    means = smoothed({"loss": points}, 0.9, 1000)["loss"]
+    assert len(means) == 1000 and dict(means)[20_000] == pytest.approx(0.5, abs=0.05)
+    whole = dict(smooth(points, 0.9))
+    assert all(whole[step] == value for step, value in means)
 
 
 def test_sparkline_has_no_gaps():

@@ -33,17 +33,6 @@
     return String(+value.toPrecision(4));
   }
 
-  /* Exponential mean with Adam's correction at the start; gaps (NaN) stay gaps. */
-  function smoothed(points, weight) {
-    let mean = 0, n = 0;
-    return points.map(([x, y]) => {
-      if (y === null) return [x, null];
-      n += 1;
-      mean = mean * weight + y * (1 - weight);
-      return [x, mean / (1 - Math.pow(weight, n))];
-    });
-  }
-
   function ticks(low, high, wanted) {
     const span = high - low || 1;
     const rough = span / wanted, power = Math.pow(10, Math.floor(Math.log10(rough)));
@@ -95,8 +84,12 @@
         range.append(this.words.smoothing);
         const input = document.createElement("input");
         Object.assign(input, { type: "range", min: 0, max: 98, value: 100 * weight() });
-        input.addEventListener("input", () => { keep.set("smooth", input.value / 100);
-          all.forEach((area) => area.redraw()); });
+        let waiting;
+        input.addEventListener("input", () => {
+          keep.set("smooth", input.value / 100);
+          clearTimeout(waiting);
+          waiting = setTimeout(() => all.forEach((area) => area.read()), 120);
+        });
         range.append(input);
         box.append(range);
       }
@@ -184,7 +177,7 @@
 
     range() {
       const points = this.lines.flatMap((line) => this.isSmooth(line)
-        ? [...line.points, ...smoothed(line.points, weight())] : line.points);
+        ? [...line.points, ...line.smooth] : line.points);
       let x0 = Infinity, x1 = -Infinity, y0 = Infinity, y1 = -Infinity;
       for (const [x] of points) { x0 = Math.min(x0, x); x1 = Math.max(x1, x); }
       if (this.zoom) [x0, x1] = this.zoom;
@@ -253,7 +246,7 @@
         pen.globalAlpha = 1;
       }
       pen.lineWidth = line.dots ? 1.5 : 2;
-      this.path(pen, smooth ? smoothed(line.points, weight()) : line.points, X, Y);
+      this.path(pen, smooth ? line.smooth : line.points, X, Y);
       if (!line.dots && line.points.length > 1) return;
       pen.fillStyle = colour;
       for (const [x, y] of line.points) {
@@ -263,7 +256,7 @@
     }
 
     isSmooth(line) {
-      return this.panel.smooth && !line.dots && weight() > 0 && line.points.length > 8;
+      return this.panel.smooth && line.smooth && weight() > 0 && line.points.length > 8;
     }
 
     path(pen, points, X, Y) {
@@ -367,14 +360,18 @@
       this.ended = false;
     }
 
+    /* The server smooths, since it has every step; what is drawn here is thinned. */
     async read() {
+      const number = this.asked = (this.asked || 0) + 1;
       try {
-        this.series = await Promise.all(this.runs.map(async (run) => {
-          const address = `./api/runs/${encodeURIComponent(run.id)}/metrics?max_points=1000`;
+        const found = await Promise.all(this.runs.map(async (run) => {
+          const address = `./api/runs/${encodeURIComponent(run.id)}/metrics?max_points=1000&smooth=${weight()}`;
           const answer = await fetch(address, { cache: "no-store" });
           if (!answer.ok) throw new Error(answer.status);
-          return (await answer.json()).series;
+          return answer.json();
         }));
+        if (number !== this.asked) return;
+        this.series = found;
         this.none.textContent = this.words.none;
         this.redraw();
       } catch {
@@ -389,10 +386,11 @@
       for (const chart of this.charts) {
         const lines = [];
         this.runs.forEach((run, i) => {
-          const series = this.series[i], colour = COLOURS[i % COLOURS.length];
+          const { series, smoothed } = this.series[i], colour = COLOURS[i % COLOURS.length];
           const name = alone ? this.words[chart.panel.key === "loss" ? "train_loss" : chart.panel.key]
             : run.name;
-          lines.push({ name, colour, alone, points: series[chart.panel.key] || [] });
+          lines.push({ name, colour, alone, points: series[chart.panel.key] || [],
+            smooth: smoothed[chart.panel.key] });
           for (const key of chart.panel.also || []) {
             if (series[key]?.length) lines.push({ points: series[key], dots: true, alone,
               colour: alone ? "--f-s2" : colour,

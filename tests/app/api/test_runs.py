@@ -174,6 +174,10 @@ def test_series_can_be_chosen_and_thinned(rest, monkeypatch):
     found = rest.get(f"/api/runs/{run_id}/metrics?name=loss&max_points=20").json()["series"]
     assert list(found) == ["loss"] and len(found["loss"]) <= 20
     assert rest.get(f"/api/runs/{run_id}/metrics?max_points=1").status_code == 422
+    both = rest.get(f"/api/runs/{run_id}/metrics?name=loss&max_points=20&smooth=0.9").json()
+    assert both["series"] == found and len(both["smoothed"]["loss"]) == 20
+    assert both["smoothed"]["loss"][0] == found["loss"][0]
+    assert rest.get(f"/api/runs/{run_id}/metrics?smooth=1").status_code == 422
 
 
 def test_unknown_addresses_and_methods_are_documents_too(shelf):
