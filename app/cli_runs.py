@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -15,7 +15,7 @@ from app.cli_output import console, note, print_json
 from app.documents import metrics_document, outcome_document, show_document
 from app.runs import ENDED, Run, RunError, RunState
 from app.studio import Studio
-from trainer.contract.config import apply_overrides, load_yaml
+from trainer.contract.config import apply_overrides, flat, load_yaml
 
 app = typer.Typer(no_args_is_help=True, help="Look at runs and act on them.")
 Id = Annotated[str, typer.Argument(metavar="ID", help="A run's id, or how it begins or ends.")]
@@ -222,7 +222,7 @@ def compare(run_ids: Annotated[list[str], typer.Argument(metavar="ID...")],
     with opened() as (studio, _):
         studio.ingest()
         runs = [find(studio, text) for text in run_ids]
-        configs = {run.id: _flat(load_yaml(studio.config_yaml(run.id))) for run in runs}
+        configs = {run.id: flat(load_yaml(studio.config_yaml(run.id))) for run in runs}
     fields = list(dict.fromkeys(key for values in configs.values() for key in values))
     differences = {key: {id_: values.get(key) for id_, values in configs.items()}
                    for key in fields}
@@ -241,13 +241,3 @@ def compare(run_ids: Annotated[list[str], typer.Argument(metavar="ID...")],
     for key, row in (differing | latest).items():
         table.add_row(key, *(str(row[run.id]) for run in runs))
     console().print(table)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value
-    return found

@@ -9,37 +9,24 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from app.runs import ENDED, Run, RunState
+from app.cli_follow import follow
+from app.runs import Run, RunState
 from app.studio import Studio
 from trainer.contract.config import load_yaml
 from trainer.contract.places import share
 
 GOAL = 0.8
-POLL_S = 0.5
 STAGES = {
     "loading": "loading the starter", "reading": "reading the data",
     "tokenizing": "tokenizing", "baseline": "asking the held-out questions before training",
     "training": "training", "evaluating": "asking the held-out questions",
     "saving": "saving", "done": "done",
 }
-
-
-def follow(studio: Studio, run_id: str) -> Iterator[Run]:
-    """Yield the run whenever something about it may have changed, until it has ended."""
-    while True:
-        studio.tick()
-        studio.ingest(run_id)
-        run = studio.run(run_id)
-        yield run
-        if run.state in ENDED:
-            return
-        time.sleep(POLL_S)
 
 
 def describe(run: Run) -> str:

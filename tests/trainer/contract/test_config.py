@@ -1,7 +1,7 @@
 import pytest
 
 from trainer.contract import ConfigError, RunConfig
-from trainer.contract.config import all_fields, apply_overrides, load_yaml, parse, to_yaml
+from trainer.contract.config import all_fields, apply_overrides, flat, load_yaml, parse, to_yaml
 
 
 def problems_of(values: dict) -> dict[str, str]:
@@ -14,6 +14,11 @@ def test_every_field_says_what_it_is():
     for info in all_fields().values():
         assert info.title and len(info.description) > 10, info.path
         assert info.description.endswith("."), info.path
+
+
+def test_a_config_by_dotted_paths():
+    assert flat({"a": {"b": {"c": 1}, "d": [2]}, "e": None}) == {"a.b.c": 1, "a.d": [2], "e": None}
+    assert set(flat(RunConfig().dump())) <= set(all_fields())
 
 
 def test_about_a_dozen_fields_are_basic_for_one_method():

@@ -1,7 +1,7 @@
 """The run config: typed, described, complete."""
 
 from trainer.contract.config.data import DataConfig
-from trainer.contract.config.fields import FieldInfo, all_fields, default_of
+from trainer.contract.config.fields import FieldInfo, all_fields, default_of, flat
 from trainer.contract.config.model import ModelConfig
 from trainer.contract.config.objectives import DPOConfig, EvaluationConfig, TrackingConfig
 from trainer.contract.config.parse import (
@@ -17,5 +17,5 @@ from trainer.contract.config.tuner import TunerConfig
 
 __all__ = ["DPOConfig", "DataConfig", "EvaluationConfig", "FieldInfo", "ModelConfig", "RunConfig",
            "TrackingConfig", "TrainingConfig", "TunerConfig", "all_fields", "apply_overrides",
-           "default_of", "load_yaml", "parse", "to_yaml",
+           "default_of", "flat", "load_yaml", "parse", "to_yaml",
            "without_wrong_fields"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin
@@ -80,6 +81,17 @@ def all_fields() -> dict[str, FieldInfo]:
 def default_of(path: str) -> Any:
     """Return a field's default; KeyError for an unknown path."""
     return all_fields()[path].default
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of a nested config by their dotted paths."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
 
 
 def names_by_section() -> dict[str, list[str]]:
