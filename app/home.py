@@ -70,11 +70,6 @@ class Home:
         return self.root / "secrets.json"
 
     @property
-    def token(self) -> Path:
-        """The server's access token, 0600."""
-        return self.root / "token"
-
-    @property
     def audit(self) -> Path:
         """Who did what; only ever appended to."""
         return self.root / "audit.jsonl"

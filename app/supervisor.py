@@ -15,6 +15,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ from trainer.contract.files import read_json, write_json
 from trainer.contract.rundir import Attempt, RunDir
 
 TRAINER = (sys.executable, "-P", "-m", "trainer")
-HEARTBEAT_S = 5.0
+LOOK_EVERY_S = 5.0
+ROOM_BYTES = 4096
 RESULT_WAIT_S = 600.0
 NOTICES = {
     "log_truncated": "The log grew too long; its middle was dropped. Training goes on.",
@@ -160,16 +162,16 @@ class Supervisor:
         poller = select.poll()
         poller.register(handle, select.POLLIN)
         told = self._tell(attempt, trainer)
-        log, ended_at, beat = LogCap(attempt.log), None, float("-inf")
+        log, ended_at, looked = LogCap(attempt.log), None, float("-inf")
         try:
             while not poller.poll(self.timing.poll_s * 1000):
                 now = time.monotonic()
                 if log.check():
                     self._notices["log_truncated"] = NOTICES["log_truncated"]
-                if now - beat >= HEARTBEAT_S:
-                    beat = now
+                if now - looked >= LOOK_EVERY_S:
+                    looked = now
                     told = told or self._tell(attempt, trainer)
-                    log.disk_full = not self._beat(attempt)
+                    log.disk_full = not has_room(attempt.path)
                     if log.disk_full:
                         self._notices["disk_full"] = NOTICES["disk_full"]
                     self._post(attempt)
@@ -208,15 +210,6 @@ class Supervisor:
         stop = self._stop_sent is not None and now - self._stop_sent > self.timing.grace_s
         return stop or (ended_at is not None and now - ended_at > self.timing.exit_grace_s)
 
-    def _beat(self, attempt: Attempt) -> bool:
-        """Say that somebody watches; False when the disk is full."""
-        try:
-            text = json.dumps({"time": time.time(), "pid": os.getpid()})
-            (attempt.path / "heartbeat.json").write_text(text)
-        except OSError:
-            return False
-        return True
-
     def _keep(self, attempt: Attempt, result: Result) -> None:
         """Write the result; on a full disk, wait for room: nobody else knows it."""
         deadline = time.monotonic() + RESULT_WAIT_S
@@ -238,6 +231,16 @@ class Supervisor:
                     out_of_memory=oom_kills() > self._oom_before,
                     log_tail=redact(last_lines(attempt.log), self._secrets))
         return decide(last_event(attempt), gone, self._secrets)
+
+
+def has_room(folder: Path) -> bool:
+    """Tell whether a little can still be written there; what is written is gone at once."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as scratch:
+            scratch.write(b"\0" * ROOM_BYTES)
+    except OSError:
+        return False
+    return True
 
 
 def main(argv: Sequence[str] | None = None) -> int:

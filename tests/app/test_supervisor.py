@@ -11,7 +11,7 @@ import pytest
 
 from app.identity import Identity
 from app.runs import RunState
-from app.supervisor import Supervisor, Timing
+from app.supervisor import Supervisor, Timing, has_room
 from tests.app.conftest import FAKE, processes, until_ended, until_step, wait_for
 
 pytestmark = pytest.mark.faults
@@ -264,3 +264,11 @@ def test_f11_a_result_waits_for_room_on_the_disk(fake_studio, monkeypatch):
     assert keeper.work().outcome == "completed" and tries.count("result.json") == 3
     fake_studio.scheduler.reconcile()
     assert fake_studio.run(run.id).state == "completed"
+
+
+def test_a_full_disk_is_noticed_and_looking_leaves_nothing(tmp_path):
+    assert has_room(tmp_path) and not list(tmp_path.iterdir())
+    full = ("import resource, sys\nfrom pathlib import Path\nfrom app.supervisor import has_room\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))\n"
+            "sys.exit(has_room(Path(sys.argv[1])))")
+    assert subprocess.run([sys.executable, "-c", full, str(tmp_path)], check=False).returncode == 0
