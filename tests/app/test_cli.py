@@ -220,6 +220,11 @@ def test_doctor_and_data(script, finestra, tmp_path, home):
     assert status == 1 and (report["rows"], report["usable"], report["shape"]) == (
         2, 1, "question_answer")
     assert report["problems"][0]["row"] == 2
+    assert set(report["tokens"]) == {"p50", "p95", "max", "over_max_length"}
+    assert report["tokens"]["p50"] == report["tokens"]["max"] > 2
+    assert report["tokens"]["over_max_length"] == 0
+    short = script("data", "check", str(path), "--max-length", "2")[1]["tokens"]
+    assert short == {**report["tokens"], "over_max_length": 1}
     assert finestra("data", "check", "sample_instructions")[0] == 0
     assert finestra("doctor")[0] == 0 and finestra("data", "list")[0] == 0
 
