@@ -41,11 +41,7 @@ def _shown(problem: Problem) -> dict[str, str]:
 def _config_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ConfigError)
     first = error.problems[0]
-    count = len(error.problems)
-    message = first.message if count == 1 else f"{count} things keep this run from starting."
-    body = document(first.code if count == 1 else "config", message,
-                    field=first.field if count == 1 else "",
-                    advice=first.advice if count == 1 else "Mend all of them, then try again.",
+    body = document(first.code, first.message, field=first.field, advice=first.advice,
                     problems=error.problems)
     return JSONResponse(body, 422)
 

@@ -8,7 +8,7 @@ from app.board.i18n import choice_label, field_title, t
 from app.board.pages._chart import chart_html
 from app.board.pages._parts import card, note, text
 from app.runs import Run, RunError
-from trainer.contract.config import all_fields, load_yaml
+from trainer.contract.config import all_fields, flat, load_yaml
 
 
 def panel(studio: Any, locale: str, ids: list[str]) -> str:
@@ -27,22 +27,12 @@ def panel(studio: Any, locale: str, ids: list[str]) -> str:
     return warning + card(t(locale, "compare.title"), body, side=close)
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
 def differences(configs: list[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
     """Return (path, value of each config) of every field that is not the same in all."""
-    flats = [_flat(config) for config in configs]
+    flats = [flat(config) for config in configs]
     known = all_fields()
-    paths = [path for path in known if any(path in flat for flat in flats)]
-    rows = [(path, [flat.get(path, known[path].default) for flat in flats]) for path in paths]
+    paths = [path for path in known if any(path in one for one in flats)]
+    rows = [(path, [one.get(path, known[path].default) for one in flats]) for path in paths]
     return [(path, values) for path, values in rows
             if path != "name" and any(value != values[0] for value in values[1:])]
 

@@ -45,7 +45,7 @@ def test_the_same_key_makes_one_run(rest):
 
 def test_every_problem_of_a_config_is_told_and_nothing_is_stored(rest):
     wrong = {**CONFIG, "tuner": {"r": 0}, "training": {"learning_rate": "abc"}, "colour": "red"}
-    body = error(rest.post("/api/runs", json=wrong), 422, "config")
+    body = error(rest.post("/api/runs", json=wrong), 422, "greater_than_equal")
     assert {p["field"] for p in body["problems"]} == {
         "tuner.r", "training.learning_rate", "colour"}
     assert rest.get("/api/runs").json()["runs"] == []

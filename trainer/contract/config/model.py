@@ -10,7 +10,6 @@ from pydantic_core import PydanticCustomError
 
 from trainer.contract.config.base import Section, field
 
-
 _REVISION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,198}[A-Za-z0-9])?")
 
 
