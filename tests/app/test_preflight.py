@@ -162,7 +162,7 @@ def test_a_broken_registry_is_a_problem_not_a_crash(preflight, place):
 @pytest.mark.parametrize("revision", ["/etc", "../../outside", "a/../../b", "a//b", ".hidden"])
 def test_a_revision_is_no_path(preflight, revision):
     found = preflight.check({"model": {"name_or_path": "a/b", "revision": revision}}, origin="web")
-    assert codes(found) == {("model.revision", "revision_name")}
+    assert ("model.revision", "revision_name") in codes(found) and found.estimate is None
 
 
 def test_a_cached_revision_stays_in_the_cache(monkeypatch, tmp_path):
