@@ -43,6 +43,7 @@ def test_every_problem_stands_next_to_its_field(page: Page, server: Server, pict
     expect(page.locator("#field-training-learning_rate .f-error")).to_contain_text("不是数字")
     picture("problems-zh")
     page.locator("#lang-en").click()
+    expect(page.locator("#field-training-learning_rate .f-error")).to_contain_text("not a number")
     fill(page, "tuner-r", "8")
     fill(page, "training-learning_rate", "1e-3")
     form_is_ready(page)
