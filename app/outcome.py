@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from app.redact import known_secrets, redact
 from app.runs import RunState
 from trainer.contract.events import EndEvent
+from trainer.contract.redact import known_secrets, redact
 
 START = "Press Resume to put it into the queue again."
 RESUME = "Press Resume to go on from the last checkpoint."

@@ -27,8 +27,8 @@ from app.lock import LockError, ServerLock
 from app.login import SHORTEST_TOKEN, Login
 from app.login_routes import add_login
 from app.migrations import NewerSchema
-from app.redact import redact
 from app.security import LOOPBACK_NAMES, Guard, SecurityMiddleware, split_host
+from trainer.contract.redact import redact
 
 if TYPE_CHECKING:
     from app.serving.chat import ChatService

@@ -21,7 +21,6 @@ from app.logfile import clean, lines_with, read_tail
 from app.names import method_of, new_run_id
 from app.preflight import DryRun, Preflight
 from app.rebuild import empty_trash, index_folders, move_to_trash, open_store, recover
-from app.redact import known_secrets, redact
 from app.runs import ACTIVE, RESUMABLE, Progress, Run, RunError, RunState
 from app.scheduler import EXIT_GRACE_S, GRACE_S, Scheduler
 from app.sources import Catalog, DatasetChoice, add_file, list_models
@@ -30,6 +29,7 @@ from trainer.contract import ConfigError, RunConfig
 from trainer.contract import events as ev
 from trainer.contract.commits import CheckpointInfo, find_problem, list_checkpoints
 from trainer.contract.config import load_yaml
+from trainer.contract.redact import known_secrets, redact
 from trainer.contract.rundir import Attempt, RunDir
 
 Origin = Literal["cli", "web"]

@@ -27,12 +27,12 @@ from app.ingest import last_event
 from app.logfile import LogCap, last_lines
 from app.memory import oom_kills
 from app.outcome import Exit, Result, decide
-from app.redact import known_secrets, redact
 from app.runs import ACTIVE, RunError, RunState
 from app.scheduler import Scheduler
 from app.store import Record, Store
 from trainer.contract.events import WarningEvent
 from trainer.contract.files import read_json, write_json
+from trainer.contract.redact import known_secrets, redact
 from trainer.contract.rundir import Attempt, RunDir
 
 TRAINER = (sys.executable, "-P", "-m", "trainer")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from trainer.checkpoint import Selected, select
 from trainer.context import Context, claim_attempt, read_settings
 from trainer.contract.events import EndEvent, ResumeEvent
+from trainer.contract.redact import known_secrets, redact
 from trainer.contract.rundir import RunDir
 from trainer.emit import EventWriter
 from trainer.failures import Failure, classify
@@ -81,8 +82,9 @@ def _failure(error: Exception) -> EndEvent:
     verdict = classify(error)
     if not verdict.known or not isinstance(error, Failure):
         traceback.print_exception(error, file=sys.stderr)
-    return EndEvent(outcome="failed", code=verdict.code, message=verdict.message,
-                    advice=verdict.advice)
+    secrets = known_secrets()
+    return EndEvent(outcome="failed", code=verdict.code, message=redact(verdict.message, secrets),
+                    advice=redact(verdict.advice, secrets))
 
 
 def _end(emit: EventWriter, event: EndEvent) -> int:

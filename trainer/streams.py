@@ -1,4 +1,4 @@
-"""Standard output and error that outlive a full disk: what cannot be written is dropped."""
+"""Standard output and error that outlive a full disk and keep secrets: they are a run's log."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import contextlib
 import sys
 from typing import Any, TextIO
 
+from trainer.contract.redact import known_secrets, redact
+
 
 class Forgiving:
-    """A text stream whose writes never fail; all else is the stream's own."""
+    """A text stream whose writes never fail and hold no secret; all else is the stream's own."""
 
     def __init__(self, stream: TextIO) -> None:
         """Stand before ``stream``."""
@@ -17,7 +19,7 @@ class Forgiving:
     def write(self, text: str) -> int:
         """Write what can be written; returns the length of the text as if all was."""
         with contextlib.suppress(OSError, ValueError):
-            self._stream.write(text)
+            self._stream.write(redact(text, known_secrets()))
         return len(text)
 
     def flush(self) -> None:

@@ -10,10 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from app.redact import redact
 from app.runs import RunError
 from trainer.contract.models import ModelError
 from trainer.contract.problems import ConfigError, Problem, message_and_advice
+from trainer.contract.redact import redact
 from trainer.data import DatasetError
 
 STATUS = {

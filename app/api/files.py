@@ -13,8 +13,8 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from app.api.deps import RunDep, StudioDep
 from app.logfile import clean
-from app.redact import known_secrets, redact
 from app.studio import Studio
+from trainer.contract.redact import known_secrets, redact
 from trainer.contract.rundir import RunDir
 
 router = APIRouter(prefix="/runs/{run_id}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from app.logfile import clean, read_tail
-from app.redact import SECRET_VARIABLES, known_secrets, redact
+from trainer.contract.redact import SECRET_VARIABLES, known_secrets, redact
 
 ARGV = (sys.executable, "-P", "-m", "trainer.chat")
 GRACE_S = 5.0

@@ -1,4 +1,4 @@
-"""Redact secrets from text that is shown or handed out: logs, errors, previews (rule R12)."""
+"""Redact secrets from text that is written, shown or handed out: logs, errors (rule R12)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 import pytest
 
-from app.redact import HIDDEN, known_secrets, redact
+from trainer.contract.redact import HIDDEN, known_secrets, redact
 
 PLANTED = "hf_" + "aB3" * 9
 
