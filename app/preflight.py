@@ -15,7 +15,7 @@ from app.home import Home
 from app.sources import cached_snapshot
 from trainer.contract import ConfigError, Problem, RunConfig
 from trainer.contract.choose import DeviceKind, choose_dtype, dtype_problem
-from trainer.contract.config import parse, without_wrong_fields
+from trainer.contract.config import DatasetUse, parse, without_wrong_fields
 from trainer.contract.models import ModelError, ModelFacts, read_folder, resolve_model
 from trainer.contract.places import share
 from trainer.contract.plan import Estimate, Setting, estimate, lora_targets
@@ -117,10 +117,12 @@ class Preflight:
         """Make relative paths absolute: config.yaml alone reproduces the run, from any folder."""
         names = set(known.names())
 
-        def fixed(name: str) -> str:
-            path = os.path.expanduser(name)
-            is_path = name not in names and os.path.exists(path)
-            return os.path.abspath(path) if is_path else name
+        def fixed(use: str | DatasetUse) -> str | DatasetUse:
+            if isinstance(use, DatasetUse):
+                return use.model_copy(update={"name": fixed(use.name)})
+            path = os.path.expanduser(use)
+            is_path = use not in names and os.path.exists(path)
+            return os.path.abspath(path) if is_path else use
 
         model = config.model.name_or_path
         if model != "starter" and not os.path.isdir(self.home.runs / model):
@@ -134,8 +136,8 @@ class Preflight:
     def _inside_roots(self, found: DryRun, known: registry.Registry) -> bool:
         """Pages and REST name registry entries, or paths under the roots (rule R5)."""
         config, names = _config(found), set(known.names())
-        given = [("data.train", n) for n in config.data.train if n not in names]
-        given += [("data.eval", n) for n in config.data.eval if n not in names]
+        given = [("data.train", n) for n in config.data.names("train") if n not in names]
+        given += [("data.eval", n) for n in config.data.names("eval") if n not in names]
         given.append(("model.name_or_path", config.model.name_or_path))
         outside = [(where, name) for where, name in given
                    if _is_path(name) and not self._allowed(name)]
@@ -190,8 +192,9 @@ class Preflight:
     def _data(self, found: DryRun, known: registry.Registry) -> int | None:
         """Check every row; returns the usable training rows, None when a set cannot be used."""
         data = _config(found).data
-        train = [self._dataset(found, known.resolve, "data.train", name) for name in data.train]
-        for name in data.eval:
+        train = [self._dataset(found, known.resolve, "data.train", name)
+                 for name in data.names("train")]
+        for name in data.names("eval"):
             self._dataset(found, known.resolve, "data.eval", name)
         counted = [rows for rows in train if rows is not None]
         return sum(counted) if len(counted) == len(train) else None

@@ -74,8 +74,8 @@ def load_splits(context: Context, bench: Workbench) -> Splits:
     template = ChatTemplate.from_folder(bench.base.folder)
     tokenizer = Tokenizer.from_folder(bench.base.folder)
     sources: list[dict[str, str]] = []
-    train = _read(context, data.train, sources, "train")
-    held = _read(context, data.eval, sources, "eval")
+    train = _read(context, data.names("train"), sources, "train")
+    held = _read(context, data.names("eval"), sources, "eval")
     if not data.eval and data.val_size > 0:
         train, held = split_off(train, data.val_size, context.config.training.seed)
     context.emit.stage("tokenizing")

@@ -56,13 +56,17 @@ def hidden_fields(raws: Mapping[str, Any]) -> list[str]:
     for path, info in all_fields().items():
         irrelevant = (
             (info.section == "tuner" and path != "tuner.type" and raws.get("tuner.type") != "lora")
-            or (info.section == "dpo" and raws.get("objective") != "dpo")
+            or (info.section in ("dpo", "kto") and raws.get("objective") != info.section)
             or (path in ("tracking.project", "tracking.mode")
                 and raws.get("tracking.backend") == "none")
             or (path in ("evaluation.max_new_tokens", "evaluation.limit")
                 and not raws.get("evaluation.exact_match") and not raws.get("evaluation.samples"))
-            or (path == "evaluation.exact_match" and raws.get("objective") == "dpo"
-                and not raws.get(path)))
+            or (path == "evaluation.exact_match" and raws.get("objective") != "sft"
+                and not raws.get(path))
+            or (path in ("data.train_on_prompt", "data.mask_history", "data.template")
+                and raws.get("objective") == "pretrain" and raws.get(path) in (False, "auto"))
+            or (path == "data.mix_strategy" and len(raws.get("data.train") or []) < 2)
+            or (path == "data.near_threshold" and raws.get("data.deduplicate") != "near"))
         if irrelevant:
             hidden.append(path)
     return hidden

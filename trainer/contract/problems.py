@@ -82,7 +82,7 @@ _WORDS: dict[str, tuple[str, str]] = {
 
 def _path(location: tuple[int | str, ...]) -> str:
     """Join a pydantic location to a dotted path, without the tags of union members."""
-    tags = ("list[", "constrained-str", "function-")
+    tags = ("list[", "constrained-str", "function-", "use-name", "use-object")
     return ".".join(str(part) for part in location if not str(part).startswith(tags))
 
 

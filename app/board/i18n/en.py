@@ -13,7 +13,8 @@ TABLE: dict[str, str] = {
     # Times, numbers, units
     "time.s": "{s} s", "time.min": "{m} min", "time.h_min": "{h} h {m} min", "time.h": "{h} h",
     "time.d": "{d} days", "time.now": "just now", "time.ago": "{time} ago",
-    "unit.tokens": "tokens", "unit.steps": "steps", "unit.rows": "rows",
+    "unit.tokens": "tokens", "unit.characters": "characters",
+    "unit.steps": "steps", "unit.rows": "rows",
     "line.next": "next in line", "line.second": "second in line", "line.third": "third in line",
     "line.nth": "number {n} in line",
     # States and stages
@@ -31,7 +32,8 @@ TABLE: dict[str, str] = {
     "progress.last": "done; the last attempt took {time}",
     "progress.stopping": "saving a checkpoint, then stopping",
     "progress.starting": "starting", "progress.at": "ended at step {step} of {total}",
-    "objective.sft": "Supervised", "objective.dpo": "DPO",
+    "objective.sft": "Supervised", "objective.dpo": "DPO", "objective.kto": "KTO",
+    "objective.pretrain": "Pretraining",
     "method.lora": "LoRA", "method.qlora": "QLoRA", "method.full": "Full",
     "device.cpu": "CPU",
     # Runs
@@ -77,7 +79,8 @@ TABLE: dict[str, str] = {
     "train.start": "Start", "train.starting": "Queued. Opening its page…",
     "train.blocked": "Mend the problems first.",
     "section.": "Run", "section.model": "Model", "section.data": "Data", "section.tuner": "Adapter",
-    "section.training": "Training loop", "section.dpo": "DPO", "section.evaluation": "Evaluation",
+    "section.training": "Training loop", "section.dpo": "DPO", "section.kto": "KTO",
+    "section.data.filters": "Filters", "section.evaluation": "Evaluation",
     "section.tracking": "Tracking",
     "fit.title": "Will it fit?", "fit.of": "of {available} available", "fit.unknown":
         "The estimate appears when the form has no problems.",
@@ -155,6 +158,8 @@ TABLE: dict[str, str] = {
     "chat.tuned_hint": "What it says now.", "chat.waiting": "Thinking…",
     "chat.speed": "{tokens} tokens · {speed} tokens/s",
     # Choices of fields
+    "choice.objective.pretrain": "Pretraining (plain text)",
+    "choice.objective.kto": "KTO (judged answers)",
     "choice.objective.sft": "Supervised", "choice.objective.dpo": "DPO (preferences)",
     "choice.tuner.type.lora": "LoRA", "choice.tuner.type.full": "Full",
     "choice.model.quantization.none": "None", "choice.model.quantization.nf4": "4-bit (QLoRA)",

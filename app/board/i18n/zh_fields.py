@@ -4,7 +4,9 @@ from __future__ import annotations
 
 FIELDS: dict[str, tuple[str, str]] = {
     "name": ("名称", "给人看的名称；编号由工作室生成。"),
-    "objective": ("目标", "用标准答案做监督微调，或用偏好对做 DPO。"),
+    "objective": (
+        "目标",
+        "用标准答案做监督微调、用纯文本做预训练、用偏好对做 DPO，或用单个好坏回答做 KTO。"),
     "model.name_or_path": (
         "基座模型", "“starter”（随附）、Hugging Face 模型编号、本地文件夹，或某次运行的编号。"),
     "model.revision": ("版本", "模型仓库的分支、标签或提交；留空表示主分支。"),
@@ -12,12 +14,27 @@ FIELDS: dict[str, tuple[str, str]] = {
         "量化", "冻结的基座权重如何存放：原样，或双重量化的 4 位 NF4（QLoRA，bitsandbytes）。"),
     "model.dtype": ("精度", "训练所用的数值格式。“auto”按设备选择并说明原因。"),
     "model.attn_implementation": ("注意力", "注意力的实现方式。“auto”由 Transformers 选择。"),
-    "data.train": ("训练数据", "登记表中的名称，或 json、jsonl、csv、txt 文件的路径。"),
+    "data.train": ("训练数据", "登记表中的名称、路径或 Hub 编号；混合时写 {name, weight}。"),
     "data.eval": ("评估数据", "只用来测量、从不参与训练的数据集。"),
+    "data.mix_strategy": (
+        "混合方式",
+        "多个数据集依次相接，或按权重轮流取用，直到第一个（interleave_under）或最后一个"
+        "（interleave_over）用完。"),
     "data.val_size": (
         "验证集划分",
         "没有指定评估数据时从训练数据中划出：小于 1 为比例，否则为行数；0 表示不划分。"),
-    "data.template": ("对话模板", "“auto”使用分词器自带的对话模板。"),
+    "data.template": (
+        "对话模板", "“auto”使用分词器自带的模板；也可填随附模板的名称，如 chatml 或 llama3。"),
+    "data.train_on_prompt": ("训练提示部分", "学习全部内容，包括用户和系统所说的。"),
+    "data.mask_history": ("只训练最后一个回答", "对话中更早的回答只读不学。"),
+    "data.deduplicate": (
+        "重复的行", "去掉同一数据集中前面已有的行：完全相同，或几乎相同（MinHash）。始终计数。"),
+    "data.near_threshold": ("相似度", "Jaccard 相似度达到多少时，两行算作近似重复。"),
+    "data.filters.min_characters": ("最短", "去掉文字更少的行。"),
+    "data.filters.max_characters": ("最长", "去掉文字更多的行。"),
+    "data.filters.languages": ("语言", "只保留这些语言的行（ISO 639-1 代码，如 en、zh）。"),
+    "data.filters.include": ("必须包含", "只保留文字中能找到这个正则表达式的行。"),
+    "data.filters.exclude": ("不得包含", "去掉文字中能找到这个正则表达式的行。"),
     "data.max_length": ("最大长度", "更长的样本会被截短或丢弃，见“过长的样本”。"),
     "data.overlong": (
         "过长的样本", "从前面整轮截去、再截最后一个回答的末尾，或丢弃该样本。始终计数。"),
@@ -63,6 +80,9 @@ FIELDS: dict[str, tuple[str, str]] = {
     "dpo.beta": ("Beta", "模型与参考模型的贴近程度；越大越贴近。"),
     "dpo.loss_type": ("损失", "偏好损失；“sigmoid”即 DPO。"),
     "dpo.label_smoothing": ("标签平滑", "假定被颠倒的偏好所占的比例。"),
+    "kto.beta": ("Beta", "模型与参考模型的贴近程度；越大越贴近。"),
+    "kto.desirable_weight": ("好回答的权重", "好回答较少时调高。"),
+    "kto.undesirable_weight": ("坏回答的权重", "坏回答较少时调高。"),
     "evaluation.exact_match": (
         "精确匹配", "训练前后让模型回答评估题目，统计与标准答案相同的回答。"),
     "evaluation.max_new_tokens": ("回答长度", "测量时回答的最大长度。"),

@@ -98,3 +98,23 @@ def test_broken_yaml_is_one_problem(text):
 def test_config_is_frozen():
     with pytest.raises(ValueError, match="frozen"):
         RunConfig().name = "other"
+
+
+@pytest.mark.parametrize(("train", "field", "code"), [
+    ([3], "data.train.0", "string_type"),
+    ([{"name": "a", "wieght": 2}], "data.train.0.wieght", "unknown_field"),
+    ([{"weight": 2}], "data.train.0.name", "missing"),
+    ([{"name": "a", "weight": -1}], "data.train.0.weight", "greater_than"),
+    ([{"name": "a"}, "a"], "data.train", "dataset_twice"),
+])
+def test_a_mixture_names_what_is_wrong_in_it(train, field, code):
+    with pytest.raises(ConfigError) as caught:
+        parse({"data": {"train": train}})
+    assert [(p.field, p.code) for p in caught.value.problems] == [(field, code)]
+
+
+def test_a_mixture_keeps_plain_names_plain_and_survives_yaml():
+    config = parse({"data": {"train": ["a", {"name": "b"}, {"name": "c", "weight": 2}]}})
+    assert config.data.train[:2] == ["a", "b"] and config.data.uses("train")[2].weight == 2
+    assert config.data.names("train") == ["a", "b", "c"]
+    assert parse(load_yaml(to_yaml(config))) == config

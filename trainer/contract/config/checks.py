@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
+from trainer.contract.config.data import DatasetUse
 from trainer.contract.config.run import RunConfig
+from trainer.contract.places import template_names
 from trainer.contract.problems import Problem
 
 
 def check(config: RunConfig) -> list[Problem]:
     """Return every combination of fields that cannot work."""
-    rules = (_full_on_quantized, _leak, _exact_match_needs_eval, _exact_match_of_dpo,
-             _label_smoothing, _named_template)
+    rules = (_full_on_quantized, _leak, _exact_match_needs_eval, _exact_match_of,
+             _label_smoothing, _named_template, _pretrain_has_no_turns)
     return [problem for rule in rules for problem in rule(config)]
 
 
@@ -22,11 +26,16 @@ def _full_on_quantized(config: RunConfig) -> list[Problem]:
 
 
 def _leak(config: RunConfig) -> list[Problem]:
-    shared = sorted(set(config.data.train) & set(config.data.eval))
+    shared = sorted({_key(use) for use in config.data.uses("train")}
+                    & {_key(use) for use in config.data.uses("eval")})
     return [Problem(field="data.eval", code="eval_in_train", params={"name": name},
                     message=f"'{name}' is both training and evaluation data.",
                     advice="Name another evaluation set, or use a validation split.")
-            for name in shared]
+            for name, _, _ in shared]
+
+
+def _key(use: DatasetUse) -> tuple[str, str, str]:
+    return use.name, use.subset or "", use.split or ""
 
 
 def _exact_match_needs_eval(config: RunConfig) -> list[Problem]:
@@ -38,12 +47,14 @@ def _exact_match_needs_eval(config: RunConfig) -> list[Problem]:
                     advice="Name an evaluation set or a validation split.")]
 
 
-def _exact_match_of_dpo(config: RunConfig) -> list[Problem]:
-    if config.objective != "dpo" or not config.evaluation.exact_match:
+def _exact_match_of(config: RunConfig) -> list[Problem]:
+    if config.objective == "sft" or not config.evaluation.exact_match:
         return []
-    return [Problem(field="evaluation.exact_match", code="exact_match_of_dpo",
-                    message="Preference pairs have no single right answer to match.",
-                    advice="Switch exact match off; margins and accuracy are always measured.")]
+    what = {"dpo": "Preference pairs have", "kto": "Judged answers have",
+            "pretrain": "Plain text has"}[config.objective]
+    return [Problem(field="evaluation.exact_match", code=f"exact_match_of_{config.objective}",
+                    message=f"{what} no single right answer to match.",
+                    advice="Switch exact match off.")]
 
 
 def _label_smoothing(config: RunConfig) -> list[Problem]:
@@ -58,9 +69,24 @@ def _label_smoothing(config: RunConfig) -> list[Problem]:
 
 
 def _named_template(config: RunConfig) -> list[Problem]:
-    if config.data.template == "auto":
+    name = config.data.template
+    known = template_names()
+    if name == "auto" or name in known:
         return []
+    close = get_close_matches(name, known, n=1, cutoff=0.6)
+    hint = f"Did you mean '{close[0]}'? " if close else ""
     return [Problem(field="data.template", code="unknown_template",
-                    message=f"There is no chat template '{config.data.template}'.",
-                    advice="Use 'auto', the tokenizer's own chat template.",
-                    params={"name": config.data.template})]
+                    message=f"There is no chat template '{name}'.",
+                    advice=f"{hint}Use 'auto', the tokenizer's own chat template, or one of: "
+                           f"{', '.join(known)}.",
+                    params={"name": name})]
+
+
+def _pretrain_has_no_turns(config: RunConfig) -> list[Problem]:
+    chosen = [name for name in ("train_on_prompt", "mask_history") if getattr(config.data, name)]
+    if config.objective != "pretrain":
+        return []
+    return [Problem(field=f"data.{name}", code="no_turns",
+                    message="Plain text has no turns to choose from.",
+                    advice="Switch it off: pretraining learns every token.")
+            for name in chosen]

@@ -20,6 +20,19 @@ class DPOConfig(Section):
         0.0, "Label smoothing", "Assumed share of flipped preferences.", ge=0, lt=0.5)
 
 
+class KTOConfig(Section):
+    """Kahneman-Tversky optimisation (arXiv:2402.01306); names are those of TRL's KTOConfig."""
+
+    beta: float = field(
+        0.1, "Beta", "How strongly the model is held to the reference; larger stays closer.",
+        basic=True, gt=0, le=100)
+    desirable_weight: float = field(
+        1.0, "Weight of desired answers", "Raise it when there are fewer of them.", gt=0, le=100)
+    undesirable_weight: float = field(
+        1.0, "Weight of undesired answers", "Raise it when there are fewer of them.",
+        gt=0, le=100)
+
+
 class EvaluationConfig(Section):
     """What is measured besides the loss, on the evaluation data."""
 

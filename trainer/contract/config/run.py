@@ -10,7 +10,12 @@ from pydantic_core import PydanticCustomError
 from trainer.contract.config.base import Section, field
 from trainer.contract.config.data import DataConfig
 from trainer.contract.config.model import ModelConfig
-from trainer.contract.config.objectives import DPOConfig, EvaluationConfig, TrackingConfig
+from trainer.contract.config.objectives import (
+    DPOConfig,
+    EvaluationConfig,
+    KTOConfig,
+    TrackingConfig,
+)
 from trainer.contract.config.training import TrainingConfig
 from trainer.contract.config.tuner import TunerConfig
 
@@ -20,14 +25,16 @@ class RunConfig(Section):
 
     name: str = field("run", "Name", "Shown to people; the id is made by the studio.",
                       basic=True, min_length=1, max_length=100)
-    objective: Literal["sft", "dpo"] = field(
-        "sft", "Objective", "Supervised fine-tuning on answers, or DPO on preference pairs.",
-        basic=True)
+    objective: Literal["sft", "pretrain", "dpo", "kto"] = field(
+        "sft", "Objective",
+        "Supervised fine-tuning on answers, pretraining on plain text, DPO on preference pairs, "
+        "KTO on single answers that are desired or not.", basic=True)
     model: ModelConfig = field(ModelConfig, "Model", "The base model.")
     data: DataConfig = field(DataConfig, "Data", "What to learn from.")
     tuner: TunerConfig = field(TunerConfig, "Tuner", "What is trained.")
     training: TrainingConfig = field(TrainingConfig, "Training", "The training loop.")
     dpo: DPOConfig = field(DPOConfig, "DPO", "Only for the objective 'dpo'.")
+    kto: KTOConfig = field(KTOConfig, "KTO", "Only for the objective 'kto'.")
     evaluation: EvaluationConfig = field(EvaluationConfig, "Evaluation", "What is measured.")
     tracking: TrackingConfig = field(TrackingConfig, "Tracking", "Where metrics also go.")
 
