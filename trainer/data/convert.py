@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 
+from trainer.data.classify import class_name, instruction
 from trainer.data.entry import Columns
+from trainer.data.mapping import ColumnMap, Kind, Shape
 from trainer.data.messages import Example, Message
 from trainer.data.order import check_completion, check_conversation, check_prompt
+from trainer.data.paths import lift
 from trainer.data.rows import DatasetError, Row, RowError, shown
-from trainer.data.shapes import ColumnMap, Kind, Shape
 from trainer.data.toolcalls import parse_tools
 from trainer.data.turns import as_list, looks_like_turns, parse_text, parse_turns
 
@@ -24,7 +27,10 @@ def convert(row: Row, shape: Shape) -> Example:
     Raises:
         RowError: The row lacks something, or says something that cannot be learned from.
     """
-    return _CONVERTERS[shape.kind](row, shape.mapping)
+    mapping = shape.mapping
+    if mapping.paths:
+        row = Row(row.number, lift(row.values, mapping.paths))
+    return _CONVERTERS[shape.kind](row, mapping)
 
 
 def _pair(row: Row, mapping: ColumnMap) -> Example:
@@ -33,7 +39,7 @@ def _pair(row: Row, mapping: ColumnMap) -> Example:
     response = columns.response or ""
     prompt = _prompt(values, mapping)
     if looks_like_turns(values.get(response)):
-        answer = parse_turns(values[response], response, mapping.tags, mapping.aliases)
+        answer = parse_turns(values[response], response, mapping)
     else:
         answer = [Message("assistant", need_text(values, response))]
     messages = prompt + answer
@@ -47,7 +53,7 @@ def _prompt(values: _Values, mapping: ColumnMap) -> list[Message]:
     prompt = columns.prompt or ""
     head = _system(values, columns)
     if looks_like_turns(values.get(prompt)):
-        return head + parse_turns(values[prompt], prompt, mapping.tags, mapping.aliases)
+        return head + parse_turns(values[prompt], prompt, mapping)
     query = _optional_text(values, columns.query)
     parts = [_optional_text(values, prompt), query] if query else [need_text(values, prompt)]
     text = "\n".join(part for part in parts if part)
@@ -102,7 +108,7 @@ def _turns(values: _Values, mapping: ColumnMap, column: str) -> list[Message]:
     if values.get(column) is None:
         what = "has null in" if column in values else "has no"
         raise RowError("missing_column", column, f"{what} '{column}'")
-    messages = parse_turns(values[column], column, mapping.tags, mapping.aliases)
+    messages = parse_turns(values[column], column, mapping)
     if messages[0].role == "system":
         return messages
     return _system(values, mapping.columns) + messages
@@ -117,6 +123,40 @@ def _chat(row: Row, mapping: ColumnMap) -> Example:
 
 def _text(row: Row, mapping: ColumnMap) -> Example:
     return Example(row.number, text=need_text(row.values, mapping.columns.prompt or ""))
+
+
+def _prompt_only(row: Row, mapping: ColumnMap) -> Example:
+    """Convert a prompt that nobody answers yet, and what would be right."""
+    values, columns = row.values, mapping.columns
+    messages = (_turns(values, mapping, columns.messages) if columns.messages
+                else _prompt(values, mapping))
+    check_prompt(messages, columns.messages or columns.prompt or "")
+    reference = reference_text(values, columns.reference) if columns.reference else ""
+    return Example(row.number, messages, _tools(values, columns), reference=reference)
+
+
+def reference_text(values: _Values, column: str) -> str:
+    """Return the right answer as text; numbers, lists and objects as JSON.
+
+    Raises:
+        RowError: It is missing or blank.
+    """
+    value = values.get(column)
+    if isinstance(value, str) or value is None:
+        return need_text(values, column)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _classification(row: Row, mapping: ColumnMap) -> Example:
+    """Convert a text and its class to a question and an answer."""
+    values, columns = row.values, mapping.columns
+    name = class_name(values, columns.label or "", mapping.classes)
+    text = need_text(values, columns.prompt or "")
+    query = _optional_text(values, columns.query)
+    asked = f"{instruction(mapping.classes)}\n\n{text}" + (f"\n\n{query}" if query else "")
+    messages = [*_system(values, columns), Message("user", asked), Message("assistant", name)]
+    check_conversation(messages, columns.prompt or "")
+    return Example(row.number, messages)
 
 
 def _kto(row: Row, mapping: ColumnMap) -> Example:
@@ -151,7 +191,7 @@ def _answer(values: _Values, column: str, mapping: ColumnMap) -> list[Message]:
     """Return a chosen or rejected answer: a text, a turn, or a list with one turn."""
     value = values.get(column)
     if isinstance(value, dict) or looks_like_turns(value):
-        return parse_turns(value, column, mapping.tags, mapping.aliases)
+        return parse_turns(value, column, mapping)
     return [Message("assistant", need_text(values, column))]
 
 
@@ -209,4 +249,5 @@ def _unknown(row: Row, _: ColumnMap) -> Example:
 _CONVERTERS: dict[Kind, Callable[[Row, ColumnMap], Example]] = {
     "alpaca": _pair, "prompt_completion": _pair, "question_answer": _pair, "openai": _chat,
     "sharegpt": _chat, "text": _text, "kto": _kto, "preference": _preference,
+    "prompt_only": _prompt_only, "classification": _classification,
     "hh_rlhf": _preference, "unknown": _unknown}

@@ -1,7 +1,12 @@
-"""One entry of ``dataset_info.json``, with LLaMA-Factory's names and defaults."""
+"""One entry of ``dataset_info.json``, with LLaMA-Factory's names and defaults.
+
+What is ours besides stands where LLaMA-Factory does not look: the columns ``reference`` and
+``label``, and keys that begin with ``_``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -10,7 +15,11 @@ SOURCES = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_n
 
 
 class Columns(BaseModel):
-    """Which column holds what; null where the dataset has none."""
+    """Which column holds what; null where the dataset has none.
+
+    ``reference`` (the right answer to a prompt) and ``label`` (a text's class) are ours:
+    LLaMA-Factory does not read them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -27,6 +36,8 @@ class Columns(BaseModel):
     chosen: str | None = None
     rejected: str | None = None
     kto_tag: str | None = None
+    reference: str | None = None
+    label: str | None = None
 
 
 class Tags(BaseModel):
@@ -56,8 +67,8 @@ OPENAI_TAGS = Tags(role_tag="role", content_tag="content", user_tag="user",
 class DatasetEntry(BaseModel):
     """Where a dataset lies and what its columns mean.
 
-    ``subset``, ``split`` and ``folder`` mean something for hub sources only. ``num_samples``
-    takes the first rows.
+    ``subset``, ``split``, ``folder`` and ``revision`` (written as ``_revision``) mean something
+    for hub sources only. ``num_samples`` takes the first rows. ``file_sha1`` is read and not used.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,14 +87,28 @@ class DatasetEntry(BaseModel):
     num_samples: int | None = Field(default=None, ge=1)
     columns: Columns | None = None
     tags: Tags | None = None
+    revision: str | None = None
+    file_sha1: str | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _without_comments(cls, values: Any) -> Any:
-        """Drop keys that begin with '_': they are remarks of people."""
-        if isinstance(values, dict):
-            return {k: v for k, v in values.items() if not str(k).startswith("_")}
+        """Drop keys that begin with '_': our own bookkeeping, and remarks of people."""
+        if not isinstance(values, dict):
+            return values
+        known = {k: v for k, v in values.items() if not str(k).startswith("_")}
+        return {**known, "revision": values["_revision"]} if values.get("_revision") else known
+
+    def document(self) -> dict[str, Any]:
+        """Return the entry as it is written: what was given, with LLaMA-Factory's keys."""
+        values = self.model_dump(exclude_defaults=True, exclude_unset=True)
+        if revision := values.pop("revision", None):
+            values["_revision"] = revision
         return values
+
+    def says_columns(self) -> bool:
+        """Whether the entry says anything about the columns; if not, the rows are looked at."""
+        return bool(self.model_fields_set & {"columns", "tags", "formatting", "ranking"})
 
     def other_source(self) -> tuple[str, str]:
         """Return (key, value) of the first source that is not a file, or two empty texts."""
@@ -101,3 +126,28 @@ class DatasetEntry(BaseModel):
         if self.tags is not None:
             return self.tags
         return OPENAI_TAGS if self.formatting == "openai" else SHAREGPT_TAGS
+
+
+def fields_of_mapping(mapping: Mapping[str, str]) -> dict[str, Any]:
+    """Return an entry's ``columns``, ``tags``, ``formatting`` and ``ranking`` for a mapping.
+
+    Args:
+        mapping: What a person chose, e.g. ``{"prompt": "question", "response": "answer"}``; the
+            names of columns and of tags stand side by side, as in ``ColumnMap.document()``.
+
+    Raises:
+        ValueError: A key is the name of neither a column nor a tag.
+    """
+    columns = {k: v for k, v in mapping.items() if k in Columns.model_fields and v}
+    tags = {k: v for k, v in mapping.items() if k in Tags.model_fields and v}
+    unknown = sorted(set(mapping) - set(Columns.model_fields) - set(Tags.model_fields))
+    if unknown:
+        raise ValueError(f"'{unknown[0]}' is not one of {', '.join(Columns.model_fields)}")
+    fields: dict[str, Any] = {"columns": columns}
+    if "messages" in columns:
+        fields["formatting"] = "openai" if tags.get("role_tag") == "role" else "sharegpt"
+    if tags:
+        fields["tags"] = tags
+    if "chosen" in columns and "rejected" in columns:
+        fields["ranking"] = True
+    return fields

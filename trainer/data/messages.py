@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 Role = Literal["system", "user", "assistant", "tool"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Message:
-    """One turn.
+    """One turn; never changed once made (not ``frozen``: that makes making them slow).
 
     ``tool_calls`` have OpenAI's form, ``{"type": "function", "function": {"name", "arguments"}}``
     with ``arguments`` as an object. ``name`` and ``tool_call_id`` belong to a tool's answer.
@@ -49,13 +49,22 @@ class Message:
                    tool_call_id=str(value.get("tool_call_id") or ""))
 
 
-@dataclass(frozen=True, slots=True)
+class Remark(NamedTuple):
+    """What is odd in a row that can be used; becomes a RowProblem of severity ``warning``."""
+
+    code: str
+    column: str
+    message: str
+
+
+@dataclass(slots=True)
 class Example:
-    """One row in the normal form.
+    """One row in the normal form; never changed once made.
 
     ``messages`` is the conversation; of a preference pair the prompt, which ``chosen`` and
-    ``rejected`` answer. ``label`` says whether the last answer is desired (KTO); ``text`` is
-    plain text without turns.
+    ``rejected`` answer, and of a prompt-only row what ``reference`` is the right answer to.
+    ``label`` says whether the last answer is desired (KTO); ``text`` is plain text without
+    turns. ``remarks`` say what is odd but usable, without the row's number as RowError does.
     """
 
     row: int
@@ -65,3 +74,5 @@ class Example:
     rejected: list[Message] = field(default_factory=list)
     label: bool | None = None
     text: str = ""
+    reference: str = ""
+    remarks: tuple[Remark, ...] = ()

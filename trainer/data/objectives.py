@@ -6,9 +6,10 @@ from trainer.data.rows import DatasetError
 from trainer.data.shapes import Kind, Shape
 
 CHAT_KINDS: tuple[Kind, ...] = ("alpaca", "openai", "sharegpt", "prompt_completion",
-                                "question_answer")
+                                "question_answer", "classification")
 PAIR_KINDS: tuple[Kind, ...] = ("preference", "hh_rlhf")
-KINDS: dict[str, tuple[Kind, ...]] = {"sft": CHAT_KINDS, "dpo": PAIR_KINDS}
+KINDS: dict[str, tuple[Kind, ...]] = {"sft": CHAT_KINDS, "pretrain": ("text",),
+                                      "dpo": PAIR_KINDS, "kto": ("kto",)}
 
 
 def fits(kind: Kind, objective: str) -> bool:
@@ -42,15 +43,22 @@ def require_fit(shape: Shape, objective: str | None, name: str) -> None:
 
 def _refusal(shape: Shape, objective: str) -> tuple[str, str]:
     """Return (message, advice) for a known shape that does not fit."""
-    found = f"({shape.reason})"
-    if shape.kind == "kto":
-        return (f"is KTO data {found}. KTO needs objective kto, which this version does not have.",
-                "Choose preference pairs with objective dpo, or plain answers with objective sft.")
-    if shape.kind == "text":
-        return (f"is plain text {found}. Pretraining is not here yet.",
-                "Choose data with questions and answers, or with turns.")
-    if shape.kind in PAIR_KINDS:
-        return (f"has preference pairs {found}, which objective {objective} cannot use.",
-                "Choose objective: dpo.")
-    return (f"has no preference pairs {found}, which objective {objective} needs.",
-            "Choose data with 'chosen' and 'rejected', or objective: sft.")
+    what, advice = _WHAT.get(shape.kind, _CHAT)
+    if objective == "sft" and shape.kind == "prompt_only":
+        advice = (f"To train on the reference as the answer, map it as 'response' "
+                  f"(now 'reference': '{shape.mapping.columns.reference}')."
+                  if shape.mapping.columns.reference else "Add a column with the answers.")
+    return (f"{what} ({shape.reason}); objective {objective} needs {_NEEDS[objective]}.", advice)
+
+
+_NEEDS = {"sft": "prompts with answers", "pretrain": "plain text",
+          "dpo": "pairs of a chosen and a rejected answer",
+          "kto": "answers with a label that says whether each is desired"}
+_CHAT = ("has prompts with answers", "Choose objective: sft, or other data.")
+_WHAT: dict[Kind, tuple[str, str]] = {
+    "text": ("is plain text", "Choose objective: pretrain, or data with prompts and answers."),
+    "kto": ("is KTO data", "Choose objective: kto."),
+    "preference": ("has preference pairs", "Choose objective: dpo."),
+    "hh_rlhf": ("has preference pairs", "Choose objective: dpo."),
+    "prompt_only": ("has prompts with a reference and no answer of an assistant",
+                    "Such data is for reinforcement learning.")}

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 from trainer.data.entry import OPENAI_TAGS, SHAREGPT_TAGS, Columns, DatasetEntry, Tags
+from trainer.data.mapping import ColumnMap, Kind, Shape, shape_from_mapping
 from trainer.data.rows import Row, RowProblem, listed
 from trainer.data.sample import Sample, plain
-from trainer.data.turns import has_role, looks_like_turns, reads_as_turns, turn_keys
+from trainer.data.turns import looks_like_turns, reads_as_turns, role_names, turn_keys
 
-Kind = Literal["alpaca", "openai", "sharegpt", "prompt_completion", "question_answer", "text",
-               "preference", "hh_rlhf", "kto", "unknown"]
+__all__ = ["SAMPLED_ROWS", "ColumnMap", "Kind", "Shape", "from_entry", "needed_names",
+           "recognise", "shape_from_mapping"]
 SAMPLED_ROWS = 200
 _TURN_COLUMNS = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat",
                  "turns")
@@ -34,36 +34,6 @@ _PAIRS: tuple[tuple[Kind, str, str], ...] = (
 _WANTED = ("Columns such as 'instruction' and 'output', 'question' and 'answer', 'prompt' and "
            "'completion', 'messages', 'conversations', 'chosen' and 'rejected', or 'text' are "
            "needed")
-
-
-@dataclass(frozen=True)
-class ColumnMap:
-    """Which column holds what, and how turns name their roles.
-
-    ``aliases``: role names besides the tags are understood too (recognised data); a registry's
-    tags are the only ones.
-    """
-
-    columns: Columns = field(default_factory=Columns)
-    tags: Tags = field(default_factory=Tags)
-    aliases: bool = True
-
-    def document(self) -> dict[str, str]:
-        """Return what is named, e.g. ``{"prompt": "question", "response": "answer"}``."""
-        values: dict[str, str] = self.columns.model_dump(exclude_none=True)
-        if self.columns.messages:
-            values |= self.tags.model_dump(exclude_none=True)
-        return values
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The form of a dataset's rows, why it is thought so, and how surely (0 to 1)."""
-
-    kind: Kind
-    mapping: ColumnMap
-    reason: str
-    confidence: float
 
 
 def recognise(rows: Iterable[Row | RowProblem]) -> Shape:
@@ -98,8 +68,12 @@ def _kind_of_entry(entry: DatasetEntry) -> Kind:
         return "kto"
     if entry.ranking or (columns.chosen and columns.rejected):
         return "preference"
+    if columns.reference:
+        return "prompt_only"
     if entry.formatting != "alpaca":
         return entry.formatting
+    if columns.label:
+        return "classification"
     return "alpaca" if columns.response or not columns.prompt else "text"
 
 
@@ -118,6 +92,10 @@ def needed_names(shape: Shape) -> dict[str, str | None]:
         needed["columns.chosen"], needed["columns.rejected"] = columns.chosen, columns.rejected
     if shape.kind == "kto":
         needed["columns.kto_tag"] = columns.kto_tag
+    if shape.kind == "prompt_only":
+        needed["columns.reference"] = columns.reference
+    if shape.kind == "classification":
+        needed["columns.label"] = columns.label
     return needed
 
 
@@ -168,7 +146,8 @@ def _chat(sample: Sample) -> Shape | None:
     if not column or sample.find(("completion",), looks_like_turns):
         return None
     tags = _tags(sample, column)
-    human = any(has_role(value, tags, ("human", "gpt")) for value in sample.values(column))
+    human = any({"human", "gpt"} & set(role_names(value, tags.role_tag or ""))
+                for value in sample.values(column))
     kind: Kind = "sharegpt" if tags.role_tag == "from" or human else "openai"
     return Shape(kind, ColumnMap(Columns(messages=column, **_extras(sample)), tags),
                  f"column '{column}' {sample.extent(column)} holds turns with '{tags.role_tag}' "
@@ -222,10 +201,10 @@ def _extras(sample: Sample) -> dict[str, str]:
 
 
 def _tags(sample: Sample, column: str) -> Tags:
-    """Return the tags that the turns in a column use; OpenAI's when there are no turns."""
+    """Return the tags that the turns in a column use; none when there are no turns."""
     keys = next((keys for value in sample.values(column) if (keys := turn_keys(value))), None)
     if keys is None:
-        return OPENAI_TAGS
+        return Tags()
     base = SHAREGPT_TAGS if keys[0] == "from" else OPENAI_TAGS
     return base.model_copy(update={"role_tag": keys[0], "content_tag": keys[1]})
 

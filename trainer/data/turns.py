@@ -1,28 +1,28 @@
-"""Lists of turns as datasets write them, and their role names."""
+"""Lists of turns as datasets write them."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import json
+import re
+from typing import Any
 
-from trainer.data.entry import Tags
 from trainer.data.jsonstream import decode_json
+from trainer.data.mapping import ColumnMap
 from trainer.data.messages import Message, Role
+from trainer.data.roles import SIDES, TurnRole, role_of
 from trainer.data.rows import RowError, shown
 from trainer.data.toolcalls import parse_call_text, parse_calls
 
-TurnRole = Literal["system", "user", "assistant", "tool", "call"]
-_ROLE_KEYS = ("from", "role")
-_CONTENT_KEYS = ("value", "content")
-_ALIASES: dict[str, TurnRole] = {
-    "system": "system", "developer": "system", "human": "user", "user": "user",
-    "gpt": "assistant", "assistant": "assistant", "model": "assistant", "bot": "assistant",
-    "chatgpt": "assistant", "tool": "tool", "observation": "tool", "function": "tool",
-    "function_response": "tool", "tool_response": "tool", "function_call": "call",
-    "tool_call": "call"}
+_ROLE_KEYS = ("from", "role", "speaker", "author", "sender", "user_type", "who")
+_CONTENT_KEYS = ("value", "content", "text", "message", "utterance")
+_THOUGHTS = ("reasoning_content", "thinking", "reasoning")
+_TEXT_PARTS = ("text", "input_text", "output_text")
+_NAMES = "(Human|User|USER|Assistant|ASSISTANT|System|SYSTEM):"
+_HASHED, _BARE = re.compile(rf"\s*### ?{_NAMES}"), re.compile(rf"(?:^|\n\n+){_NAMES}")
 
 
 def as_list(value: Any) -> Any:
-    """Return a list that is written as JSON text (a cell of a CSV) as a list."""
+    """Return a list or object that is written as JSON text (a cell of a CSV) as such."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
             return decode_json(value)
@@ -39,9 +39,19 @@ def turn_keys(value: Any) -> tuple[str, str] | None:
         return None
     role = next((key for key in _ROLE_KEYS if isinstance(first.get(key), str)), "")
     content = next((key for key in _CONTENT_KEYS if key in first), "")
-    if role and not content and "tool_calls" in first:
+    if role and not content and ("tool_calls" in first or "function_call" in first):
         content = "content"
     return (role, content) if role and content else None
+
+
+def turn_sides(value: Any) -> tuple[str, str] | None:
+    """Return the keys of user and assistant when a value's turns are objects with both."""
+    turns = as_list(value)
+    first = turns[0] if isinstance(turns, list) and turns else None
+    if not isinstance(first, dict) or turn_keys(turns):
+        return None
+    return next((pair for pair in SIDES if isinstance(first.get(pair[0]), str)
+                 and isinstance(first.get(pair[1]), str)), None)
 
 
 def looks_like_turns(value: Any) -> bool:
@@ -54,21 +64,21 @@ def reads_as_turns(value: Any) -> bool:
     return looks_like_turns(as_list(value))
 
 
-def has_role(value: Any, tags: Tags, names: tuple[str, ...]) -> bool:
-    """Tell whether a turn has one of the role names."""
+def role_names(value: Any, role_key: str) -> list[str]:
+    """Return the role names of a value's turns, in order."""
     turns = as_list(value)
-    return isinstance(turns, list) and any(
-        isinstance(turn, dict) and turn.get(tags.role_tag or "") in names for turn in turns)
+    names = [turn.get(role_key) for turn in turns if isinstance(turn, dict)] \
+        if isinstance(turns, list) else []
+    return [name for name in names if isinstance(name, str)]
 
 
-def parse_turns(value: Any, column: str, tags: Tags, aliases: bool) -> list[Message]:
+def parse_turns(value: Any, column: str, mapping: ColumnMap) -> list[Message]:
     """Convert a list of turns, or a single one.
 
     Args:
         value: The cell.
         column: Its column, for messages.
-        tags: Keys and role names.
-        aliases: Understand well-known role names besides the tags.
+        mapping: Keys and role names of turns.
 
     Raises:
         RowError: Not turns, an unknown role, a content that is not text, or a broken tool call.
@@ -77,49 +87,120 @@ def parse_turns(value: Any, column: str, tags: Tags, aliases: bool) -> list[Mess
     if isinstance(turns, dict):
         turns = [turns]
     if not isinstance(turns, list):
+        if isinstance(turns, str) and mapping.aliases and mapping.tags.role_tag is None \
+                and (found := split_marked(turns)):
+            return found
         raise RowError("wrong_type", column, f"has {shown(value)} in '{column}', not a list of "
                        "turns")
     if not turns:
         raise RowError("empty_text", column, f"has no turns in '{column}'")
-    roles = _role_names(tags, aliases)
-    return [_parse_turn(turn, f"{column}[{index}]", tags, roles)
-            for index, turn in enumerate(turns)]
+    keys = _keys(turns, mapping)
+    if keys is None:
+        return _without_roles(turns, column, mapping)
+    return [message for index, turn in enumerate(turns)
+            if (message := _turn(turn, column, index, keys, mapping)) is not None]
 
 
-def _role_names(tags: Tags, aliases: bool) -> dict[str, TurnRole]:
-    """Return what each role name means."""
-    named: list[tuple[str | None, TurnRole]] = [
-        (tags.user_tag, "user"), (tags.assistant_tag, "assistant"),
-        (tags.observation_tag, "tool"), (tags.function_tag, "call"), (tags.system_tag, "system")]
-    return (_ALIASES if aliases else {}) | {name: role for name, role in named if name}
+def _keys(turns: list[Any], mapping: ColumnMap) -> tuple[str, str] | None:
+    """Return the keys of role and content, None when turns have none."""
+    tags = mapping.tags
+    if tags.role_tag is not None or not mapping.aliases:
+        return (tags.role_tag or "", tags.content_tag or "")
+    if tags.user_tag and tags.assistant_tag:
+        return None
+    found = turn_keys(turns)
+    if found and tags.content_tag:
+        return found[0], tags.content_tag
+    return found
 
 
-def _parse_turn(turn: Any, column: str, tags: Tags, roles: dict[str, TurnRole]) -> Message:
+def _without_roles(turns: list[Any], column: str, mapping: ColumnMap) -> list[Message]:
+    """Convert texts that take turns, or objects that hold both sides of an exchange."""
+    if all(isinstance(turn, str) for turn in turns):
+        return [Message("assistant" if index % 2 else "user", turn)
+                for index, turn in enumerate(turns)]
+    tags = mapping.tags
+    sides = (tags.user_tag, tags.assistant_tag) if tags.user_tag else turn_sides(turns)
+    if not sides:
+        raise RowError("wrong_type", f"{column}[0]", f"has {shown(turns[0])} in '{column}[0]', "
+                       "not a turn with a role and a content")
+    messages: list[Message] = []
+    for index, turn in enumerate(turns):
+        place = f"{column}[{index}]"
+        if not isinstance(turn, dict):
+            raise RowError("wrong_type", place, f"has {shown(turn)} in '{place}', not a turn "
+                           f"with '{sides[0]}' and '{sides[1]}'")
+        if (told := turn.get(tags.system_tag or "system")) and isinstance(told, str):
+            messages.append(Message("system", told))
+        messages += [Message("user", parse_text(turn.get(sides[0] or ""), f"{place}.{sides[0]}")),
+                     Message("assistant",
+                             parse_text(turn.get(sides[1] or ""), f"{place}.{sides[1]}"))]
+    return messages
+
+
+def _turn(turn: Any, column: str, index: int, keys: tuple[str, str],
+          mapping: ColumnMap) -> Message | None:
+    """Convert one turn; None for a system turn that says nothing."""
+    role_key, content_key = keys
+    if type(turn) is dict:
+        name, content = turn.get(role_key), turn.get(content_key)
+        if type(name) is str:
+            role = mapping.roles.get(name)
+            if len(turn) == 2 and type(content) is str and role in ("user", "assistant"):
+                return Message(role, content)
+            return _odd_turn(turn, f"{column}[{index}]", keys, _role(name, mapping, role,
+                                                                     f"{column}[{index}]"))
+    place = f"{column}[{index}]"
     if not isinstance(turn, dict):
-        raise RowError("wrong_type", column, f"has {shown(turn)} in '{column}', not a turn with "
-                       f"'{tags.role_tag}' and '{tags.content_tag}'")
-    name = turn.get(tags.role_tag or "")
-    if not isinstance(name, str):
-        raise RowError("missing_column", column, f"has no '{tags.role_tag}' in '{column}'")
-    role = roles.get(name)
-    if role is None:
-        raise RowError("unknown_role", column, f"has the role '{shown(name)[1:-1]}' in "
-                       f"'{column}'; known roles are {', '.join(roles)}")
-    content = turn.get(tags.content_tag or "")
+        raise RowError("wrong_type", place, f"has {shown(turn)} in '{place}', not a turn with "
+                       f"'{role_key}' and '{content_key}'")
+    raise RowError("missing_column", place, f"has no '{role_key}' in '{place}'")
+
+
+def _role(name: str, mapping: ColumnMap, role: TurnRole | None, place: str) -> TurnRole:
+    found = role or (role_of(name) if mapping.aliases else None)
+    if found is None:
+        known = ", ".join(list(mapping.roles)[:12])
+        raise RowError("unknown_role", place, f"has the role '{shown(name)[1:-1]}' in '{place}'; "
+                       f"known roles are {known}")
+    return found
+
+
+def _odd_turn(turn: dict[str, Any], place: str, keys: tuple[str, str],
+              role: TurnRole) -> Message | None:
+    content = turn.get(keys[1])
     if role == "call":
-        return Message("assistant", "", parse_call_text(content, column))
-    return _message(role, turn, content, column)
+        return Message("assistant", "", parse_call_text(content, place))
+    if role == "system":
+        text = parse_text(content, place)
+        return Message(role, text) if text.strip() else None
+    return _message(role, turn, content, place)
 
 
-def _message(role: Role, turn: dict[str, Any], content: Any, column: str) -> Message:
+def _message(role: Role, turn: dict[str, Any], content: Any, place: str) -> Message:
     if role == "assistant":
-        calls = parse_calls(turn.get("tool_calls"), f"{column}.tool_calls")
-        text = "" if content is None and calls else parse_text(content, column)
-        return Message(role, text, calls)
+        calls = (parse_calls(turn.get("tool_calls"), f"{place}.tool_calls")
+                 or parse_calls(turn.get("function_call"), f"{place}.function_call"))
+        text = "" if content is None and calls else parse_text(content, place)
+        return Message(role, _thought(turn) + text, calls)
     if role == "tool":
-        return Message(role, parse_text(content, column), name=str(turn.get("name") or ""),
+        text = (json.dumps(content, ensure_ascii=False)
+                if isinstance(content, dict) or _is_data(content) else parse_text(content, place))
+        return Message(role, text, name=str(turn.get("name") or ""),
                        tool_call_id=str(turn.get("tool_call_id") or ""))
-    return Message(role, parse_text(content, column))
+    return Message(role, parse_text(content, place))
+
+
+def _is_data(content: Any) -> bool:
+    """Tell whether a tool's answer is data rather than text or parts of text."""
+    return (isinstance(content, int | float) or (isinstance(content, list)
+            and not all(isinstance(p, dict) and "type" in p for p in content)))
+
+
+def _thought(turn: dict[str, Any]) -> str:
+    """Return what the assistant thought before it spoke, as Qwen3 and DeepSeek write it."""
+    thought = next((text for key in _THOUGHTS if isinstance(text := turn.get(key), str)), "")
+    return f"<think>\n{thought.strip()}\n</think>\n\n" if thought.strip() else ""
 
 
 def parse_text(value: Any, column: str) -> str:
@@ -138,7 +219,25 @@ def parse_text(value: Any, column: str) -> str:
 
 
 def _part(part: dict[str, Any], column: str) -> str:
-    if part.get("type") == "text" and isinstance(part.get("text"), str):
+    if part.get("type") in _TEXT_PARTS and isinstance(part.get("text"), str):
         return str(part["text"])
     raise RowError("not_text", column, f"has a part of type {shown(part.get('type'))} in "
                    f"'{column}'; only text can be trained on")
+
+
+def split_marked(text: str) -> list[Message]:
+    """Split a conversation written as one text, e.g. ``### Human: Hi### Assistant: Yo``.
+
+    Returns:
+        The turns; [] when the text does not begin with a mark of the user or the system.
+    """
+    text = text.strip()
+    head, *parts = (_HASHED if text.startswith("###") else _BARE).split(text)
+    if head.strip() or len(parts) < 4 or role_of(parts[0]) == "assistant":
+        return []
+    found: list[Message] = []
+    for name, content in zip(parts[::2], parts[1::2], strict=True):
+        role = role_of(name)
+        if role in ("user", "assistant", "system"):
+            found.append(Message(role, content.strip()))
+    return found
