@@ -101,7 +101,7 @@ class DatasetEntry(BaseModel):
 
     def document(self) -> dict[str, Any]:
         """Return the entry as it is written: what was given, with LLaMA-Factory's keys."""
-        values = self.model_dump(exclude_defaults=True, exclude_unset=True)
+        values = self.model_dump(exclude_unset=True, exclude_none=True)
         if revision := values.pop("revision", None):
             values["_revision"] = revision
         return values
