@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import cast
 
 from app.home import Home
 from app.sources import cached_snapshot
 from trainer.contract.models import resolve_model
 from trainer.data import DataReport, DatasetError, DatasetSpec, examples
 from trainer.data.chat import ChatTemplate
+from trainer.data.encoder import Objective
 from trainer.data.objectives import objectives_of
 from trainer.data.sandbox import TemplateError
-from trainer.data.tokenize import Preparer, Tokenizer
+from trainer.data.tokenize import Encoder, Preparer, Tokenizer
 
 
 def token_lengths(home: Home, spec: DatasetSpec, report: DataReport, *, model: str,
@@ -37,8 +39,9 @@ def token_lengths(home: Home, spec: DatasetSpec, report: DataReport, *, model: s
         return None
     folder = _folder(home, model)
     try:
-        preparer = Preparer(Tokenizer.from_folder(folder), ChatTemplate.from_folder(folder),
-                            sys.maxsize, bad_rows="skip")
+        preparer = Preparer(Encoder(
+            Tokenizer.from_folder(folder), ChatTemplate.from_folder(folder), sys.maxsize,
+            objective=cast(Objective, objectives[0])), bad_rows="skip")
         rows = examples(spec, report, objective=objectives[0], bad_rows="skip")
         lengths = sorted(fitted.length for fitted in preparer.prepare(rows))
     except TemplateError as error:

@@ -16,7 +16,15 @@ from trainer.data import registry
 from trainer.data.chat import ChatTemplate
 from trainer.data.check import check, examples
 from trainer.data.messages import Example, Message
-from trainer.data.tokenize import Counts, Fitted, FittedPair, Preparer, Tokenizer
+from trainer.data.tokenize import (
+    Counts,
+    Encoder,
+    Fitted,
+    FittedPair,
+    FittedRow,
+    Preparer,
+    Tokenizer,
+)
 from trainer.evaluate import Question
 from trainer.failures import Failure
 from trainer.manifest import file_hash
@@ -140,8 +148,9 @@ def _tokenize(context: Context, raw: Raw, tokenizer: Tokenizer, template: ChatTe
     def progress(done: int, total: int) -> None:
         context.emit(ProgressEvent(stage="tokenizing", done=done, total=total, unit="rows"))
 
-    preparer = Preparer(tokenizer, template, config.data.max_length, config.data.overlong,
-                        config.data.bad_rows)
+    encoder = Encoder(tokenizer, template, config.data.max_length, config.data.overlong,
+                      "dpo" if config.objective == "dpo" else "sft")
+    preparer = Preparer(encoder, config.data.bad_rows)
     result = Split()
     source = (example for _, example in raw.examples)
     for fitted in preparer.prepare(source, total=len(raw.examples), progress=progress):
@@ -173,6 +182,7 @@ def as_row(fitted: Fitted) -> dict[str, list[int]]:
     if isinstance(fitted, FittedPair):
         return {"prompt_ids": fitted.prompt_ids, "chosen_ids": fitted.chosen_ids,
                 "rejected_ids": fitted.rejected_ids}
+    assert isinstance(fitted, FittedRow)
     return {"input_ids": fitted.tokens.input_ids, "labels": fitted.tokens.labels}
 
 

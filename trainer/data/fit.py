@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from trainer.data.chat import ChatTemplate
 from trainer.data.messages import Example, Message
-from trainer.data.tokenizer import TokenizedRow, Tokenizer
+from trainer.data.tokenizer import TokenizedRow
 
 Overlong = Literal["cut_turns", "drop"]
 _T = TypeVar("_T")
@@ -60,31 +59,31 @@ class FittedPair:
         return len(self.chosen_ids) + len(self.rejected_ids)
 
 
-Fitted = FittedRow | FittedPair
-
-
-def fit(example: Example, *, tokenizer: Tokenizer, template: ChatTemplate, max_length: int,
-        overlong: Overlong = "cut_turns") -> Fitted | None:
-    """Tokenise one example so that it has at most ``max_length`` tokens.
-
-    ``cut_turns`` leaves out whole turns from the front (the system message stays), up to the last
-    user's turn; then the tail of the last answer, never its beginning. ``drop`` leaves out the
-    example.
-
-    Returns:
-        A FittedRow, or a FittedPair for an example with ``chosen`` and ``rejected``; None when it
-        is dropped: told to, or its prompt alone is too long.
-
-    Raises:
-        TemplateError: The chat template refuses the conversation.
+@dataclass(frozen=True, slots=True)
+class FittedAnswer:
+    """An answer that is desired or not (KTO) as token ids: ``prompt_ids: (P,)``, then
+    ``completion_ids: (C,)`` with the end-of-turn token; P + C <= max_length.
     """
-    if example.chosen:
-        return fit_pair(example, encode_pair(example, tokenizer, template, example.messages),
-                        lambda m: encode_pair(example, tokenizer, template, m),
-                        max_length=max_length, overlong=overlong)
-    return fit_row(example, tokenizer.encode(template.render(example.messages, example.tools)),
-                   lambda m: tokenizer.encode(template.render(m, example.tools)),
-                   max_length=max_length, overlong=overlong)
+
+    row: int
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    label: bool
+    cut_turns: int = 0
+    cut_tokens: int = 0
+
+    @property
+    def length(self) -> int:
+        """Number of tokens that a model reads."""
+        return len(self.prompt_ids) + len(self.completion_ids)
+
+    @property
+    def trained_tokens(self) -> int:
+        """Number of tokens of the answer."""
+        return len(self.completion_ids)
+
+
+Fitted = FittedRow | FittedPair | FittedAnswer
 
 
 def fit_row(example: Example, tokens: TokenizedRow, encode: Callable[[list[Message]], TokenizedRow],
@@ -103,13 +102,16 @@ def fit_row(example: Example, tokens: TokenizedRow, encode: Callable[[list[Messa
     return FittedRow(example.row, shorter.head(max_length), cut, len(shorter) - max_length)
 
 
-def encode_pair(example: Example, tokenizer: Tokenizer, template: ChatTemplate,
-                prompt: list[Message]) -> tuple[TokenizedRow, TokenizedRow]:
-    """Tokenise a prompt with each of its two answers; only the answers are labelled."""
-    chosen, rejected = tokenizer.encode_many(
-        [template.render_answer(prompt, answer, example.tools)
-         for answer in (example.chosen, example.rejected)])
-    return chosen, rejected
+def fit_answer(example: Example, tokens: TokenizedRow,
+               encode: Callable[[list[Message]], TokenizedRow], *, max_length: int,
+               overlong: Overlong) -> FittedAnswer | None:
+    """Fit a prompt with the one answer that is judged; the arguments are those of ``fit_row``."""
+    found = fit_row(example, tokens, encode, max_length=max_length, overlong=overlong)
+    if found is None:
+        return None
+    ids, start = found.tokens.input_ids, found.tokens.first_answer
+    return FittedAnswer(example.row, ids[:start], ids[start:found.tokens.answers[-1][1]],
+                        bool(example.label), found.cut_turns, found.cut_tokens)
 
 
 def fit_pair(example: Example, pair: tuple[TokenizedRow, TokenizedRow],
@@ -123,7 +125,7 @@ def fit_pair(example: Example, pair: tuple[TokenizedRow, TokenizedRow],
         cut, pair = _fewest_cut(example.messages, pair, encode,
                                 lambda p: _pair_length(p) <= max_length)
     chosen, rejected = pair
-    start = chosen.first_trained
+    start = chosen.first_answer
     prompt_ids = chosen.input_ids[:start]
     answers = [_answer(row)[:max(max_length - start, 0)] for row in (chosen, rejected)]
     lost = len(_answer(chosen)) + len(_answer(rejected)) - sum(map(len, answers))
@@ -133,13 +135,12 @@ def fit_pair(example: Example, pair: tuple[TokenizedRow, TokenizedRow],
 
 
 def _answer(row: TokenizedRow) -> list[int]:
-    """Return the labelled tokens, which are one run."""
-    start = row.first_trained
-    return row.input_ids[start:start + row.trained_tokens]
+    """Return the answer's tokens, which are one run."""
+    return row.input_ids[row.first_answer:row.answers[-1][1]] if row.answers else []
 
 
 def _pair_length(pair: tuple[TokenizedRow, TokenizedRow]) -> int:
-    return max(row.first_trained + row.trained_tokens for row in pair)
+    return max(row.first_answer + len(_answer(row)) for row in pair)
 
 
 def _fewest_cut(messages: list[Message], whole: _T, encode: Callable[[list[Message]], _T],

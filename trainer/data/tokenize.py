@@ -2,44 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Literal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
-from trainer.data.chat import ChatTemplate, Rendered
-from trainer.data.fit import (
-    Fitted,
-    FittedPair,
-    FittedRow,
-    Overlong,
-    encode_pair,
-    fit,
-    fit_pair,
-    fit_row,
-)
+from tokenizers import Encoding
+
+from trainer.data.chat import Rendered
+from trainer.data.encoder import Encoder, is_cut
+from trainer.data.fit import Fitted, FittedAnswer, FittedPair, FittedRow
+from trainer.data.limits import FATAL
 from trainer.data.messages import Example
 from trainer.data.sandbox import TemplateError
 from trainer.data.tokenizer import IGNORED, TokenizedRow, Tokenizer
 
-__all__ = ["IGNORED", "Counts", "Fitted", "FittedPair", "FittedRow", "Preparer", "TokenizedRow",
-           "Tokenizer", "fit"]
+__all__ = ["IGNORED", "Counts", "Encoder", "Fitted", "FittedAnswer", "FittedPair", "FittedRow",
+           "Preparer", "TokenizedRow", "Tokenizer"]
 BATCH_ROWS = 256
+BATCH_CHARACTERS = 1_000_000
+_AHEAD = 2
 Progress = Callable[[int, int], None]
+_Batch = list[tuple[Example, list[Rendered]]]
 
 
 @dataclass
 class Counts:
-    """What became of the examples; token counts are of the used ones, after cutting.
+    """What became of the rows; token counts are of the used ones, after cutting.
 
-    ``cut`` examples were shortened and are used; ``dropped`` ones were too long, ``refused`` ones
-    the chat template would not render.
+    ``rows`` were read; each is one of: ``used``, ``bad_rows`` (cannot be read), ``duplicates``,
+    ``filtered``, ``refused`` (the template would not render it), ``dropped`` (too long). ``cut``
+    ones were shortened and are used. Of plain text ``used`` counts documents, ``blocks`` what
+    they became; else both are the same.
     """
 
+    rows: int = 0
     used: int = 0
     cut: int = 0
     dropped: int = 0
     refused: int = 0
+    filtered: int = 0
+    duplicates: int = 0
+    bad_rows: int = 0
+    blocks: int = 0
     tokens: int = 0
     trained_tokens: int = 0
     max_tokens: int = 0
@@ -47,20 +53,32 @@ class Counts:
     def add(self, fitted: Fitted) -> None:
         """Count one example that is used."""
         self.used += 1
-        self.cut += bool(fitted.cut_turns or fitted.cut_tokens)
-        self.tokens += fitted.length
-        self.trained_tokens += fitted.trained_tokens
-        self.max_tokens = max(self.max_tokens, fitted.length)
+        self.cut += is_cut(fitted)
+        self.add_tokens(fitted.length, fitted.trained_tokens)
+
+    def add_tokens(self, length: int, trained: int) -> None:
+        """Count the tokens of one sequence."""
+        self.blocks += 1
+        self.tokens += length
+        self.trained_tokens += trained
+        self.max_tokens = max(self.max_tokens, length)
+
+    def merge(self, other: Counts) -> None:
+        """Add the counts of another part of the same data."""
+        for name, value in asdict(other).items():
+            mine = getattr(self, name)
+            setattr(self, name, max(mine, value) if name == "max_tokens" else mine + value)
+
+    def document(self) -> dict[str, Any]:
+        """Return the counts by name."""
+        return asdict(self)
 
 
 @dataclass
 class Preparer:
-    """Turns examples into tokens with one model's template, tokenizer and limits."""
+    """Turns examples into tokens; the next batch is rendered while one is being encoded."""
 
-    tokenizer: Tokenizer
-    template: ChatTemplate
-    max_length: int
-    overlong: Overlong = "cut_turns"
+    encoder: Encoder
     bad_rows: Literal["refuse", "skip"] = "refuse"
     counts: Counts = field(default_factory=Counts)
 
@@ -76,9 +94,9 @@ class Preparer:
         Raises:
             TemplateError: The template refuses a row (named), and bad rows are not skipped.
         """
-        source, done = iter(examples), 0
-        while batch := list(islice(source, BATCH_ROWS)):
-            for fitted in self._fit_batch(batch):
+        done = 0
+        for batch, encodings in self._encoded(iter(examples)):
+            for fitted in self._fit_batch(batch, encodings):
                 if fitted is None:
                     self.counts.dropped += 1
                     continue
@@ -88,35 +106,53 @@ class Preparer:
             if progress is not None:
                 progress(done, max(total, done))
 
-    def _fit_batch(self, batch: Sequence[Example]) -> Iterator[Fitted | None]:
-        """Render all, encode all at once, then fit each."""
-        rendered = [(example, texts) for example in batch
-                    if (texts := self._render(example)) is not None]
-        rows = iter(self.tokenizer.encode_many([text for _, texts in rendered for text in texts]))
-        for example, texts in rendered:
-            yield self._fit(example, [next(rows) for _ in texts])
+    def _encoded(self, source: Iterator[Example]) -> Iterator[tuple[_Batch, list[Encoding]]]:
+        """Render batch after batch here, encode them in a thread beside."""
+        waiting: deque[tuple[_Batch, Future[list[Encoding]]]] = deque()
+        with ThreadPoolExecutor(1) as pool:
+            while batch := self._render_batch(source):
+                texts = [item.text for _, rendered in batch for item in rendered]
+                waiting.append((batch, pool.submit(self.encoder.tokenizer.encode_batch, texts)))
+                if len(waiting) > _AHEAD:
+                    first, encodings = waiting.popleft()
+                    yield first, encodings.result()
+            for first, encodings in waiting:
+                yield first, encodings.result()
+
+    def _render_batch(self, source: Iterator[Example]) -> _Batch:
+        """Render examples until there are enough; what is refused is left out."""
+        batch: _Batch = []
+        characters = 0
+        for example in source:
+            rendered = self._render(example)
+            if rendered is not None:
+                batch.append((example, rendered))
+                characters += sum(len(item.text) for item in rendered)
+            if len(batch) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
+                break
+        return batch
 
     def _render(self, example: Example) -> list[Rendered] | None:
-        """Render the conversation, or the prompt with both answers; None for a skipped row."""
+        """Render the conversation, or the prompt with its answers; None for a skipped row."""
         try:
-            if not example.chosen:
-                return [self.template.render(example.messages, example.tools)]
-            return [self.template.render_answer(example.messages, answer, example.tools)
-                    for answer in (example.chosen, example.rejected)]
+            return self.encoder.texts(example)
         except TemplateError as error:
-            if self.bad_rows == "skip":
+            if self.bad_rows == "skip" and error.code not in FATAL:
                 self.counts.refused += 1
                 return None
-            raise TemplateError(error.code, f"Row {example.row}: {error.message}",
-                                error.advice) from None
+            raise _of_row(example, error) from None
 
-    def _fit(self, example: Example, rows: list[TokenizedRow]) -> Fitted | None:
-        """Fit what is already encoded; fewer turns are rendered again only where needed."""
-        tokenizer, template = self.tokenizer, self.template
-        if example.chosen:
-            return fit_pair(example, (rows[0], rows[1]),
-                            lambda m: encode_pair(example, tokenizer, template, m),
-                            max_length=self.max_length, overlong=self.overlong)
-        return fit_row(example, rows[0],
-                       lambda m: tokenizer.encode(template.render(m, example.tools)),
-                       max_length=self.max_length, overlong=self.overlong)
+    def _fit_batch(self, batch: _Batch, encodings: list[Encoding]) -> Iterator[Fitted | None]:
+        """Fit each example of a batch to what was encoded of it."""
+        found = iter(encodings)
+        row = self.encoder.tokenizer.row
+        for example, rendered in batch:
+            rows = [row(item, next(found)) for item in rendered]
+            try:
+                yield self.encoder.fit(example, rows)
+            except TemplateError as error:
+                raise _of_row(example, error) from None
+
+
+def _of_row(example: Example, error: TemplateError) -> TemplateError:
+    return TemplateError(error.code, f"Row {example.row}: {error.message}", error.advice)

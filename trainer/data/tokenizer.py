@@ -31,36 +31,53 @@ IGNORED = -100
 
 @dataclass(frozen=True, slots=True)
 class TokenizedRow:
-    """One example: ``input_ids: (T,)`` and ``labels: (T,)``, IGNORED where nothing is learned."""
+    """One example: ``input_ids: (T,)`` and which of them the assistant says.
+
+    ``answers`` are spans [first, last) of tokens, in order. ``everything``: all tokens are learned,
+    whoever says them.
+    """
 
     input_ids: list[int]
-    labels: list[int]
+    answers: tuple[Span, ...] = ()
+    everything: bool = False
 
     def __len__(self) -> int:
         """Return the number of tokens."""
         return len(self.input_ids)
 
     @property
-    def trained_tokens(self) -> int:
-        """Number of tokens that are learned."""
-        return len(self.labels) - self.labels.count(IGNORED)
+    def labels(self) -> list[int]:
+        """``(T,)``: the ids, IGNORED where nothing is learned."""
+        if self.everything:
+            return list(self.input_ids)
+        labels: list[int] = []
+        for first, last in self.answers:
+            labels += [IGNORED] * (first - len(labels))
+            labels += self.input_ids[first:last]
+        return labels + [IGNORED] * (len(self.input_ids) - len(labels))
 
     @property
-    def first_trained(self) -> int:
-        """Index of the first learned token; the length when there is none."""
-        return next((i for i, label in enumerate(self.labels) if label != IGNORED), len(self))
+    def trained_tokens(self) -> int:
+        """Number of tokens that are learned."""
+        if self.everything:
+            return len(self.input_ids)
+        return sum(last - first for first, last in self.answers)
+
+    @property
+    def first_answer(self) -> int:
+        """Index of the assistant's first token; the length when there is none."""
+        return self.answers[0][0] if self.answers else len(self)
 
     @property
     def last_answer(self) -> int:
-        """Index at which the last run of learned tokens begins; the length when there is none."""
-        for index in range(len(self) - 1, -1, -1):
-            if self.labels[index] != IGNORED and (not index or self.labels[index - 1] == IGNORED):
-                return index
-        return len(self)
+        """Index at which the assistant's last answer begins; the length when there is none."""
+        return self.answers[-1][0] if self.answers else len(self)
 
     def head(self, length: int) -> TokenizedRow:
         """Return the first ``length`` tokens."""
-        return TokenizedRow(self.input_ids[:length], self.labels[:length])
+        answers = tuple((first, min(last, length)) for first, last in self.answers
+                        if first < length)
+        return TokenizedRow(self.input_ids[:length], answers, self.everything)
 
 
 class Tokenizer:
@@ -105,9 +122,32 @@ class Tokenizer:
                                f"'{folder}'.", "Save the model's fast tokenizer there.")
         return cls(Engine.from_file(str(path)))
 
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """Every special token's text and id."""
+        return {text: token_id for text, (token_id, _) in self._special.items()}
+
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        """The ids of the special tokens."""
+        return frozenset(self.special_tokens.values())
+
+    def token_id(self, text: str) -> int | None:
+        """Return the id of one token by its text; None when there is no such token."""
+        found: int | None = self._engine.token_to_id(text)
+        return found
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, special tokens included."""
         return str(self._engine.decode(list(ids), skip_special_tokens=False))
+
+    def begins_special(self, text: str, place: int) -> bool:
+        """Tell whether a special token's text begins at a place."""
+        return self._pattern.match(text, place) is not None
+
+    def plain(self, text: str) -> Rendered:
+        """Return a text in which nothing is a special token, whatever it looks like."""
+        return Rendered(text, literal=tuple(m.span() for m in self._pattern.finditer(text)))
 
     def encode(self, rendered: Rendered) -> TokenizedRow:
         """Encode one rendered conversation; labels are IGNORED outside its trained spans."""
@@ -115,26 +155,33 @@ class Tokenizer:
 
     def encode_many(self, rendered: Sequence[Rendered]) -> list[TokenizedRow]:
         """Encode many, on as many threads as ``tokenizers`` uses (RAYON_NUM_THREADS)."""
-        encodings = self._engine.encode_batch([item.text for item in rendered],
-                                              add_special_tokens=False)
-        return [self._label(item, encoding)
+        encodings = self.encode_batch([item.text for item in rendered])
+        return [self.row(item, encoding)
                 for item, encoding in zip(rendered, encodings, strict=True)]
 
-    def _label(self, item: Rendered, encoding: Encoding) -> TokenizedRow:
+    def encode_batch(self, texts: Sequence[str]) -> list[Encoding]:
+        """Encode texts without looking at them; other threads of Python run meanwhile."""
+        return self._engine.encode_batch(list(texts), add_special_tokens=False)
+
+    def row(self, item: Rendered, encoding: Encoding) -> TokenizedRow:
+        """Make a row of a rendered conversation and what ``encode_batch`` made of its text."""
         if item.literal:
             return self._encode_in_pieces(item)
-        ids, offsets = encoding.ids, encoding.offsets
-        labels = _labels(ids, offsets, item.trained)
-        return TokenizedRow(ids, labels) if labels is not None else self._encode_in_pieces(item)
+        answers = _token_spans(encoding, item)
+        if answers is None:
+            return self._encode_in_pieces(item)
+        return TokenizedRow(encoding.ids, answers)
 
     def _encode_in_pieces(self, item: Rendered) -> TokenizedRow:
         """Encode with cuts at the edges of trained spans and at real special tokens."""
-        row = TokenizedRow([], [])
+        ids: list[int] = []
+        answers: list[Span] = []
         for start, end, trained in _segments(len(item.text), item.trained):
-            ids = self._encode_segment(item, start, end)
-            row.input_ids.extend(ids)
-            row.labels.extend(ids if trained else [IGNORED] * len(ids))
-        return row
+            first = len(ids)
+            ids += self._encode_segment(item, start, end)
+            if trained and len(ids) > first:
+                answers.append((first, len(ids)))
+        return TokenizedRow(ids, tuple(answers))
 
     def _encode_segment(self, item: Rendered, start: int, end: int) -> list[int]:
         """Encode ``text[start:end]``, keeping look-alikes of special tokens as text."""
@@ -186,22 +233,41 @@ def _bare(engine: Engine) -> Engine:
     return engine
 
 
-def _labels(ids: list[int], offsets: list[Span], spans: Sequence[Span]) -> list[int] | None:
-    """Return labels, or None when a token reaches over the edge of a span.
+def _token_spans(encoding: Encoding, item: Rendered) -> tuple[Span, ...] | None:
+    """Return the trained spans in tokens, or None when a token reaches over an edge.
 
+    Only the tokens at the edges are asked for: a list of all offsets costs more than encoding.
     Tokens of one character (parts of an emoji, say) share its offsets, so they stay together.
     """
-    labels = [IGNORED] * len(ids)
-    last = 0
-    for start, end in spans:
-        first = bisect_left(offsets, start, lo=last, key=itemgetter(0))
-        last = bisect_left(offsets, end, lo=first, key=itemgetter(0))
-        over_start = first > 0 and offsets[first - 1][1] > start
-        over_end = last > first and offsets[last - 1][1] > end
-        if over_start or over_end:
+    found: list[Span] = []
+    for start, end in item.trained:
+        first = _token_from(encoding, start, len(item.text))
+        last = _token_from(encoding, end, len(item.text))
+        if first is None or last is None:
             return None
-        labels[first:last] = ids[first:last]
-    return labels
+        if first < last:
+            found.append((first, last))
+    return tuple(found)
+
+
+def _token_from(encoding: Encoding, place: int, length: int) -> int | None:
+    """Return the first token that begins at or after a place; None when one reaches over it."""
+    if place >= length:
+        return len(encoding)
+    index: int | None = encoding.char_to_token(place)
+    if index is None:
+        return _search(encoding.offsets, place)
+    if encoding.token_to_chars(index)[0] < place:
+        return None
+    while index and encoding.token_to_chars(index - 1)[0] == place:
+        index -= 1
+    return index
+
+
+def _search(offsets: list[Span], place: int) -> int | None:
+    """Find the same where no token holds the character (a tokenizer that drops blanks)."""
+    index = bisect_left(offsets, place, key=itemgetter(0))
+    return None if index and offsets[index - 1][1] > place else index
 
 
 def _segments(length: int, spans: Sequence[Span]) -> Iterator[tuple[int, int, bool]]:

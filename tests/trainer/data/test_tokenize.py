@@ -14,6 +14,7 @@ from tokenizers import Tokenizer as Engine
 from trainer.contract.places import starter
 from trainer.data.chat import ChatTemplate, Rendered
 from trainer.data.check import check, examples
+from trainer.data.encoder import Objective
 from trainer.data.messages import Example, Message
 from trainer.data.registry import Registry, load
 from trainer.data.rows import DatasetError
@@ -21,12 +22,12 @@ from trainer.data.sandbox import TemplateError
 from trainer.data.tokenize import (
     IGNORED,
     Counts,
+    Encoder,
     FittedPair,
     FittedRow,
     Preparer,
     TokenizedRow,
     Tokenizer,
-    fit,
 )
 
 SPECIALS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
@@ -155,18 +156,21 @@ class Lab:
     def __init__(self, tokenizer: Tokenizer, template: ChatTemplate) -> None:
         self.tokenizer, self.template = tokenizer, template
 
+    def encoder(self, max_length: int, drop: bool = False, objective: Objective = "sft"
+                ) -> Encoder:
+        return Encoder(self.tokenizer, self.template, max_length,
+                       "drop" if drop else "cut_turns", objective)
+
     def size(self, example: Example) -> int:
         return len(self.tokenizer.encode(self.template.render(example.messages, example.tools)))
 
     def row(self, example: Example, max_length: int, drop: bool = False) -> FittedRow | None:
-        found = fit(example, tokenizer=self.tokenizer, template=self.template,
-                    max_length=max_length, overlong="drop" if drop else "cut_turns")
+        found = self.encoder(max_length, drop).encode(example)
         assert found is None or isinstance(found, FittedRow)
         return found
 
     def pair(self, example: Example, max_length: int, drop: bool = False) -> FittedPair | None:
-        found = fit(example, tokenizer=self.tokenizer, template=self.template,
-                    max_length=max_length, overlong="drop" if drop else "cut_turns")
+        found = self.encoder(max_length, drop, "dpo").encode(example)
         assert found is None or isinstance(found, FittedPair)
         return found
 
@@ -255,13 +259,13 @@ def test_the_stage_counts_and_reports_progress(lab: Lab,
                                                monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainer.data.tokenize.BATCH_ROWS", 2)
     rows = [talk("a"), talk("b" * 200), talk("c", "d" * 30), talk("e", system="S" * 200)]
-    preparer = Preparer(lab.tokenizer, lab.template, 45)
+    preparer = Preparer(lab.encoder(45))
     steps: list[tuple[int, int]] = []
     found = list(preparer.prepare(rows, total=4, progress=lambda *s: steps.append(s)))
     assert steps == [(2, 4), (4, 4)]
     assert [(f.length <= 45, f.trained_tokens > 0) for f in found] == [(True, True)] * 3
     assert preparer.counts == Counts(
-        used=3, cut=2, dropped=1, tokens=sum(f.length for f in found), max_tokens=45,
+        used=3, cut=2, dropped=1, blocks=3, tokens=sum(f.length for f in found), max_tokens=45,
         trained_tokens=sum(f.trained_tokens for f in found))
 
 
@@ -271,8 +275,8 @@ def test_rows_that_the_template_refuses_are_named_or_skipped(tokenizer: Tokenize
                             "{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}")
     rows = [talk("a"), talk("b", system="S", row=7)]
     with pytest.raises(TemplateError, match=r"Row 7: .*no system here"):
-        list(Preparer(tokenizer, template, 99).prepare(rows))
-    preparer = Preparer(tokenizer, template, 99, bad_rows="skip")
+        list(Preparer(Encoder(tokenizer, template, 99)).prepare(rows))
+    preparer = Preparer(Encoder(tokenizer, template, 99), bad_rows="skip")
     assert len(list(preparer.prepare(rows))) == 1
     assert (preparer.counts.used, preparer.counts.refused) == (1, 1)
 
@@ -282,10 +286,11 @@ def test_real_pairs_and_calls_fit_the_starter(shared: Path) -> None:
         pytest.skip("the starter is not built")
     tokenizer, template = (Tokenizer.from_folder(starter()), ChatTemplate.from_folder(starter()))
     folder = Registry(shared / "data" / "real" / "llamafactory", load(None)._shared_dir)
-    for name, objective in {"dpo_en_demo": "dpo", "glaive_toolcall_en_demo": "sft",
-                            "sample_tools": "sft", "sample_preferences": "dpo"}.items():
+    wanted: dict[str, Objective] = {"dpo_en_demo": "dpo", "glaive_toolcall_en_demo": "sft",
+                                    "sample_tools": "sft", "sample_preferences": "dpo"}
+    for name, objective in wanted.items():
         spec = folder.resolve(name)
-        preparer = Preparer(tokenizer, template, 512)
+        preparer = Preparer(Encoder(tokenizer, template, 512, objective=objective))
         found = list(preparer.prepare(examples(spec, check(spec, max_samples=60),
                                                objective=objective, max_samples=60)))
         assert preparer.counts.used + preparer.counts.dropped == 60

@@ -1,0 +1,115 @@
+"""How one example of each objective becomes tokens: what is rendered, and how it is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from trainer.data.chat import ChatTemplate, Rendered
+from trainer.data.fit import Fitted, FittedRow, Overlong, fit_answer, fit_pair, fit_row
+from trainer.data.limits import LimitedTemplate
+from trainer.data.messages import Example, Message
+from trainer.data.tokenizer import TokenizedRow, Tokenizer
+
+Objective = Literal["sft", "dpo", "kto"]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """One model's tokenizer and template with the settings of a run.
+
+    ``train_on_prompt``: everything is learned; ``mask_history``: only the last answer is.
+    """
+
+    tokenizer: Tokenizer
+    template: ChatTemplate | LimitedTemplate
+    max_length: int
+    overlong: Overlong = "cut_turns"
+    objective: Objective = "sft"
+    train_on_prompt: bool = False
+    mask_history: bool = False
+
+    def texts(self, example: Example) -> list[Rendered]:
+        """Render what has to be encoded: a conversation, or a prompt with each of its answers.
+
+        Raises:
+            TemplateError: The template refuses the conversation.
+        """
+        return self._rendered(example, example.messages)
+
+    def fit(self, example: Example, rows: Sequence[TokenizedRow]) -> Fitted | None:
+        """Make what is encoded short enough; fewer turns are rendered again only where needed.
+
+        ``cut_turns`` leaves out whole turns from the front (the system message stays), up to the
+        last user's turn; then the tail of the last answer, never its beginning. ``drop`` leaves
+        out the example.
+
+        Returns:
+            None when it is dropped: told to, or its prompt alone is too long.
+
+        Raises:
+            TemplateError: The template refuses fewer turns.
+        """
+        if self.objective == "dpo":
+            return fit_pair(example, (rows[0], rows[1]), lambda m: self._pair(example, m),
+                            max_length=self.max_length, overlong=self.overlong)
+        if self.objective == "kto":
+            return fit_answer(example, rows[0], lambda m: self._encode(example, m)[0],
+                              max_length=self.max_length, overlong=self.overlong)
+        found = fit_row(example, rows[0], lambda m: self._encode(example, m)[0],
+                        max_length=self.max_length, overlong=self.overlong)
+        if found is None or not self.train_on_prompt:
+            return found
+        return replace(found, tokens=replace(found.tokens, everything=True))
+
+    def encode(self, example: Example) -> Fitted | None:
+        """Render, encode and fit one example; None when it is dropped.
+
+        Raises:
+            TemplateError: The template refuses the conversation.
+        """
+        return self.fit(example, self._encode(example, example.messages))
+
+    def whole(self, example: Example) -> list[Fitted]:
+        """Return the example without any limit of length, as a list of one.
+
+        Raises:
+            TemplateError: The template refuses the conversation.
+        """
+        found = replace(self, max_length=2**62).encode(example)
+        return [] if found is None else [found]
+
+    def _encode(self, example: Example, messages: list[Message]) -> list[TokenizedRow]:
+        return self.tokenizer.encode_many(self._rendered(example, messages))
+
+    def _pair(self, example: Example,
+              prompt: list[Message]) -> tuple[TokenizedRow, TokenizedRow]:
+        chosen, rejected = self._encode(example, prompt)
+        return chosen, rejected
+
+    def _rendered(self, example: Example, messages: list[Message]) -> list[Rendered]:
+        if self.objective == "dpo":
+            return [self.template.render_answer(messages, answer, example.tools)
+                    for answer in (example.chosen, example.rejected)]
+        if self.objective == "kto":
+            return [self.template.render_answer(messages[:-1], messages[-1:], example.tools)]
+        if self.mask_history:
+            return [self.template.render(messages, example.tools, mask_history=True)]
+        return [self.template.render(messages, example.tools)]
+
+
+def is_cut(fitted: Fitted) -> bool:
+    """Tell whether anything was left out."""
+    return bool(fitted.cut_turns or fitted.cut_tokens)
+
+
+def columns(fitted: Fitted) -> dict[str, list[int] | bool]:
+    """Return one example under the names of TRL's collators."""
+    if isinstance(fitted, FittedRow):
+        return {"input_ids": fitted.tokens.input_ids, "labels": fitted.tokens.labels}
+    values: dict[str, list[int] | bool] = {"prompt_ids": fitted.prompt_ids}
+    for name in ("chosen_ids", "rejected_ids", "completion_ids", "label"):
+        if hasattr(fitted, name):
+            values[name] = getattr(fitted, name)
+    return values

@@ -1,0 +1,177 @@
+"""One row as the model will see it: text, tokens, which of them are learned, what is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from os.path import commonprefix
+from pathlib import Path
+from typing import Any, cast
+
+from trainer.data.convert import convert
+from trainer.data.encoder import Encoder, Objective
+from trainer.data.fit import Fitted, FittedRow
+from trainer.data.loaded import Loaded, load
+from trainer.data.messages import Example
+from trainer.data.objectives import objectives_of
+from trainer.data.pretrain import document_ids
+from trainer.data.request import Source, row_at
+from trainer.data.rows import DatasetError, RowError, RowProblem
+from trainer.data.shapes import Shape
+from trainer.data.sources import DatasetSpec
+from trainer.data.tokenizer import IGNORED, Tokenizer
+
+Document = dict[str, Any]
+
+
+def preview(params: Mapping[str, Any]) -> Document:
+    """Return one row of a dataset as a run would learn it.
+
+    Args:
+        params: SOURCE, MODEL, ``row`` (as people count it), and what a run's ``data`` says:
+            ``max_length`` (512), ``overlong``, ``train_on_prompt``, ``mask_history``. Of data that
+            fits several objectives ``objective`` says which is meant.
+
+    Raises:
+        DatasetError: The dataset, the row or the tokenizer is not there, or no objective fits.
+        TemplateError: The template cannot be used, or refuses this row.
+    """
+    source = Source.of(params)
+    spec = source.spec()
+    shape = source.shape(spec)
+    objective = _objective(shape, spec, params.get("objective"))
+    item = _example(spec, shape, int(params["row"]), source.home)
+    head = {"row": int(params["row"]), "objective": objective}
+    if isinstance(item, RowProblem):
+        return {**head, "problem": item.document()}
+    model = load(Path(params["model_folder"]), params.get("template") or "auto")
+    if objective == "pretrain":
+        return {**head, **_plain(item, model, int(params.get("max_length") or 512))}
+    chat = model.chat
+    found = _conversation(item, _encoder(model, objective, params))
+    return {**head, **found, "template": {
+        "name": model.name, "how": getattr(chat, "how", ""),
+        "reason": getattr(chat, "reason", "")}}
+
+
+def _objective(shape: Shape, spec: DatasetSpec, wanted: str | None) -> str:
+    fitting = objectives_of(shape.kind)
+    if wanted in fitting:
+        return str(wanted)
+    if not fitting:
+        raise DatasetError("unknown_shape", f"The rows of '{spec.name}' have no known shape: "
+                           f"{shape.reason}.",
+                           "Rename the columns, or name them in dataset_info.json.")
+    return fitting[0]
+
+
+def _example(spec: DatasetSpec, shape: Shape, number: int,
+             home: Path | None) -> Example | RowProblem:
+    """Return a row in the normal form, or what is wrong with it."""
+    item = row_at(spec, number, home)
+    if isinstance(item, RowProblem):
+        return item
+    try:
+        return convert(item, shape)
+    except RowError as error:
+        return RowProblem(number, error.column, error.code,
+                          f"Row {number} of {spec.file_name} {error.message}.")
+
+
+def _encoder(model: Loaded, objective: str, params: Mapping[str, Any]) -> Encoder:
+    return Encoder(model.tokenizer, model.template, int(params.get("max_length") or 512),
+                   params.get("overlong") or "cut_turns", cast(Objective, objective),
+                   bool(params.get("train_on_prompt")), bool(params.get("mask_history")))
+
+
+def _conversation(example: Example, encoder: Encoder) -> Document:
+    """Describe an example that a template renders; what is dropped is shown whole."""
+    whole = replace(encoder, max_length=2**62).encode(example)
+    if whole is None:
+        raise DatasetError("same_answers", f"Both answers of row {example.row} become the same "
+                           "tokens.", "Nothing can be preferred: leave the row out.")
+    fitted = encoder.encode(example)
+    shown = whole if fitted is None else fitted
+    sides = _sides(shown)
+    found = {name: side(encoder.tokenizer, *ids) for name, ids in sides.items()}
+    first = next(iter(found.values()))
+    return {**first, **(found if len(found) > 1 else {}),
+            **({"label": bool(example.label)} if encoder.objective == "kto" else {}),
+            "tokens": shown.length, "trained_tokens": shown.trained_tokens,
+            "cut": {"turns": shown.cut_turns, "tokens": whole.length - shown.length,
+                    "dropped": fitted is None},
+            **_left_out(encoder.tokenizer, whole, shown)}
+
+
+def _sides(fitted: Fitted) -> dict[str, tuple[list[int], list[int]]]:
+    """Return ids and labels of what is shown: one sequence, or those of both answers."""
+    if isinstance(fitted, FittedRow):
+        return {"": (fitted.tokens.input_ids, fitted.tokens.labels)}
+    answers = {name: getattr(fitted, f"{name}_ids") for name in
+               ("chosen", "rejected", "completion") if hasattr(fitted, f"{name}_ids")}
+    prompt = fitted.prompt_ids
+    return {name: (prompt + ids, [IGNORED] * len(prompt) + ids) for name, ids in answers.items()}
+
+
+def _left_out(tokenizer: Tokenizer, whole: Fitted, shown: Fitted) -> dict[str, str]:
+    """Return the text of the turns that were cut, and of the answer's end."""
+    before, after = (next(iter(_sides(item).values()))[0] for item in (whole, shown))
+    if len(before) == len(after):
+        return {"cut_text": "", "cut_tail": ""}
+    long, short = tokenizer.decode(before), tokenizer.decode(after)
+    start = len(commonprefix([long, short]))
+    if not shown.cut_turns:
+        return {"cut_text": "", "cut_tail": long[start:]}
+    rest = short[start:]
+    place = long.rfind(rest) if rest else -1
+    if place < start:
+        return {"cut_text": long[start:], "cut_tail": ""}
+    back = _to_header(tokenizer, long, start, place)
+    return {"cut_text": long[start - back:place - back], "cut_tail": long[place + len(rest):]}
+
+
+def _to_header(tokenizer: Tokenizer, text: str, start: int, end: int) -> int:
+    """Return how far ``text[start:end]`` slides back over equal characters to a special token."""
+    for back in range(min(start, 1000) + 1):
+        if tokenizer.begins_special(text, end - back):
+            return back
+        if text[start - back - 1:start - back] != text[end - back - 1:end - back]:
+            return 0
+    return 0
+
+
+def _plain(example: Example, model: Loaded, max_length: int) -> Document:
+    """Describe plain text: all of it is learned, in blocks."""
+    ids = document_ids(example, model)
+    return {**side(model.tokenizer, ids, ids), "tokens": len(ids), "trained_tokens": len(ids),
+            "cut": {"turns": 0, "tokens": 0, "dropped": False}, "cut_text": "", "cut_tail": "",
+            "blocks": -(-len(ids) // max_length), "template": {"name": "", "how": "", "reason": ""}}
+
+
+def side(tokenizer: Tokenizer, ids: list[int], labels: list[int]) -> Document:
+    """Return text, segments, ids and labels of one sequence; the segments' texts are the text."""
+    text = tokenizer.decode(ids)
+    return {"text": text, "segments": list(_segments(tokenizer, text, ids, labels)),
+            "input_ids": ids, "labels": labels}
+
+
+def _segments(tokenizer: Tokenizer, text: str, ids: Sequence[int],
+              labels: Sequence[int]) -> Iterator[Document]:
+    """Cut a text where learning begins and ends.
+
+    Decoding tokens by themselves can differ from the whole: half a character becomes U+FFFD, a
+    leading blank is lost. Then everything up to there is decoded; what the whole has in common
+    with it is the place of the cut.
+    """
+    first = place = 0
+    for trained, group in groupby(labels, key=lambda label: label != IGNORED):
+        last = first + sum(1 for _ in group)
+        piece = tokenizer.decode(ids[first:last])
+        end = place + len(piece)
+        if last == len(ids):
+            end = len(text)
+        elif not text.startswith(piece, place) or piece.endswith("\ufffd"):
+            end = max(place, len(commonprefix([text, tokenizer.decode(ids[:last])])))
+        yield {"text": text[place:end], "trained": trained}
+        first, place = last, end
