@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from unicodedata import normalize
 
 from app.home import Home
 from app.runs import Run
+from trainer.contract.models import ModelError, resolve_model
+from trainer.contract.problems import ConfigError
 from trainer.contract.rundir import RunDir, is_safe_name
 from trainer.data import DatasetError, registry
 from trainer.data.check import shape_of
 from trainer.data.entry import DatasetEntry
-from trainer.data.objectives import objectives_of
-from trainer.data.readers import read
-from trainer.data.rows import Row
 from trainer.data.sources import ENDINGS, DatasetSpec, locate
-
-COUNTED_BYTES = 20_000_000
-
-
-@dataclass(frozen=True)
-class DatasetChoice:
-    """A registered dataset; ``problem`` is '' when it can be used.
-
-    ``rows`` is None where counting would take long.
-    """
-
-    name: str
-    rows: int | None
-    kind: str
-    objectives: tuple[str, ...]
-    origin: str = "shared"
-    problem: str = ""
 
 
 def list_models(home: Home, completed: Iterable[Run]) -> list[str]:
@@ -81,35 +61,32 @@ def cached_snapshot(hub_id: str, revision: str | None) -> Path | None:
     return found if is_safe_name(commit) and (found / "config.json").is_file() else None
 
 
-class Catalog:
-    """The registered datasets of a home; remembers what it has read of unchanged files."""
+def model_folder(home: Home, model: str, allowed: Callable[[str], bool]) -> Path:
+    """Return the folder with a model's tokenizer: of a run the folder of its base.
 
-    def __init__(self, home: Home) -> None:
-        """Look at ``home``; nothing is read yet."""
-        self._home = home
-        self._kept: dict[tuple[object, ...], DatasetChoice] = {}
+    Args:
+        home: Where runs are, whose ids may stand for models.
+        model: As in ``model.name_or_path``.
+        allowed: Tells whether a path may be named (rule R5).
 
-    def list(self) -> list[DatasetChoice]:
-        """Return the datasets, shared ones first; a broken one says what is wrong."""
-        known = registry.load(self._home.data)
-        found: dict[tuple[object, ...], DatasetChoice] = {}
-        for name in known.names():
-            try:
-                spec = known.resolve(name)
-                key = (name, *spec.stamp(), repr(spec.entry))
-                found[key] = self._kept.get(key) or _describe(spec)
-            except DatasetError as error:
-                found[name,] = DatasetChoice(name, None, "unknown", (), problem=str(error))
-        self._kept = found
-        return [*found.values()]
-
-
-def _describe(spec: DatasetSpec) -> DatasetChoice:
-    kind = shape_of(spec).kind
-    rows = None
-    if spec.path.stat().st_size <= COUNTED_BYTES:
-        rows = sum(isinstance(row, Row) for row in read(spec))
-    return DatasetChoice(spec.name, rows, kind, tuple(objectives_of(kind)), spec.origin)
+    Raises:
+        DatasetError: It is not on this machine, or not to be named.
+    """
+    try:
+        source = resolve_model(model, home.runs)
+    except (ModelError, ConfigError, OSError) as error:
+        raise DatasetError("model_not_here", f"The model '{model[:120]}' cannot be used: {error}",
+                           "Choose another model.") from None
+    known = model == "starter" or (is_safe_name(model) and (home.runs / model).is_dir())
+    named_path = source.is_folder and not known
+    if named_path and not allowed(model):
+        raise DatasetError("path_outside_roots", f"'{model[:120]}' lies outside the folders that "
+                           "pages may use.", "Choose a model of the list.")
+    folder = Path(source.base) if source.is_folder else cached_snapshot(source.base, None)
+    if folder is None:
+        raise DatasetError("model_not_here", f"The model '{model[:120]}' is not on this machine.",
+                           "Name a folder with its tokenizer, or download it first.")
+    return folder
 
 
 def plain_name(file_name: str) -> str:
@@ -119,12 +96,6 @@ def plain_name(file_name: str) -> str:
         stem = Path(stem).stem
     letters = "".join(c if c.isalnum() or c in "._" else "-" for c in normalize("NFKC", stem))
     return re.sub(r"-{2,}", "-", letters).strip("-._")[:48].rstrip("-._") or "data"
-
-
-def _free_name(taken: Collection[str], wanted: str) -> str:
-    """Return the wanted name, or the first of ``name-2``, ``name-3``... that is free."""
-    numbered = (f"{wanted}-{number}" for number in itertools.count(2))
-    return next(name for name in itertools.chain([wanted], numbered) if name not in taken)
 
 
 def add_file(home: Home, path: Path, name: str, *, rename: bool = False) -> str:
@@ -147,24 +118,17 @@ def add_file(home: Home, path: Path, name: str, *, rename: bool = False) -> str:
     if shape.kind == "unknown":
         raise DatasetError("unknown_shape", f"The rows of '{path.name}' have no known shape: "
                            f"{shape.reason}.", "Rename its columns.")
-    stored = home.data / f"{secrets.token_hex(8)}{spec.suffix}{'.gz' if spec.compressed else ''}"
+    stored = home.data / copy_name(spec)
+    chosen = plain_name(name) if rename else name
     try:
         shutil.copyfile(path, stored)
-        return _register(home, name, DatasetEntry(file_name=stored.name), rename=rename)
+        return registry.load(home.data).add(chosen, DatasetEntry(file_name=stored.name),
+                                            rename=rename)
     except BaseException:
         stored.unlink(missing_ok=True)
         raise
 
 
-def _register(home: Home, name: str, entry: DatasetEntry, *, rename: bool) -> str:
-    known = registry.load(home.data)
-    while True:
-        chosen = _free_name(known.names(), plain_name(name)) if rename else name
-        try:
-            known.add(chosen, entry)
-        except DatasetError as error:
-            # Another upload may have taken it since; ``add`` has read the names again.
-            if not rename or error.code != "name_taken":
-                raise
-        else:
-            return chosen
+def copy_name(spec: DatasetSpec) -> str:
+    """Return a new file name of our choice for a copy of a dataset's file (rule R4)."""
+    return f"{secrets.token_hex(8)}{spec.ending}"

@@ -20,7 +20,7 @@ from app.studio import Studio
 from trainer.contract.problems import message_and_advice
 from trainer.contract.rundir import is_safe_name
 from trainer.data import DatasetError, check, load
-from trainer.data.sources import COMPRESSED, format_of
+from trainer.data.sources import format_of
 
 router = APIRouter(prefix="/datasets")
 SHOWN_PROBLEMS = 100
@@ -35,8 +35,8 @@ def list_datasets(studio: StudioDep) -> dict[str, Any]:
 def _temporary_name(filename: str) -> str:
     """Return a name for messages: the sender's when it is a plain one, else 'data' and its kind."""
     name = filename.replace("\\", "/").rpartition("/")[2]
-    suffix, compressed = format_of(Path(name))
-    ending = f"{suffix}{COMPRESSED if compressed else ''}"
+    suffix, compression = format_of(Path(name))
+    ending = f"{suffix}.{compression}" if compression else suffix
     return name if is_safe_name(name) and name[0] != "." else f"data{ending}"
 
 

@@ -1,96 +1,180 @@
-"""Bytes of a dataset file as lines, decompressed, with limits and clear errors."""
+"""Bytes of a dataset's file as UTF-8: decompressed, decoded, watched for changes."""
 
 from __future__ import annotations
 
-import codecs
-import gzip
-import zlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader
-from typing import IO, cast
+from typing import IO
 
+from trainer.data import bounds
+from trainer.data.compressed import Bytes, Unpacked
+from trainer.data.encodings import Encoding, Recoded, detect
 from trainer.data.rows import DatasetError
-from trainer.data.sources import DatasetSpec
+from trainer.data.rowindex import Watch
+from trainer.data.sniff import require_text
+from trainer.data.sources import Part
 
-MAX_ROW_BYTES = 64 * 1024 * 1024
-PIECE_BYTES = 256 * 1024
-_OTHER_BOMS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32",
-               codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+
+class Stream:
+    r"""The text of one file as UTF-8 bytes; what could not be decoded stays wrong.
+
+    ``offset`` is the place in the file of the next byte; it can be returned to while
+    ``can_seek``. Only ``\n`` ends a line: the ``\r`` of a file without ``\n`` becomes one.
+    """
+
+    def __init__(self, part: Part, file: IO[bytes], watch: Watch) -> None:
+        """Look at the beginning of an open file."""
+        self.part, self._file, self._watch = part, file, watch
+        self._seen = _state(os.fstat(file.fileno()))
+        self._before = watch.bytes_done
+        source: Bytes = file
+        if part.compression:
+            source = Unpacked(file, part.compression, part.name)
+        head = _filled(source, bounds.SAMPLE_BYTES)
+        require_text(part, head)
+        self.encoding = detect(head, whole=len(head) < bounds.SAMPLE_BYTES)
+        self.can_seek = not part.compression and self.encoding.is_utf8
+        self.offset = self.encoding.skip
+        self._head = head[self.encoding.skip:]
+        self._source = source
+        self._recoded = None if self.encoding.is_utf8 else Recoded(_Joined(self), self.encoding)
+        self._say()
+
+    def _say(self) -> None:
+        self._watch.encodings[self.part.name] = self.encoding.name
+        if sentence := self.encoding.sentence(self.part.name):
+            self._watch.note(sentence)
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes of UTF-8, b'' at the end.
+
+        Raises:
+            DatasetError: ``changed_while_reading``, or the file is damaged.
+        """
+        piece = self._recoded.read(size) if self._recoded else self.raw(size)
+        self.offset += len(piece)
+        return piece.replace(b"\r", b"\n") if self.encoding.bare_returns else piece
+
+    def raw(self, size: int) -> bytes:
+        """Return up to ``size`` bytes as they are in the (unpacked) file."""
+        if self._head:
+            piece, self._head = self._head[:size], self._head[size:]
+        else:
+            piece = self._source.read(size)
+        self._look()
+        return piece
+
+    def seek(self, offset: int) -> None:
+        """Go on at a place of the file; only where ``can_seek``."""
+        if offset > self.encoding.skip:
+            self._head = b""
+            self._file.seek(offset)
+            self.offset = offset
+
+    def _look(self) -> None:
+        """Refuse a file that is being written to; tell how far the reading is."""
+        if _state(os.fstat(self._file.fileno())) != self._seen:
+            raise changed(self.part)
+        self._watch.bytes_done = self._before + min(self._file.tell(), self._seen[0])
+
+    def finish(self) -> None:
+        """Refuse a file that was changed or replaced since it was opened."""
+        require_same(self.part, self._file, self._seen)
+
+
+class _Joined:
+    """A stream's undecoded bytes."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def read(self, size: int, /) -> bytes:
+        return self._stream.raw(size)
+
+
+def _state(found: os.stat_result) -> tuple[int, int]:
+    return found.st_size, found.st_mtime_ns
+
+
+def _filled(source: Bytes, size: int) -> bytes:
+    """Read so many bytes unless the file ends before."""
+    pieces, left = [], size
+    while left and (piece := source.read(left)):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
+def changed(part: Part) -> DatasetError:
+    """Return the error for a file that something writes to."""
+    return DatasetError("changed_while_reading", f"'{part.name}' was changed while it was read.",
+                        "Wait until it is complete, then try again.")
+
+
+def require_same(part: Part, file: IO[bytes], seen: tuple[int, int]) -> None:
+    """Refuse an open file that is no longer what it was, or no longer the one at its path.
+
+    Raises:
+        DatasetError: ``changed_while_reading``.
+    """
+    found = os.fstat(file.fileno())
+    try:
+        now = os.stat(part.path)
+    except OSError:
+        raise changed(part) from None
+    if _state(found) != seen or (now.st_dev, now.st_ino) != (found.st_dev, found.st_ino):
+        raise changed(part)
 
 
 @contextmanager
-def opened(spec: DatasetSpec) -> Iterator[IO[bytes]]:
-    """Open the file for reading bytes, after a UTF-8 byte order mark if there is one.
+def opened_raw(part: Part) -> Iterator[IO[bytes]]:
+    """Open a file for reading its bytes as they are.
 
     Raises:
-        DatasetError: It cannot be read, is not gzip though named so, or is UTF-16 or UTF-32;
-            also while the caller reads inside the block.
+        DatasetError: It cannot be read; also while the caller reads inside the block.
     """
     try:
-        with open(spec.path, "rb") as raw:
-            file: IO[bytes] = raw
-            if spec.compressed:
-                file = cast(IO[bytes], BufferedReader(gzip.GzipFile(fileobj=raw)))
-            _skip_bom(spec, cast(BufferedReader, file))
+        with open(part.path, "rb") as file:
             yield file
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DatasetError("bad_gzip", f"'{spec.file_name}' is not a whole gzip file: {error}.",
-                           "Copy or compress it again.") from None
     except OSError as error:
-        raise DatasetError("unreadable", f"'{spec.path}' cannot be read: {error.strerror}.",
+        why = error.strerror or str(error)
+        raise DatasetError("unreadable", f"'{part.path}' cannot be read: {why}.",
                            "Check the file and its permissions.") from None
 
 
-def _skip_bom(spec: DatasetSpec, file: BufferedReader) -> None:
-    start = file.peek(4)[:4]
-    if start.startswith(codecs.BOM_UTF8):
-        file.read(len(codecs.BOM_UTF8))
-        return
-    for mark, encoding in _OTHER_BOMS.items():
-        if start.startswith(mark):
-            raise DatasetError("not_utf8", f"'{spec.file_name}' is {encoding}, not UTF-8.",
-                               f"Convert it: iconv -f {encoding} -t UTF-8.")
+@contextmanager
+def opened(part: Part, watch: Watch | None = None) -> Iterator[Stream]:
+    """Open a file of text.
 
-
-def lines(file: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
-    r"""Yield (number from 1, line without its end); None instead of a line over MAX_ROW_BYTES.
-
-    Only ``\n`` ends a line, so that U+2028 and form feeds inside a text do not.
+    Raises:
+        DatasetError: It cannot be read, or is not what its ending says.
     """
-    number = 0
-    while line := file.readline(MAX_ROW_BYTES + 1):
-        number += 1
-        if len(line) <= MAX_ROW_BYTES or line.endswith(b"\n"):
-            yield number, line.rstrip(b"\r\n")
+    with opened_raw(part) as file:
+        yield Stream(part, file, watch or Watch())
+
+
+def lines(stream: Stream) -> Iterator[tuple[int, bytes | None]]:
+    """Yield blocks of whole lines as (offset, bytes); None instead of a line that is too long."""
+    start, held, size, skipping = stream.offset, list[bytes](), 0, False
+    while piece := stream.read(bounds.BLOCK_BYTES):
+        if skipping:
+            piece = piece[piece.find(b"\n") + 1:] if b"\n" in piece else b""
+            skipping, start = not piece, stream.offset - len(piece)
             continue
-        while line and not line.endswith(b"\n"):
-            line = file.readline(PIECE_BYTES)
-        yield number, None
+        cut = piece.rfind(b"\n") + 1
+        if cut:
+            yield start, b"".join([*held, piece[:cut]])
+            held, start = [], stream.offset - len(piece) + cut
+        held.append(piece[cut:])
+        size = sum(map(len, held)) if cut else size + len(piece)
+        if size > bounds.MAX_ROW_BYTES:
+            yield start, None
+            held, size, skipping = [], 0, True
+    if size:
+        yield start, b"".join(held)
 
 
 def where_not_utf8(error: UnicodeDecodeError) -> str:
     """Say which byte is wrong: ``byte 0xE9 at position 12``."""
     return f"byte 0x{error.object[error.start]:02X} at position {error.start + 1}"
-
-
-def text_lines(spec: DatasetSpec, file: IO[bytes]) -> Iterator[str]:
-    """Yield lines as text with their ends, for formats in which a wrong byte spoils the file.
-
-    Raises:
-        DatasetError: A line is not UTF-8 (named), or longer than MAX_ROW_BYTES.
-    """
-    for number, line in enumerate(iter(lambda: file.readline(MAX_ROW_BYTES + 1), b""), start=1):
-        if len(line) > MAX_ROW_BYTES:
-            raise DatasetError("row_too_long", f"Line {number} of {spec.file_name} is longer than "
-                               f"{MAX_ROW_BYTES // 2**20} MiB.", "Split the file into rows.")
-        try:
-            yield line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise not_utf8(spec, f"Line {number}", where_not_utf8(error)) from None
-
-
-def not_utf8(spec: DatasetSpec, place: str, why: str) -> DatasetError:
-    """Return the error for a file with bytes that are not UTF-8."""
-    return DatasetError("not_utf8", f"{place} of {spec.file_name} is not UTF-8 ({why}).",
-                        "Save the file as UTF-8, for example: iconv -f GB18030 -t UTF-8.")

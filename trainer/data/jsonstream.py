@@ -6,14 +6,17 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import Any
 
-from trainer.data.bytesource import MAX_ROW_BYTES, PIECE_BYTES, not_utf8, opened
-from trainer.data.rows import Row, RowProblem, shown
-from trainer.data.sources import DatasetSpec
+from trainer.data import bounds
+from trainer.data.batches import Batch, Item, Source
+from trainer.data.bytesource import Stream, opened
+from trainer.data.rows import RowProblem, shown
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+_WRONG = re.compile("[\udc80-\udcff]")
 _MARGIN = 16
+_BATCH = 1000
 
 
 def _none(_: str) -> None:
@@ -33,9 +36,9 @@ def decode_json(text: str) -> Any:
     return _DECODER.decode(text)
 
 
-def first_character(file: IO[bytes]) -> str:
+def first_character(stream: Stream) -> str:
     """Return the first character that is not white space, or ''."""
-    while piece := file.read(PIECE_BYTES):
+    while piece := stream.read(bounds.BLOCK_BYTES):
         if stripped := piece.lstrip(b" \t\r\n"):
             return stripped[:4].decode("utf-8", "replace")[0]
     return ""
@@ -48,12 +51,13 @@ class BrokenJson(ValueError):
 class _Text:
     """The text that is still to be read: a buffer that grows at its end when asked."""
 
-    def __init__(self, spec: DatasetSpec, file: IO[bytes]) -> None:
-        self._spec, self._file = spec, file
-        self._decode = codecs.getincrementaldecoder("utf-8")()
-        self._bytes_read = 0
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._line, self._column = 1, 1
-        self.buffer, self.position, self.ended = "", 0, False
+        self._sought = stream.offset > 8
+        self._start, self._bare = stream.offset, True
+        self.buffer, self.position, self.ended, self.pieces = "", 0, False, 0
 
     def more(self) -> bool:
         """Add a piece, larger ones to a larger rest; False at the end of the file."""
@@ -61,17 +65,20 @@ class _Text:
             return False
         rest = self.buffer[self.position:]
         self._line, self._column = self._place(self.position)
-        piece = self._file.read(max(PIECE_BYTES, len(rest)))
+        self._start = self.offset()
+        piece = self._stream.read(max(bounds.BLOCK_BYTES, len(rest)))
         self.ended = not piece
-        try:
-            added = self._decode.decode(piece, final=self.ended)
-        except UnicodeDecodeError as error:
-            place = f"Byte {self._bytes_read + error.start + 1}"
-            wrong = f"0x{error.object[error.start]:02X}"
-            raise not_utf8(self._spec, place, wrong) from None
-        self._bytes_read += len(piece)
+        added = self._decode.decode(piece, final=self.ended)
+        self._bare = added.isascii() and rest.isascii()
         self.buffer, self.position = rest + added, 0
+        self.pieces += 1
         return True
+
+    def offset(self) -> int:
+        """Return the place of the position in the stream, in bytes."""
+        before = self.buffer[:self.position]
+        return self._start + (len(before) if self._bare
+                              else len(before.encode("utf-8", "surrogateescape")))
 
     def peek(self) -> str:
         """Skip white space and return the next character, '' at the end."""
@@ -92,11 +99,18 @@ class _Text:
 
     def where(self, offset: int) -> str:
         """Name the place of a buffer offset: ``line 3, column 7``."""
+        if self._sought:
+            before = self.buffer[:offset].encode("utf-8", "surrogateescape")
+            return f"byte {self._start + len(before) + 1}"
         line, column = self._place(offset)
         return f"line {line}, column {column}"
 
-    def value(self) -> Any:
-        """Read the value at the position; BrokenJson says what is wrong and where."""
+    def value(self) -> tuple[Any, str]:
+        """Read the value at the position; return it and the place of bytes that are no text.
+
+        Raises:
+            BrokenJson: It is not JSON; says what is wrong and where.
+        """
         while True:
             try:
                 value, end = _DECODER.raw_decode(self.buffer, self.position)
@@ -107,46 +121,69 @@ class _Text:
             except (RecursionError, ValueError) as error:
                 raise BrokenJson(f"{error} at {self.where(self.position)}") from None
             if end < len(self.buffer) or not self.more():
+                wrong = None if self._bare else _WRONG.search(self.buffer, self.position, end)
+                place = self.where(wrong.start()) if wrong else ""
                 self.position = end
-                return value
+                return value, place
 
     def _is_broken(self, error: json.JSONDecodeError) -> bool:
         """Tell a real error from a value that only goes on beyond the buffer."""
-        if len(self.buffer) - self.position > MAX_ROW_BYTES:
+        if len(self.buffer) - self.position > bounds.MAX_ROW_BYTES:
             return True
         open_string = error.msg.startswith("Unterminated string")
         return not open_string and error.pos < len(self.buffer) - _MARGIN
 
 
-def array_rows(spec: DatasetSpec,
-               row_of: Callable[[int, Any], Row | RowProblem]) -> Iterator[Row | RowProblem]:
+def read_array(source: Source, row_of: Callable[[int, Any], Item]) -> Iterator[Batch]:
     """Yield the elements of a JSON list as rows, numbered from 1.
 
     JSON that breaks off cannot be read any further: the place is the last RowProblem.
     """
-    with opened(spec) as file:
-        text = _Text(spec, file)
-        text.peek()
-        text.position += 1
-        number = 0
-        if text.peek() == "]":
-            return
-        while True:
-            number += 1
-            try:
-                text.peek()
-                value = text.value()
-            except BrokenJson as error:
-                yield _broken(number, str(error))
-                return
-            yield row_of(number, value)
-            after = text.peek()
-            if after != ",":
-                break
+    with opened(source.part, source.watch) as stream:
+        stream.seek(source.offset)
+        text = _Text(stream)
+        if not source.offset:
+            text.peek()
             text.position += 1
-        if after != "]":
-            what = f"expected ',' or ']' but found {shown(after)}" if after else "the list is open"
-            yield _broken(number + 1, f"{what} at {text.where(text.position)}")
+            if text.peek() == "]":
+                return
+        elements = _elements(text, source.row, row_of)
+        number, more = source.row, True
+        while more:
+            text.peek()
+            offset, piece, items = text.offset(), text.pieces, list[Item]()
+            for item in elements:
+                items.append(item)
+                if text.pieces != piece or len(items) == _BATCH:
+                    break
+            else:
+                more = False
+            yield Batch(number, offset if stream.can_seek else 0, items, number + len(items))
+            number += len(items)
+        stream.finish()
+
+
+def _elements(text: _Text, number: int, row_of: Callable[[int, Any], Item]) -> Iterator[Item]:
+    """Yield elements; the position is left at the next one, behind the comma."""
+    while True:
+        try:
+            text.peek()
+            value, wrong = text.value()
+        except BrokenJson as error:
+            yield _broken(number, str(error))
+            return
+        after = text.peek()
+        text.position += after == ","
+        if wrong:
+            yield RowProblem(number, "", "not_utf8", f"is not UTF-8 ({wrong})")
+        else:
+            yield row_of(number, value)
+        number += 1
+        if after != ",":
+            break
+    if after != "]":
+        what = f"expected ',' or ']' but found {shown(after)}" if after else "the list is open"
+        yield _broken(number, f"{what} at {text.where(text.position)}")
 
 
 def _broken(number: int, why: str) -> RowProblem:

@@ -1,183 +1,138 @@
-"""Reading rows from files, one at a time: a file of any size needs the memory of one row."""
+"""Reading rows from files, one at a time: a file of any size needs the memory of a few rows."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
-from typing import Any
+from importlib import import_module
 
-from trainer.data.bytesource import MAX_ROW_BYTES, lines, opened, text_lines, where_not_utf8
-from trainer.data.jsonstream import array_rows, decode_json, first_character
-from trainer.data.rows import DatasetError, Row, RowProblem, listed, shown
+from trainer.data.batches import Batch, Item, Reader, Source
+from trainer.data.rows import DatasetError, Row, RowProblem
+from trainer.data.rowindex import Place, RowIndex, Watch, where_in
 from trainer.data.sources import DatasetSpec
 
-Read = Iterator[Row | RowProblem]
+_READERS = {".jsonl": "readers_lines:read_jsonl", ".json": "readers_json:read_json",
+            ".csv": "readers_table:read_table", ".tsv": "readers_table:read_table",
+            ".txt": "readers_lines:read_text", ".md": "readers_lines:read_text",
+            ".parquet": "readers_columnar:read_parquet", ".arrow": "readers_columnar:read_arrow",
+            ".xlsx": "readers_sheet:read_sheet"}
 
 
-def read(spec: DatasetSpec, *, max_samples: int | None = None) -> Read:
+def read(spec: DatasetSpec, *, max_samples: int | None = None, start: int = 1,
+         index: RowIndex | None = None, watch: Watch | None = None) -> Iterator[Item]:
     """Yield the rows of a dataset in the file's order.
 
     A row that cannot be read is yielded as a RowProblem in its place.
 
     Args:
         spec: What ``Registry.resolve`` found.
-        max_samples: Only the first so many rows, problems counted; None for all.
+        max_samples: Only so many rows, problems counted; None for all.
+        start: The number of the first row that is wanted.
+        index: Where rows are, from an earlier reading; without one, all before ``start`` is read.
+        watch: Filled while reading: progress, encodings, and the index of a whole reading.
 
     Raises:
-        DatasetError: The file has no row at all, or cannot be read any further.
+        DatasetError: There is no row at all, the files cannot be read any further, change while
+            they are read, or have changed since ``index`` was made.
     """
-    limits = [n for n in (max_samples, spec.entry and spec.entry.num_samples) if n]
-    count = 0
-    for item in islice(_READERS[spec.suffix](spec), min(limits) if limits else None):
-        count += 1
-        yield item if isinstance(item, Row) else _named(item, spec)
-    if not count:
-        raise DatasetError("empty", f"The file '{spec.file_name}' has no rows.",
-                           "Choose a file with rows.")
+    limit, count = _limit(spec, max_samples, start), 0
+    for items in read_batches(spec, start=start, index=index, watch=watch):
+        if limit is not None and count + len(items) >= limit:
+            yield from items[:limit - count]
+            return
+        count += len(items)
+        yield from items
 
 
-def _named(problem: RowProblem, spec: DatasetSpec) -> RowProblem:
+def _limit(spec: DatasetSpec, max_samples: int | None, start: int) -> int | None:
+    kept = spec.entry.num_samples if spec.entry else None
+    limits = [max_samples] if max_samples else []
+    if kept:
+        limits.append(max(kept - start + 1, 0))
+    return min(limits, default=None)
+
+
+def read_batches(spec: DatasetSpec, *, start: int = 1, index: RowIndex | None = None,
+                 watch: Watch | None = None) -> Iterator[list[Item]]:
+    """Yield the rows of ``read`` in lists, as they are read: for those who count fast.
+
+    Raises:
+        DatasetError: Like ``read``.
+    """
+    watch = watch or Watch()
+    watch.bytes_total = spec.size()
+    watch.index = RowIndex(spec.stamp())
+    if index is not None:
+        index.require(spec)
+        if index.complete and start > index.rows:
+            return
+    place = index.nearest(start) if index is not None else Place(1, 0, 0, 0)
+    watch.bytes_done = sum(size for _, size, _ in spec.stamp()[:place.part])
+    empty = True
+    for batch in _all_batches(spec, place, watch):
+        items = batch.items
+        if batch.row < start:
+            items = [item for item in items if number_of(item) >= start]
+        if items:
+            empty = False
+            yield items
+    if empty and start == 1:
+        raise DatasetError("empty", f"The {'folder' if spec.is_folder else 'file'} "
+                           f"'{spec.file_name}' has no rows.", "Choose a file with rows.")
+    if place == (1, 0, 0, 0):
+        watch.index.complete = True
+
+
+def _all_batches(spec: DatasetSpec, place: Place, watch: Watch) -> Iterator[Batch]:
+    """Yield batches from a place on, through all files; note where they are."""
+    noted = place == (1, 0, 0, 0)
+    row, offset, base = place.row, place.offset, place.base
+    for number in range(place.part, len(spec.parts)):
+        part = spec.parts[number]
+        if noted:
+            watch.index.begin_part(base)
+        for batch in _reader(part.suffix)(Source(part, watch, row, offset, base)):
+            if noted and batch.offset:
+                watch.index.add(batch.row, batch.offset)
+            row = batch.following
+            watch.index.rows = row - 1 if noted else 0
+            yield batch._replace(items=[_named(item, spec, number, base) for item in batch.items]
+                                 ) if _has_problems(batch) else batch
+        base, offset = row - 1, 0
+
+
+def _reader(suffix: str) -> Reader:
+    """Import a format's reader: some need much that others do not."""
+    module, _, name = _READERS[suffix].partition(":")
+    found: Reader = getattr(import_module(f"trainer.data.{module}"), name)
+    return found
+
+
+def _has_problems(batch: Batch) -> bool:
+    return RowProblem in set(map(type, batch.items))
+
+
+def _named(item: Item, spec: DatasetSpec, part: int, base: int) -> Item:
     """Put the row and the file before a reader's words."""
-    text = f"Row {problem.row} of {spec.file_name} {problem.message}."
-    return replace(problem, message=text)
+    if isinstance(item, Row):
+        return item
+    where = f"Row {item.row} of {spec.file_name}"
+    if spec.is_folder:
+        where = where_in(spec, part, item.row, item.row - base)
+    return replace(item, message=f"{where} {item.message}.")
 
 
-def _read_jsonl(spec: DatasetSpec) -> Read:
-    with opened(spec) as file:
-        for number, line in lines(file):
-            if line is None or line.strip():
-                yield _json_row(number, line)
-
-
-def _json_row(number: int, line: bytes | None) -> Row | RowProblem:
-    """Read one line of JSON Lines."""
-    if line is None:
-        return RowProblem(number, "", "row_too_long",
-                          f"is longer than {MAX_ROW_BYTES // 2**20} MiB")
-    try:
-        value = decode_json(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return RowProblem(number, "", "not_utf8",
-                          f"is not UTF-8 ({where_not_utf8(error)})")
-    except json.JSONDecodeError as error:
-        return RowProblem(number, "", "not_json", f"is not JSON: {error.msg} at column "
-                          f"{error.colno}; it begins {shown(error.doc.lstrip()[:40])}")
-    except RecursionError:
-        return RowProblem(number, "", "not_json", "is nested too deeply")
-    except ValueError as error:
-        return RowProblem(number, "", "not_json", f"is not JSON: {error}")
-    return row_of(number, value)
-
-
-def row_of(number: int, value: Any) -> Row | RowProblem:
-    """Make a row of a JSON value, which must be an object."""
-    if isinstance(value, dict):
-        return Row(number, value)
-    return RowProblem(number, "", "not_object",
-                      f"is {shown(value)}, not an object with named columns")
-
-
-def _read_json(spec: DatasetSpec) -> Read:
-    with opened(spec) as file:
-        start = first_character(file)
-    if start == "{":
-        return _read_objects(spec)
-    if start == "[":
-        return array_rows(spec, row_of)
-    if not start:
-        return iter(())
-    raise DatasetError("not_json", f"'{spec.file_name}' is not JSON: it begins with '{start}'.",
-                       "Save it as a JSON list of objects, or as JSON Lines.")
-
-
-def _read_objects(spec: DatasetSpec) -> Read:
-    """Read a .json file that begins with an object: JSON Lines under another name, or one object.
+def row_at(spec: DatasetSpec, number: int, index: RowIndex | None = None) -> Item | None:
+    """Return one row by its number; None when there is none of this number.
 
     Raises:
-        DatasetError: It holds a single object rather than rows.
+        DatasetError: Like ``read``.
     """
-    with opened(spec) as file:
-        first = next(line for _, line in lines(file) if line is None or line.strip())
-    if first is not None and isinstance(_json_row(1, first), Row):
-        return _read_jsonl(spec)
-    raise DatasetError("not_a_list", f"'{spec.file_name}' begins with one object, not with a "
-                       "list of rows.",
-                       "Save it as a JSON list of objects, or as JSON Lines: one object a line.")
+    for items in read_batches(spec, start=number, index=index):
+        return items[0] if number_of(items[0]) == number else None
+    return None
 
 
-def _read_table(spec: DatasetSpec) -> Read:
-    csv.field_size_limit(MAX_ROW_BYTES)
-    with opened(spec) as file:
-        source = text_lines(spec, file)
-        first = next((line for line in source if line.strip()), "")
-        if not first:
-            return
-        delimiter = "\t" if spec.suffix == ".tsv" else _delimiter(first)
-        names = _header(spec, first, delimiter)
-        yield from _records(csv.reader(source, delimiter=delimiter, strict=True), names)
-
-
-def _delimiter(header: str) -> str:
-    """Return what separates the columns of a .csv: a comma unless only another one occurs."""
-    return max(",;\t", key=header.count) if "," not in header else ","
-
-
-def _header(spec: DatasetSpec, line: str, delimiter: str) -> list[str]:
-    """Return the names of the columns; DatasetError when one is missing or there twice."""
-    names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or not all(names):
-        what = f"names {listed(twice)} twice" if twice and all(names) else "has a nameless column"
-        raise DatasetError("header", f"The first line of {spec.file_name} {what}.",
-                           "The first line of a table names its columns, each once.")
-    return names
-
-
-def _records(table: Any, names: list[str]) -> Read:
-    number = 0
-    while True:
-        try:
-            cells = next(table)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            number += 1
-            yield RowProblem(number, "", "not_csv", f"cannot be read: {error}")
-            continue
-        if not cells:
-            continue
-        number += 1
-        if len(cells) > len(names):
-            yield RowProblem(number, "", "columns", f"has {len(cells)} cells, the "
-                             f"header {len(names)}; cells that hold the separator need quotes")
-        else:
-            yield Row(number, dict(zip(names, cells, strict=False)))
-
-
-def _read_text(spec: DatasetSpec) -> Read:
-    number = 0
-    with opened(spec) as file:
-        for _, line in lines(file):
-            if line is not None and not line.strip():
-                continue
-            number += 1
-            yield _text_row(number, line)
-
-
-def _text_row(number: int, line: bytes | None) -> Row | RowProblem:
-    if line is None:
-        return RowProblem(number, "text", "row_too_long",
-                          f"is longer than {MAX_ROW_BYTES // 2**20} MiB")
-    try:
-        return Row(number, {"text": line.decode("utf-8")})
-    except UnicodeDecodeError as error:
-        return RowProblem(number, "text", "not_utf8",
-                          f"is not UTF-8 ({where_not_utf8(error)})")
-
-
-_READERS: dict[str, Callable[[DatasetSpec], Read]] = {
-    ".jsonl": _read_jsonl, ".json": _read_json, ".csv": _read_table, ".tsv": _read_table,
-    ".txt": _read_text, ".md": _read_text}
+def number_of(item: Item) -> int:
+    """Return the number of a row, or of the row that a problem is about."""
+    return item.number if isinstance(item, Row) else item.row

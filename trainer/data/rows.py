@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Severity = Literal["error", "warning"]
 
@@ -17,12 +17,11 @@ class DatasetError(ValueError):
         self.code, self.message, self.advice = code, message, advice
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row as the file has it.
+class Row(NamedTuple):
+    """One row as the file has it; a tuple, because there are millions of them.
 
     ``number`` is what a person counts: the physical line in JSON Lines, else the record, from 1;
-    a CSV's header is not counted.
+    a CSV's header is not counted. In a folder the numbers run on through its files.
     """
 
     number: int

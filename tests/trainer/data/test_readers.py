@@ -120,7 +120,7 @@ def test_a_list_is_read_across_the_edges_of_pieces(make: Make,
     values = [{"n": n, "text": "é\\\"😀" * (n % 7), "list": [1.5, True, None]} for n in range(40)]
     text = json.dumps([*values, 12, True], ensure_ascii=False)
     for size in (1, 2, 3, 7, 64):
-        monkeypatch.setattr("trainer.data.jsonstream.PIECE_BYTES", size)
+        monkeypatch.setattr("trainer.data.bounds.BLOCK_BYTES", size)
         items = list(read(make(text, "a.json")))
         assert [item.values for item in items if isinstance(item, Row)] == values
         assert [item.code for item in items[-2:] if isinstance(item, RowProblem)] == [
@@ -140,7 +140,7 @@ def test_a_file_is_never_in_memory_as_a_whole(make: Make) -> None:
 
 
 def test_a_row_that_is_too_long_is_skipped(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("bytesource", "readers"):
+    for module in ("bounds",):
         monkeypatch.setattr(f"trainer.data.{module}.MAX_ROW_BYTES", 50)
     spec = make('{"a": 1}\n{"a": "' + "x" * 300 + '"}\n{"a": 2}\n')
     assert rows_of(spec) == [(1, {"a": 1}), (3, {"a": 2})]

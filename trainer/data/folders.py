@@ -1,0 +1,71 @@
+"""A folder of shards: which of its files are the data, and which only lie beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from trainer.data.rows import DatasetError, listed
+from trainer.data.sources import COMPRESSED, SUFFIXES, Part, listed_files, part_of
+
+_SIDECARS = ("readme", "license", "licence", "notice", "changelog", "citation", "contributing",
+             "dataset_info", "dataset_infos", "dataset_dict", "state", "croissant",
+             "requirements", "metadata", "config", "data_card", "datasheet")
+_MAX_SIDECAR_BYTES = 4 * 1024 * 1024
+
+
+def shards(folder: Path) -> tuple[Part, ...]:
+    """Return a folder's data files, sorted by name.
+
+    Hidden files, READMEs, licences and descriptions such as ``dataset_info.json`` are left out,
+    also files without a known ending, Markdown beside data, and empty files.
+
+    Raises:
+        DatasetError: ``is_folder`` when there is none, ``mixed_folder`` when they are of several
+            formats.
+    """
+    try:
+        paths = sorted(p for p in folder.iterdir() if p.is_file() and _may_be_data(p))
+    except OSError as error:
+        raise DatasetError("unreadable", f"'{folder}' cannot be read: {error.strerror}.",
+                           "Check the folder and its permissions.") from None
+    parts = [part_of(path) for path in paths]
+    if len({part.suffix for part in parts}) > 1:
+        parts = [part for part in parts if part.suffix != ".md" and not _is_description(part)]
+    kinds = sorted({part.suffix for part in parts})
+    if len(kinds) > 1:
+        examples = [next(p.name for p in parts if p.suffix == kind) for kind in kinds]
+        raise DatasetError("mixed_folder", f"The folder '{folder.name}' holds files of several "
+                           f"formats: {listed(examples)}.",
+                           "Name one of the files, or keep one format in a folder.")
+    if not parts:
+        raise _no_data(folder)
+    return tuple(parts)
+
+
+def _may_be_data(path: Path) -> bool:
+    name = path.name.lower()
+    endings = [ending for ending in path.suffixes if ending.lower() in COMPRESSED]
+    stem = name.split(".")[0]
+    known = any(name.removesuffix("".join(endings[-1:]).lower()).endswith(s) for s in SUFFIXES)
+    hidden = name.startswith((".", "_"))
+    return known and not hidden and stem not in _SIDECARS and path.stat().st_size > 0
+
+
+def _is_description(part: Part) -> bool:
+    """Tell whether a .json beside files of another format is one object: no rows, a sidecar."""
+    if part.suffix != ".json" or part.compression:
+        return False
+    if part.path.stat().st_size > _MAX_SIDECAR_BYTES:
+        return False
+    try:
+        return isinstance(json.loads(part.path.read_bytes()), dict)
+    except (ValueError, RecursionError, OSError):
+        return False
+
+
+def _no_data(folder: Path) -> DatasetError:
+    inside = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[:1] not in "._")
+    what = (f"Name one of its folders: {listed(inside, 8)}." if inside
+            else f"Name a file with data; it holds {listed_files(folder)}.")
+    return DatasetError("is_folder", f"'{folder}' is a folder without data files.", what)
