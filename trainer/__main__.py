@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ from trainer.streams import forgive
 if TYPE_CHECKING:
     from trainer.work import Metrics
 
+RECIPES = {"sft": "trainer.recipes.sft", "pretrain": "trainer.recipes.pretrain",
+           "dpo": "trainer.recipes.dpo", "kto": "trainer.recipes.kto"}
 QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "TRL_EXPERIMENTAL_SILENCE": "1",
           "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}
 
@@ -63,13 +66,9 @@ def main(run_dir: Path) -> int:
 def _work(context: Context, start: Selected) -> Metrics:
     """Run the recipe; the libraries are imported here, after the first events are out."""
     context.emit.stage("loading", "Starting torch and the trainers")
-    if context.config.objective == "dpo":
-        from trainer.recipes import dpo
-
-        return dpo.run(context, start)
-    from trainer.recipes import sft
-
-    return sft.run(context, start)
+    recipe = import_module(RECIPES[context.config.objective])
+    metrics: Metrics = recipe.run(context, start)
+    return metrics
 
 
 def _stopped(run: RunDir) -> str:

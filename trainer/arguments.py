@@ -8,11 +8,11 @@ from trainer.context import Context
 from trainer.precision import Precision
 
 if TYPE_CHECKING:
-    from trl import DPOConfig, SFTConfig
+    from trl import DPOConfig, KTOConfig, SFTConfig
 
 
 def shared_arguments(context: Context, precision: Precision, *, evaluates: bool) -> dict[str, Any]:
-    """Return what SFTConfig and DPOConfig have in common.
+    """Return what the arguments of every objective have in common.
 
     Rotation, order of rows and reporting are ours, so those arguments are switched off here.
     """
@@ -78,4 +78,15 @@ def dpo_arguments(context: Context, precision: Precision, *, evaluates: bool) ->
     dpo = context.config.dpo
     return DPOConfig(**shared_arguments(context, precision, evaluates=evaluates), beta=dpo.beta,
                      loss_type=[dpo.loss_type], label_smoothing=dpo.label_smoothing,
+                     disable_dropout=context.config.tuner.lora_dropout == 0)
+
+
+def kto_arguments(context: Context, precision: Precision, *, evaluates: bool) -> KTOConfig:
+    """Return TRL's arguments for KTO on judged answers that are already tokens."""
+    from trl import KTOConfig
+
+    kto = context.config.kto
+    return KTOConfig(**shared_arguments(context, precision, evaluates=evaluates), beta=kto.beta,
+                     desirable_weight=kto.desirable_weight,
+                     undesirable_weight=kto.undesirable_weight,
                      disable_dropout=context.config.tuner.lora_dropout == 0)

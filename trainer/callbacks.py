@@ -21,10 +21,12 @@ from trainer.loop import CommittedLoop
 _NAMES = {"loss": "loss", "grad_norm": "grad_norm", "learning_rate": "learning_rate",
           "mean_token_accuracy": "token_accuracy", "rewards/margins": "rewards_margins",
           "rewards/accuracies": "rewards_accuracies", "rewards/chosen": "rewards_chosen",
-          "rewards/rejected": "rewards_rejected", "eval_loss": "eval_loss",
+          "rewards/rejected": "rewards_rejected", "kl": "kl", "eval_loss": "eval_loss",
           "eval_mean_token_accuracy": "eval_token_accuracy",
           "eval_rewards/margins": "eval_rewards_margins",
-          "eval_rewards/accuracies": "eval_rewards_accuracies"}
+          "eval_rewards/accuracies": "eval_rewards_accuracies",
+          "eval_rewards/chosen": "eval_rewards_chosen",
+          "eval_rewards/rejected": "eval_rewards_rejected"}
 ZERO_STEPS = 10
 Sampler = Callable[[], list[SampleEvent]]
 

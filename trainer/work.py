@@ -104,14 +104,26 @@ def adopt(context: Context, loop: CommittedLoop, splits: Splits, start: Selected
     keeper = CheckpointKeeper(context.run, context.emit, config.training.save_total_limit,
                               start.step)
     keeper.sweep()
-    grouped = config.training.group_by_length and config.data.shuffle
-    if config.training.group_by_length and not config.data.shuffle:
-        context.emit.choose("training.group_by_length", False, "data.shuffle is off: the rows "
-                            "keep their order")
-    loop.adopt(LoopSettings(keeper, context.stop, config.data.shuffle, grouped,
+    loop.adopt(LoopSettings(keeper, context.stop, config.data.shuffle, is_grouped(context),
                             splits.train.lengths))
     if start.path is not None:
         loop.restore_totals(start.path)
+
+
+def is_grouped(context: Context) -> bool:
+    """Tell whether rows of like length share a batch; says why when that is asked for in vain."""
+    config = context.config
+    if not config.training.group_by_length:
+        return False
+    if not config.data.shuffle:
+        reason = "data.shuffle is off: the rows keep their order"
+    elif config.objective == "kto":
+        reason = ("KTO compares rows of a batch: grouped, desired and undesired ones would be "
+                  "kept apart")
+    else:
+        return True
+    context.emit.choose("training.group_by_length", False, reason)
+    return False
 
 
 def train(context: Context, loop: CommittedLoop, reporter: Reporter, start: Selected) -> None:

@@ -23,6 +23,10 @@ _EMBEDDINGS = ("embed", "wte", "wpe")
 # Bytes of optimizer state per trained weight; the 8-bit ones also keep a float32 scale per 256.
 _STATE_BYTES = {"adamw_torch": 8.0, "adamw_torch_fused": 8.0, "adamw_8bit": 2 + 8 / 256,
                 "paged_adamw_8bit": 2 + 8 / 256, "sgd": 0.0}
+# Rows kept for the backward pass: DPO learns from both answers; KTO's look at the answers to other
+# prompts keeps nothing.
+_ROWS_READ = {"dpo": 2}
+_COMPARES = {"dpo": "DPO", "kto": "KTO"}
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,7 @@ def activation_bytes(config: RunConfig, facts: ModelFacts, dtype: str) -> tuple[
     training = config.training
     width = BYTES_OF_DTYPE[dtype]
     tokens = training.per_device_train_batch_size * config.data.max_length
-    tokens *= 2 if config.objective == "dpo" else 1
+    tokens *= _ROWS_READ.get(config.objective, 1)
     block = 17 * width * tokens * hidden
     shape = (f"{training.per_device_train_batch_size} x {config.data.max_length:,} tokens at the "
              "longest, rough")
@@ -201,9 +205,9 @@ def estimate(config: RunConfig, facts: ModelFacts, setting: Setting) -> Estimate
     if not full:
         parts.append(Part("adapter", "Adapter", 4 * adapter,
                           f"{adapter:,} weights in float32, rank {config.tuner.r}"))
-    elif config.objective == "dpo":
+    elif config.objective in _COMPARES:
         parts.append(Part("reference", "Reference model", weights,
-                          "DPO compares with the model as it was"))
+                          f"{_COMPARES[config.objective]} compares with the model as it was"))
     parts += [
         Part("gradients", "Gradients", 4 * trainable,
              f"float32, one for each of {trainable:,} trained weights"),

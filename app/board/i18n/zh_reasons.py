@@ -22,6 +22,8 @@ REASONS: dict[str, str] = {
         "全参数训练保留 float32 权重，用 {dtype} 计算",
     "Transformers takes the model's best": "由 Transformers 选择最合适的",
     "data.shuffle is off: the rows keep their order": "未打乱数据：各行保持原有顺序",
+    "KTO compares rows of a batch: grouped, desired and undesired ones would be kept apart":
+        "KTO 要比较同一批次中的各行：按长度分组会把好回答与坏回答分开",
     "fetched from the hub at the start": "开始时从 Hub 下载",
     "the GPU with most free memory; waits for one that is free":
         "空闲显存最多的 GPU；没有空闲的就等待",
@@ -35,6 +37,7 @@ REASONS: dict[str, str] = {
         "{n} 个权重为双重量化的 4 位，{rest} 个为 {dtype}",
     "{n} weights in {dtype}": "{n} 个 {dtype} 权重",
     "DPO compares with the model as it was": "DPO 要与原来的模型比较",
+    "KTO compares with the model as it was": "KTO 要与原来的模型比较",
     "float32, one for each of {n} trained weights": "float32，{n} 个被训练的权重各一个",
     "Adafactor keeps a row and a column for each matrix": "Adafactor 为每个矩阵保留一行和一列",
     "SGD without momentum keeps nothing": "不带动量的 SGD 不保留状态",

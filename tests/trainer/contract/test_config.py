@@ -73,6 +73,8 @@ def test_messages_hold_the_value_and_what_to_do():
     ({"training": {"learning_rate": float("nan")}}, "training.learning_rate", "finite_number"),
     ({"objective": "dpo", "dpo": {"loss_type": "ipo", "label_smoothing": 0.1}},
      "dpo.label_smoothing", "label_smoothing_loss"),
+    ({"objective": "kto", "training": {"per_device_train_batch_size": 1}},
+     "training.per_device_train_batch_size", "kto_single_row"),
 ])
 def test_refusals(values, field, code):
     assert problems_of(values) == {field: code}

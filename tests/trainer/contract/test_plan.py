@@ -85,6 +85,7 @@ def test_steps(training, data, rows, steps):
 def test_an_estimate_is_the_sum_of_its_parts_each_with_a_reason():
     for values in ({}, {"tuner": {"type": "full"}}, {"model": {"quantization": "nf4"}},
                    {"objective": "dpo", "tuner": {"type": "full"}},
+                   {"objective": "kto", "tuner": {"type": "full"}},
                    {"training": {"gradient_checkpointing": True}}):
         found = estimate(config(**values), FACTS, CPU)
         assert found.total_bytes == sum(part.bytes for part in found.parts)
@@ -94,6 +95,16 @@ def test_an_estimate_is_the_sum_of_its_parts_each_with_a_reason():
     assert (full.trainable_parameters, full.adapter_parameters) == (FACTS.parameters, 0)
     assert full.checkpoint_bytes == 3 * 12 * FACTS.parameters
     assert not estimate(config(), FACTS, Setting("cpu", "float32", 1000)).fits
+
+
+def test_what_compares_with_a_reference_holds_one_unless_the_adapter_can_be_taken_off():
+    def keys(**values):
+        return [part.key for part in estimate(config(**values), FACTS, CPU).parts]
+
+    for objective in ("sft", "pretrain", "dpo", "kto"):
+        full = keys(objective=objective, tuner={"type": "full"})
+        assert ("reference" in full) == (objective in ("dpo", "kto"))
+        assert "reference" not in keys(objective=objective)
 
 
 def test_gradient_checkpointing_and_batch_move_the_activations():

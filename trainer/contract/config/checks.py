@@ -13,7 +13,7 @@ from trainer.contract.problems import Problem
 def check(config: RunConfig) -> list[Problem]:
     """Return every combination of fields that cannot work."""
     rules = (_full_on_quantized, _leak, _exact_match_needs_eval, _exact_match_of,
-             _label_smoothing, _named_template, _pretrain_has_no_turns)
+             _label_smoothing, _kto_compares_rows, _named_template, _pretrain_has_no_turns)
     return [problem for rule in rules for problem in rule(config)]
 
 
@@ -66,6 +66,14 @@ def _label_smoothing(config: RunConfig) -> list[Problem]:
                     message=f"The loss '{config.dpo.loss_type}' has no label smoothing.",
                     advice="Set it to 0, or choose 'sigmoid' or 'robust'.",
                     params={"loss": config.dpo.loss_type})]
+
+
+def _kto_compares_rows(config: RunConfig) -> list[Problem]:
+    if config.objective != "kto" or config.training.per_device_train_batch_size > 1:
+        return []
+    return [Problem(field="training.per_device_train_batch_size", code="kto_single_row",
+                    message="KTO compares each row with the others of its batch.",
+                    advice="Use a batch size of at least 2; several rows work better.")]
 
 
 def _named_template(config: RunConfig) -> list[Problem]:
