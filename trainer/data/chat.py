@@ -1,9 +1,9 @@
 """Chat templates: from messages to text, and which characters of it the assistant says.
 
 Templates come with models, so they are strangers' code: they render in a sandbox, and only in
-trainer processes. Two things are tracked with characters that no text has (U+FDD0..U+FDEF, see
-``sandbox``): what ``{% generation %}`` marks, and special tokens that stand inside a message,
-which have to stay text.
+worker processes. Two things are tracked with characters that no text has (see ``marks``): what
+``{% generation %}`` marks, and special tokens that stand inside a message, which have to stay
+text.
 """
 
 from __future__ import annotations
@@ -11,61 +11,62 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from trainer.contract.files import read_json
+from trainer.data.guard import Guard
+from trainer.data.marks import Parsed, Rendered, Span, parse
 from trainer.data.messages import Message
-from trainer.data.sandbox import (
-    GENERATION,
-    LITERAL,
-    CompiledTemplate,
-    TemplateError,
-    compile_template,
-    replace_noncharacters,
+from trainer.data.prefixes import Prefixes
+from trainer.data.rewrite import Rewrite, learn
+from trainer.data.sandbox import CompiledTemplate, TemplateError, compile_template
+from trainer.data.template_library import NamedTemplate, read_template
+from trainer.data.template_tokens import (
+    find_end_token,
+    read_source,
+    read_special_tokens,
+    read_variables,
 )
 
-Span = tuple[int, int]
-_SPECIAL_NAMES = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token",
-                  "mask_token")
-_SENTINELS = re.compile("[" + "".join((*GENERATION, *LITERAL)) + "]")
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """A conversation as text.
-
-    ``trained``: spans [start, end) in characters of what the assistant says, end-of-turn token
-    included, in order. ``literal``: spans that look like special tokens but came from a message.
-    """
-
-    text: str
-    trained: tuple[Span, ...] = ()
-    literal: tuple[Span, ...] = ()
+__all__ = ["ChatTemplate", "How", "Rendered", "Span", "TemplateError", "choose_template"]
+How = Literal["marked", "rewritten", "derived", "refused"]
+Messages = Sequence[Message | Mapping[str, Any]]
+Tools = Sequence[Mapping[str, Any]]
 
 
 class ChatTemplate:
-    """A model's chat template with the special tokens that it may name."""
+    """A chat template with the special tokens that it may name.
+
+    ``name`` is 'auto' for a model's own. ``eos`` ends an answer ("" when nothing does), and
+    ``stop_strings`` are all texts at which a reply ends, for a tokenizer that does not know them
+    as tokens.
+    """
 
     def __init__(self, source: str, *, variables: Mapping[str, str] | None = None,
-                 special_tokens: Iterable[str] = ()) -> None:
+                 special_tokens: Iterable[str] = (), named: NamedTemplate | None = None) -> None:
         """Compile a template.
 
         Args:
             source: The template's text.
             variables: What the template may name, e.g. ``{"bos_token": "<s>"}``.
             special_tokens: Every token that the tokenizer treats as special.
+            named: What is known of a template that comes with Finestra.
 
         Raises:
             TemplateError: It does not compile.
         """
         self.source = source
         self.variables = dict(variables or {})
-        self._specials = {*special_tokens, *self.variables.values()} - {""}
-        longest_first = sorted(self._specials, key=len, reverse=True)
-        self._special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
-        self._template: CompiledTemplate = compile_template(source)
+        self._guard = Guard({*special_tokens, *self.variables.values()})
+        self._named = named
+        self._template = compile_template(source)
+        self.name = named.name if named else "auto"
+        self.eos = self.variables.get("eos_token", "")
+        if named and named.end != "eos":
+            self.eos = named.end
+        stops = (self.eos, *named.stop) if named else ()
+        self.stop_strings = tuple(dict.fromkeys(stop for stop in stops if stop))
 
     @classmethod
     def from_folder(cls, folder: Path) -> ChatTemplate:
@@ -74,14 +75,40 @@ class ChatTemplate:
         Raises:
             TemplateError: There is none (``no_chat_template``), or it does not compile.
         """
-        config = _object(read_json(folder / "tokenizer_config.json"))
-        source = _source(folder, config)
+        source = read_source(folder)
         if not source:
             raise TemplateError("no_chat_template", f"The model in '{folder}' has no chat "
-                                "template.", "Choose a chat model, or add chat_template.jinja.")
-        named = config | _object(read_json(folder / "special_tokens_map.json"))
-        variables = {name: text for name in _SPECIAL_NAMES if (text := _token(named.get(name)))}
-        return cls(source, variables=variables, special_tokens=_special_tokens(folder, config))
+                                "template.", "Choose one by name, such as chatml, or a chat "
+                                "model, or add chat_template.jinja.")
+        return cls(source, variables=read_variables(folder),
+                   special_tokens=read_special_tokens(folder))
+
+    @classmethod
+    def named(cls, name: str, tokenizer_folder: Path | None = None) -> ChatTemplate:
+        """Take a template that comes with Finestra, with a tokenizer's special tokens.
+
+        Args:
+            name: Such as chatml.
+            tokenizer_folder: Without one, a text begins with <s> and ends with </s>.
+
+        Raises:
+            TemplateError: There is none of that name, or it needs an end-of-text token and the
+                tokenizer has none (``no_end_token``).
+        """
+        found = read_template(name)
+        if tokenizer_folder is None:
+            return cls(found.source, variables={"bos_token": "<s>", "eos_token": "</s>"},
+                       named=found)
+        variables = read_variables(tokenizer_folder)
+        if end := variables.get("eos_token") or find_end_token(tokenizer_folder):
+            variables["eos_token"] = end
+        elif found.end == "eos":
+            raise TemplateError("no_end_token", f"The template '{name}' ends answers with the "
+                                "tokenizer's end-of-text token, and this one names none.",
+                                "Set eos_token in tokenizer_config.json, or choose a template "
+                                "with its own end, such as chatml.")
+        return cls(found.source, variables=variables, named=found,
+                   special_tokens=read_special_tokens(tokenizer_folder))
 
     @property
     def has_marks(self) -> bool:
@@ -89,13 +116,24 @@ class ChatTemplate:
         return self._template.has_marks
 
     @property
+    def how(self) -> How:
+        """How is known what the assistant says."""
+        return "marked" if self.has_marks else self._rewrite.how
+
+    @property
+    def reason(self) -> str:
+        """Why it is known in that way, for people."""
+        return ("The template marks what the assistant says." if self.has_marks
+                else self._rewrite.reason)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the template's text, for a run's manifest."""
         return hashlib.sha256(self.source.encode("utf-8")).hexdigest()
 
-    def render(self, messages: Sequence[Message | Mapping[str, Any]],
-               tools: Sequence[Mapping[str, Any]] | None = None, *,
-               add_generation_prompt: bool = False) -> Rendered:
+    def render(self, messages: Messages, tools: Tools | None = None, *,
+               add_generation_prompt: bool = False, train_on_prompt: bool = False,
+               mask_history: bool = False) -> Rendered:
         """Render a conversation and find what the assistant says in it.
 
         Args:
@@ -103,22 +141,29 @@ class ChatTemplate:
             tools: Tools in OpenAI's form.
             add_generation_prompt: End with the beginning of an assistant's turn; then nothing
                 is looked for, and ``trained`` is empty.
+            train_on_prompt: Learn everything, whoever says it.
+            mask_history: Learn no answer but the last.
 
         Raises:
             TemplateError: The template refuses the conversation, is too large or slow to finish,
                 or what the assistant says cannot be told apart.
         """
-        turns = [Message.of(message) for message in messages]
-        text, marked, literal = self._parse(self._raw(turns, tools, add_generation_prompt))
-        whole = Rendered(text, literal=literal)
-        if add_generation_prompt or not any(turn.role == "assistant" for turn in turns):
-            return whole
-        trained = (self._from_marks(whole, marked) if self.has_marks
-                   else self._from_prefixes(whole, turns, tools))
-        return Rendered(text, trained, literal)
+        turns = [m if type(m) is Message else Message.of(m) for m in messages]
+        whole = self._render(self._template, turns, tools, add_generation_prompt)
+        if add_generation_prompt:
+            return Rendered(whole.text, literal=whole.literal)
+        answers: tuple[Span, ...] = ()
+        if any(turn.role == "assistant" for turn in turns):
+            answers = self._answers(whole, turns, tools)
+        trained = answers
+        if mask_history and len(answers) > 1:
+            trained = self._last(whole, turns, tools, answers)
+        if train_on_prompt:
+            trained = _without(len(whole.text), [a for a in answers if a not in trained])
+        return Rendered(whole.text, trained, whole.literal, answers)
 
     def render_answer(self, prompt: Sequence[Message], answer: Sequence[Message],
-                      tools: Sequence[Mapping[str, Any]] | None = None) -> Rendered:
+                      tools: Tools | None = None) -> Rendered:
         """Render a prompt and one answer to it; only the answer is trained.
 
         The prompt's text is ``text[:trained[0][0]]``: what the model is given when it answers.
@@ -126,170 +171,104 @@ class ChatTemplate:
         Raises:
             TemplateError: As ``render``, or the prompt does not begin the whole text.
         """
-        whole = self.render([*prompt, *answer], tools)
-        start = self._turn_start(whole, prompt, tools, is_last=True)
-        end = whole.trained[-1][1] if whole.trained else 0
+        turns = [*prompt, *answer]
+        whole = self._render(self._template, turns, tools)
+        answers = self._answers(whole, turns, tools)
+        start = self._prefixes(whole, tools).turn_start(prompt, is_last=True)
+        end = answers[-1][1] if answers else 0
         if end <= start:
             raise TemplateError("not_prefix_consistent", "The chat template shows nothing of the "
                                 "assistant's last turn.", "Choose another model or template.")
-        return Rendered(whole.text, ((start, end),), whole.literal)
+        return Rendered(whole.text, ((start, end),), whole.literal, ((start, end),))
 
-    def _raw(self, turns: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None,
-             add_generation_prompt: bool) -> str:
-        return self._template.render(
-            messages=self._guarded([turn.document() for turn in turns]),
-            tools=self._guarded(list(tools)) if tools else None,
-            add_generation_prompt=add_generation_prompt, **self.variables)
+    @cached_property
+    def _rewrite(self) -> Rewrite:
+        """What could be learned of a template without marks."""
+        return learn(self.source, self._guard.special, self._render)
 
-    def _guarded(self, value: Any) -> Any:
-        """Copy messages or tools with special tokens in their texts wrapped as literal."""
-        if isinstance(value, str):
-            text = replace_noncharacters(value)
-            return self._special.sub(f"{LITERAL[0]}\\g<0>{LITERAL[1]}", text)
-        if isinstance(value, Mapping):
-            return {key: item if key == "role" else self._guarded(item)
-                    for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._guarded(item) for item in value]
-        return value
+    def _render(self, template: CompiledTemplate, turns: Sequence[Message],
+                tools: Tools | None = None, add_generation_prompt: bool = False) -> Parsed:
+        """Render with special tokens in messages kept as text; they change nothing else.
 
-    def _parse(self, raw: str) -> tuple[str, tuple[Span, ...], tuple[Span, ...]]:
-        """Take the sentinels out of a raw text; return (text, generation spans, literal spans)."""
-        parts: list[str] = []
-        begun: dict[str, int] = {}
-        spans: dict[str, list[Span]] = {GENERATION[0]: [], LITERAL[0]: []}
-        length = last = 0
-        closes = {GENERATION[1]: GENERATION[0], LITERAL[1]: LITERAL[0]}
-        for found in _SENTINELS.finditer(raw):
-            parts.append(raw[last:found.start()])
-            length += found.start() - last
-            last, sentinel = found.end(), found[0]
-            if sentinel in spans:
-                begun[sentinel] = length
-            elif (start := begun.pop(closes[sentinel], None)) is not None and start < length:
-                spans[closes[sentinel]].append((start, length))
-        text = "".join(parts) + raw[last:]
-        return text, tuple(spans[GENERATION[0]]), tuple(spans[LITERAL[0]])
+        Where a template looks into texts in a way that the sentinels disturb, first only the
+        assistant's turns go without them, then all.
+        """
+        variables: dict[str, Any] = {**self.variables,
+                                     "add_generation_prompt": add_generation_prompt}
+        plain = self._guard.clean([turn.document() for turn in turns])
+        plain_tools = self._guard.clean(list(tools)) if tools else None
+        wrapped, wrapped_tools = self._guard.wrap(plain), self._guard.wrap(plain_tools)
+        if wrapped is plain and wrapped_tools is plain_tools:
+            return parse(template.render(
+                {**variables, "messages": plain, "tools": plain_tools}))
+        half = [old if old["role"] == "assistant" else new
+                for old, new in zip(plain, wrapped, strict=True)]
+        bare = parse(template.render({**variables, "messages": plain, "tools": plain_tools}))
+        for messages in (wrapped, half):
+            guarded = parse(template.render(
+                {**variables, "messages": messages, "tools": wrapped_tools}))
+            if guarded.text == bare.text:
+                return guarded
+        return bare
 
-    def _from_marks(self, whole: Rendered, marked: tuple[Span, ...]) -> tuple[Span, ...]:
-        """Take the template's own marks, each with an end-of-turn token that follows it."""
-        if not marked:
+    def _prefixes(self, whole: Parsed, tools: Tools | None) -> Prefixes:
+        return Prefixes(whole, lambda turns, ask: self._render(self._template, turns, tools, ask),
+                        self._guard.special)
+
+    def _answers(self, whole: Parsed, turns: Sequence[Message],
+                 tools: Tools | None) -> tuple[Span, ...]:
+        """Return the spans of what the assistant says, end-of-turn tokens included."""
+        if self.has_marks:
+            return self._from_marks(whole)
+        return self._prefixes(whole, tools).find(turns)
+
+    def _from_marks(self, whole: Parsed) -> tuple[Span, ...]:
+        """Take the template's own marks, each with an end-of-text token that follows it."""
+        if not whole.marked:
             raise TemplateError("no_marks", "The chat template marks nothing in a conversation "
                                 "with an assistant's turn.", "Correct its generation marks.")
+        if self._named:
+            return tuple(span for span in whole.marked if span[0] < span[1])
         eos = self.variables.get("eos_token", "")
         spans: list[Span] = []
-        for start, end in marked:
+        for start, end in whole.marked:
             ends = not eos or whole.text.endswith(eos, start, end)
-            if not ends and whole.text.startswith(eos, end):
+            if not ends and whole.text.startswith(eos, end) \
+                    and (end, end + len(eos)) not in whole.literal:
                 end += len(eos)
             if spans and start <= spans[-1][1]:
                 start, end = spans[-1][0], max(end, spans.pop()[1])
-            spans.append((start, end))
+            if start < end:
+                spans.append((start, end))
         return tuple(spans)
 
-    def _from_prefixes(self, whole: Rendered, turns: Sequence[Message],
-                       tools: Sequence[Mapping[str, Any]] | None) -> tuple[Span, ...]:
-        """Find each assistant turn between what is rendered before it and what ends it."""
-        spans: list[Span] = []
+    def _last(self, whole: Parsed, turns: Sequence[Message], tools: Tools | None,
+              answers: tuple[Span, ...]) -> tuple[Span, ...]:
+        """Return what of the answers belongs to the last one."""
         said = [index for index, turn in enumerate(turns) if turn.role == "assistant"]
-        for index in said:
-            start = self._turn_start(whole, turns[:index], tools, is_last=index == said[-1])
-            end = self._turn_end(whole, start, turns[:index + 1], tools)
-            if spans and start < spans[-1][1]:
-                raise _inconsistent(index, "turns overlap")
-            spans.append((start, end))
-        return tuple(spans)
-
-    def _turn_start(self, whole: Rendered, before: Sequence[Message],
-                    tools: Sequence[Mapping[str, Any]] | None, *, is_last: bool) -> int:
-        """Return where the assistant begins: after what the model is given, verified.
-
-        Before an earlier turn the header may be shorter than the one that a model is given
-        today (which may open a thought, say): then what both begin with is the header.
-        """
-        prompt, _, literal = self._parse(self._raw(before, tools, True))
-        if whole.text.startswith(prompt):
-            return len(prompt)
-        base, _, _ = self._parse(self._raw(before, tools, False))
-        shared = _common(prompt, whole.text)
-        edges = [m.end() for m in self._special.finditer(prompt, 0, shared)
-                 if m.span() not in literal]
-        edge = max([prompt.rfind("\n", 0, shared) + 1, *edges])
-        if is_last or edge <= len(base) or not whole.text.startswith(base):
-            raise _inconsistent(len(before), "the text before it changes with what comes after it")
-        return edge
-
-    def _turn_end(self, whole: Rendered, start: int, upto: Sequence[Message],
-                  tools: Sequence[Mapping[str, Any]] | None) -> int:
-        """Return where an assistant's turn ends: after its end-of-turn token if it has one.
-
-        That is the last special token that stands both in the conversation so far and in the
-        whole one, after what is said; where a template shows earlier turns differently, the
-        first token of that kind.
-        """
-        index = len(upto) - 1
-        text, _, literal = self._parse(self._raw(upto, tools, False))
-        closing = [m for m in self._special.finditer(text, start) if m.span() not in literal]
-        if not closing:
-            if not whole.text.startswith(text):
-                raise _inconsistent(index, "its text changes with what comes after it")
-            return len(text)
-        content = upto[-1].content.strip()
-        spoken = max(text.find(content, start), start) + len(content)
-        shared = _common(text, whole.text)
-        kept = [m.end() for m in closing if spoken <= m.start() and m.end() <= shared]
-        if kept:
-            return kept[-1]
-        for found in self._special.finditer(whole.text, start):
-            if found[0] == closing[-1][0] and found.span() not in whole.literal:
-                return found.end()
-        raise _inconsistent(index, f"its end-of-turn token {closing[-1][0]!r} vanishes")
+        if len(answers) == len(said):
+            return answers[-1:]
+        start = self._prefixes(whole, tools).turn_start(turns[:said[-1]], is_last=True)
+        return tuple((max(a, start), b) for a, b in answers if b > start)
 
 
-def _inconsistent(index: int, why: str) -> TemplateError:
-    return TemplateError("not_prefix_consistent",
-                         f"The chat template does not show what the assistant says in turn "
-                         f"{index + 1}: {why}.",
-                         "Use a template with {% generation %} marks.")
+def choose_template(folder: Path, name: str = "auto") -> ChatTemplate:
+    """Return a model's own template ('auto'), or one that comes with Finestra by its name.
+
+    Raises:
+        TemplateError: There is none, it does not compile, or the tokenizer lacks what it needs.
+    """
+    if name == "auto":
+        return ChatTemplate.from_folder(folder)
+    return ChatTemplate.named(name, folder)
 
 
-def _common(a: str, b: str) -> int:
-    """Return how many characters two texts begin with in common."""
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
-    return low
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _token(value: Any) -> str:
-    """Return a special token's text; it is written as a text or as an object."""
-    text = value.get("content") if isinstance(value, dict) else value
-    return text if isinstance(text, str) else ""
-
-
-def _source(folder: Path, config: dict[str, Any]) -> str:
-    try:
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError) as error:
-        raise TemplateError("template_broken", f"chat_template.jinja cannot be read: {error}.",
-                            "Save it as UTF-8.") from None
-    value = config.get("chat_template")
-    if isinstance(value, list):
-        named = {_object(item).get("name"): _object(item).get("template") for item in value}
-        value = named.get("default") or next(iter(named.values()), None)
-    return value if isinstance(value, str) else ""
-
-
-def _special_tokens(folder: Path, config: dict[str, Any]) -> set[str]:
-    """Return every token that is marked special, from tokenizer.json and the config."""
-    added = _object(read_json(folder / "tokenizer.json")).get("added_tokens")
-    known = [*(added if isinstance(added, list) else []),
-             *_object(config.get("added_tokens_decoder")).values()]
-    return {_token(item) for item in known if _object(item).get("special")} - {""}
+def _without(length: int, left_out: Sequence[Span]) -> tuple[Span, ...]:
+    """Return the spans of a text of that length without some of it."""
+    spans: list[Span] = []
+    position = 0
+    for start, end in [*left_out, (length, length)]:
+        if position < start:
+            spans.append((position, start))
+        position = end
+    return tuple(spans)

@@ -1,0 +1,72 @@
+"""The chat template and the special tokens in a model's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from trainer.contract.files import read_json
+from trainer.data.sandbox import TemplateError
+
+_NAMES = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token",
+          "mask_token")
+
+
+def read_source(folder: Path) -> str:
+    """Return a model's own chat template; "" when it has none.
+
+    Raises:
+        TemplateError: chat_template.jinja cannot be read (``template_broken``).
+    """
+    try:
+        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise TemplateError("template_broken", f"chat_template.jinja cannot be read: {error}.",
+                            "Save it as UTF-8.") from None
+    value = _object(read_json(folder / "tokenizer_config.json")).get("chat_template")
+    if isinstance(value, list):
+        named = {_object(item).get("name"): _object(item).get("template") for item in value}
+        value = named.get("default") or next(iter(named.values()), None)
+    return value if isinstance(value, str) else ""
+
+
+def read_variables(folder: Path) -> dict[str, str]:
+    """Return the special tokens that a template may name, such as ``eos_token``."""
+    named = (_object(read_json(folder / "tokenizer_config.json"))
+             | _object(read_json(folder / "special_tokens_map.json")))
+    return {name: text for name in _NAMES if (text := _token(named.get(name)))}
+
+
+def read_special_tokens(folder: Path) -> set[str]:
+    """Return every token that is marked special, from tokenizer.json and the config."""
+    config = _object(read_json(folder / "tokenizer_config.json"))
+    known = [*_added_tokens(folder), *_object(config.get("added_tokens_decoder")).values()]
+    return {_token(item) for item in known if _object(item).get("special")} - {""}
+
+
+def find_end_token(folder: Path) -> str:
+    """Return the token that the model's configs end a text with; "" when they name none."""
+    added = {_object(item).get("id"): _token(item) for item in _added_tokens(folder)}
+    for name in ("generation_config.json", "config.json"):
+        value = _object(read_json(folder / name)).get("eos_token_id")
+        for token_id in value if isinstance(value, list) else [value]:
+            if text := added.get(token_id, "") if isinstance(token_id, int) else "":
+                return text
+    return ""
+
+
+def _added_tokens(folder: Path) -> list[Any]:
+    added = _object(read_json(folder / "tokenizer.json")).get("added_tokens")
+    return added if isinstance(added, list) else []
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _token(value: Any) -> str:
+    """Return a special token's text; it is written as a text or as an object."""
+    text = value.get("content") if isinstance(value, dict) else value
+    return text if isinstance(text, str) else ""
