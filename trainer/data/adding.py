@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -14,6 +15,7 @@ from unicodedata import normalize
 from trainer.data.check import shape_of
 from trainer.data.entry import DatasetEntry, fields_of_mapping
 from trainer.data.hub_names import HubId
+from trainer.data.mapping import shape_from_mapping
 from trainer.data.registry import (
     FILE_NAME,
     Fetching,
@@ -24,7 +26,6 @@ from trainer.data.registry import (
     wanted_of,
 )
 from trainer.data.rows import DatasetError
-from trainer.data.shapes import from_entry
 from trainer.data.sources import ENDINGS, DatasetSpec, locate
 
 Allowed = Callable[[Path], bool]
@@ -60,32 +61,37 @@ def add_file(registry: Registry, path: Path, name: str, *, rename: bool = False,
     name = plain_name(name) if rename else name
     check_name(name)
     if not copy:
-        return registry.add(name, DatasetEntry(file_name=str(spec.path), **fields), rename=rename)
+        return registry.add(name, _entry_of({"file_name": str(spec.path), **fields}), rename=rename)
     stored = registry.user_dir / f"{secrets.token_hex(8)}{_ending(spec.path)}"
     registry.user_dir.mkdir(parents=True, exist_ok=True)
     try:
         _copy(spec.path, stored)
-        return registry.add(name, DatasetEntry(file_name=stored.name, **fields), rename=rename)
+        return registry.add(name, _entry_of({"file_name": stored.name, **fields}), rename=rename)
     except BaseException:
         _delete(stored)
         raise
 
 
-def mapped_fields(mapping: Mapping[str, str] | None) -> dict[str, Any]:
-    """Return the fields of an entry for a mapping; DatasetError when it is none."""
+def mapped_fields(mapping: Mapping[str, str] | None, kind: str | None = None) -> dict[str, Any]:
+    """Return the fields of an entry for a mapping, for ``Registry.update_entry`` too.
+
+    Raises:
+        DatasetError: ``mapping``: it names a key that does not exist, or too little.
+    """
     if not mapping:
         return {}
-    try:
-        return fields_of_mapping(mapping)
-    except ValueError as error:
-        raise DatasetError("mapping", f"The mapping cannot be used: {error}.",
-                           "Write it as prompt=question response=answer.") from None
+    shape = shape_from_mapping(mapping, kind)
+    return fields_of_mapping(shape.mapping.document(), kind=shape.kind,
+                             classes=shape.mapping.classes)
+
+
+def _entry_of(values: Mapping[str, Any]) -> DatasetEntry:
+    return DatasetEntry.model_validate({k: v for k, v in values.items() if v is not None})
 
 
 def _require_shape(spec: DatasetSpec, fields: Mapping[str, Any]) -> None:
     """Refuse rows that nothing can be made of, before anything is stored."""
-    entry = DatasetEntry.model_validate({"file_name": spec.path.name, **fields})
-    shape = shape_of(spec) if not fields else from_entry(entry)
+    shape = shape_of(replace(spec, entry=_entry_of({"file_name": spec.path.name, **fields})))
     if shape.kind == "unknown":
         raise DatasetError("unknown_shape", f"The rows of '{spec.path.name}' have no known shape: "
                            f"{shape.reason}.",
@@ -128,9 +134,8 @@ def add_hub(registry: Registry, found: HubId, name: str, *, part: Mapping[str, s
     """
     key = "ms_hub_url" if found.hub == "ms" else "hf_hub_url"
     chosen = {k: v for k, v in part.items() if v}
-    fields = {key: found.repo, **chosen, **mapped_fields(mapping),
-              **({"_revision": found.revision} if found.revision else {})}
-    entry = parse_entry(name, fields, registry.user_dir / FILE_NAME)
+    entry = _entry_of({key: found.repo, **chosen, **mapped_fields(mapping),
+                       "_revision": found.revision})
     wanted = wanted_of(name, entry)
     assert wanted is not None, "the entry names a hub"
     watched = fetching or Fetching()

@@ -6,12 +6,14 @@ What is ours besides stands where LLaMA-Factory does not look: the columns ``ref
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SOURCES = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
+# Fields of ours, written with a '_' before them.
+OURS = ("revision", "kind", "classes")
 
 
 class Columns(BaseModel):
@@ -67,8 +69,9 @@ OPENAI_TAGS = Tags(role_tag="role", content_tag="content", user_tag="user",
 class DatasetEntry(BaseModel):
     """Where a dataset lies and what its columns mean.
 
-    ``subset``, ``split``, ``folder`` and ``revision`` (written as ``_revision``) mean something
-    for hub sources only. ``num_samples`` takes the first rows. ``file_sha1`` is read and not used.
+    ``subset``, ``split``, ``folder`` and ``revision`` mean something for hub sources only.
+    ``num_samples`` takes the first rows. ``kind`` and ``classes`` are what a person's mapping says
+    beyond the columns. ``file_sha1`` is read and not used.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -88,6 +91,8 @@ class DatasetEntry(BaseModel):
     columns: Columns | None = None
     tags: Tags | None = None
     revision: str | None = None
+    kind: str | None = None
+    classes: tuple[str, ...] | None = None
     file_sha1: str | None = None
 
     @model_validator(mode="before")
@@ -97,14 +102,13 @@ class DatasetEntry(BaseModel):
         if not isinstance(values, dict):
             return values
         known = {k: v for k, v in values.items() if not str(k).startswith("_")}
-        return {**known, "revision": values["_revision"]} if values.get("_revision") else known
+        ours = {k: values[f"_{k}"] for k in OURS if values.get(f"_{k}") is not None}
+        return {**known, **ours}
 
     def document(self) -> dict[str, Any]:
         """Return the entry as it is written: what was given, with LLaMA-Factory's keys."""
-        values = self.model_dump(exclude_unset=True, exclude_none=True)
-        if revision := values.pop("revision", None):
-            values["_revision"] = revision
-        return values
+        values = self.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+        return {f"_{k}" if k in OURS else k: v for k, v in values.items()}
 
     def says_columns(self) -> bool:
         """Whether the entry says anything about the columns; if not, the rows are looked at."""
@@ -128,26 +132,21 @@ class DatasetEntry(BaseModel):
         return OPENAI_TAGS if self.formatting == "openai" else SHAREGPT_TAGS
 
 
-def fields_of_mapping(mapping: Mapping[str, str]) -> dict[str, Any]:
-    """Return an entry's ``columns``, ``tags``, ``formatting`` and ``ranking`` for a mapping.
+def fields_of_mapping(mapping: Mapping[str, str], *, kind: str | None = None,
+                      classes: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what an entry says for a mapping, all keys of it; None takes a key out.
 
     Args:
-        mapping: What a person chose, e.g. ``{"prompt": "question", "response": "answer"}``; the
-            names of columns and of tags stand side by side, as in ``ColumnMap.document()``.
-
-    Raises:
-        ValueError: A key is the name of neither a column nor a tag.
+        mapping: Names of columns and of tags side by side, as in ``ColumnMap.document()``, e.g.
+            ``{"prompt": "question", "response": "answer"}``; other keys are passed over.
+        kind: What the rows are, as ``shape_from_mapping`` found it.
+        classes: The names of a classification's classes.
     """
     columns = {k: v for k, v in mapping.items() if k in Columns.model_fields and v}
     tags = {k: v for k, v in mapping.items() if k in Tags.model_fields and v}
-    unknown = sorted(set(mapping) - set(Columns.model_fields) - set(Tags.model_fields))
-    if unknown:
-        raise ValueError(f"'{unknown[0]}' is not one of {', '.join(Columns.model_fields)}")
-    fields: dict[str, Any] = {"columns": columns}
+    formatting = None
     if "messages" in columns:
-        fields["formatting"] = "openai" if tags.get("role_tag") == "role" else "sharegpt"
-    if tags:
-        fields["tags"] = tags
-    if "chosen" in columns and "rejected" in columns:
-        fields["ranking"] = True
-    return fields
+        formatting = "openai" if tags.get("role_tag") == "role" else "sharegpt"
+    return {"columns": columns, "tags": tags or None, "formatting": formatting,
+            "ranking": True if {"chosen", "rejected"} <= columns.keys() else None,
+            "_kind": kind, "_classes": list(classes) or None}

@@ -230,8 +230,8 @@ class Registry:
             old = self.own_values(name, values)
             new = {k: v for k, v in {**old, **fields}.items() if v is not None}
             entry = parse_entry(name, new, self.user_dir / FILE_NAME)
-            values[name] = {**entry.document(),
-                            **{k: v for k, v in old.items() if k.startswith("_")}}
+            values[name] = {**{k: v for k, v in new.items() if k.startswith("_")},
+                            **entry.document()}
         return entry
 
     def own_values(self, name: str, values: Values) -> Values:

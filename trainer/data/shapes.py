@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from trainer.data.entry import OPENAI_TAGS, SHAREGPT_TAGS, Columns, DatasetEntry, Tags
-from trainer.data.mapping import ColumnMap, Kind, Shape, shape_from_mapping
+from trainer.data.mapping import CLASSES, ColumnMap, Kind, Shape, shape_from_mapping
 from trainer.data.rows import Row, RowProblem, listed
 from trainer.data.sample import Sample, plain
 from trainer.data.turns import looks_like_turns, reads_as_turns, role_names, turn_keys
@@ -53,7 +55,18 @@ def recognise(rows: Iterable[Row | RowProblem]) -> Shape:
 
 
 def from_entry(entry: DatasetEntry) -> Shape:
-    """Return the shape that a registry entry names."""
+    """Return the shape that a registry entry names.
+
+    An entry with a ``_kind`` was written from a mapping that a person chose.
+
+    Raises:
+        DatasetError: ``mapping``: such an entry does not name what its kind needs.
+    """
+    if entry.kind:
+        values = {**entry.resolved_columns().model_dump(exclude_none=True),
+                  **(entry.tags or Tags()).model_dump(exclude_none=True),
+                  CLASSES: json.dumps(entry.classes or ())}
+        return replace(shape_from_mapping(values, entry.kind), reason="the registry says so")
     kind = _kind_of_entry(entry)
     unused = (("messages",) if entry.formatting == "alpaca"
               else ("prompt", "query", "response", "history"))
