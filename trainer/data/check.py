@@ -2,74 +2,64 @@
 
 from __future__ import annotations
 
-import json
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import TypedDict, Unpack
 
 from trainer.data.convert import convert
 from trainer.data.messages import Example
 from trainer.data.objectives import require_fit
-from trainer.data.order import has_noncharacters
-from trainer.data.readers import read
+from trainer.data.quick import Scan, scan_of
+from trainer.data.readers import read, read_batches
+from trainer.data.report import (
+    MAX_PROBLEMS,
+    BadRows,
+    ColumnFacts,
+    DataReport,
+    ProblemKeeper,
+    problems_of,
+)
+from trainer.data.rowindex import Watch
 from trainer.data.rows import DatasetError, Row, RowError, RowProblem, listed
 from trainer.data.shapes import SAMPLED_ROWS, Shape, from_entry, needed_names, recognise
 from trainer.data.sources import DatasetSpec
 
-MAX_PROBLEMS = 10_000
-BadRows = Literal["refuse", "skip"]
+__all__ = ["MAX_PROBLEMS", "BadRows", "CheckOptions", "ColumnFacts", "DataReport", "ReportCache",
+           "check", "check_steps", "convert_rows", "examples", "first_look", "problems_of",
+           "shape_of"]
+Progress = Callable[[int, int, int], None]
+STEP_S = 0.25
+FIRST_ROWS, FIRST_S = 1_000, 0.5
 
 
-@dataclass
-class DataReport:
-    """What a dataset is and which rows cannot be used.
+class CheckOptions(TypedDict, total=False):
+    """What ``check`` can be told besides the dataset.
 
-    ``problems`` is complete up to the limit, ``problem_counts`` always; the rest is in
-    ``problems_file``, JSON lines, when the caller named one ('' when none was needed).
+    ``objective``: one of objectives.KINDS; None only asks whether the rows are sound.
+    ``shape``: what the columns mean, in place of the registry's word and of a look at the rows.
+    ``max_samples``: check the first rows only.
+    ``limit``: keep so many problems (default MAX_PROBLEMS); counts stay complete.
+    ``problems_file``: where the problems beyond the limit go, as JSON lines.
+    ``progress``: called with (rows, bytes done, bytes in all) a few times a second.
+    ``special_tokens``: a tokenizer's, looked for besides the well-known ones.
+    ``index_to``: where the row index goes that a whole reading makes.
+    ``near_threshold``: look for near duplicates from this likeness on.
+    ``against``: datasets of which no row should stand in this one.
     """
 
-    name: str
-    shape: Shape
-    rows: int = 0
-    usable: int = 0
-    problems: list[RowProblem] = field(default_factory=list)
-    problem_counts: dict[str, int] = field(default_factory=dict)
-    problems_file: str = ""
-
-    @property
-    def bad_rows(self) -> int:
-        """Number of rows that cannot be used."""
-        return self.rows - self.usable
-
-    def document(self) -> dict[str, Any]:
-        """Return the report as scripts see it."""
-        return {"rows": self.rows, "usable": self.usable, "shape": self.shape.kind,
-                "mapping": self.shape.mapping.document(), "reason": self.shape.reason,
-                "confidence": self.shape.confidence,
-                "problems": [problem.document() for problem in self.problems],
-                "problem_counts": dict(self.problem_counts),
-                "problems_file": self.problems_file}
-
-    def require(self, bad_rows: BadRows = "refuse") -> None:
-        """Refuse a dataset whose rows cannot be used.
-
-        Raises:
-            DatasetError: ``bad_rows`` when there is one and they are not to be skipped;
-                ``no_usable_rows`` when none is left.
-        """
-        first = next((p for p in self.problems if p.severity == "error"), None)
-        reason = f"{first.message} " if first else ""
-        if not self.usable:
-            raise DatasetError("no_usable_rows", f"{reason}None of the {self.rows:,} rows of "
-                               f"'{self.name}' can be used.", "Fix them.")
-        if self.bad_rows and bad_rows == "refuse":
-            raise DatasetError("bad_rows", f"{reason}{self.bad_rows:,} of {self.rows:,} rows "
-                               f"{'is' if self.bad_rows == 1 else 'are'} affected.",
-                               "Fix them, or choose to skip bad rows.")
+    objective: str | None
+    shape: Shape | None
+    max_samples: int | None
+    limit: int | None
+    problems_file: Path | None
+    progress: Progress | None
+    special_tokens: Iterable[str]
+    index_to: Path | None
+    near_threshold: float | None
+    against: Sequence[DatasetSpec]
 
 
 def shape_of(spec: DatasetSpec) -> Shape:
@@ -104,18 +94,21 @@ def _require_columns(spec: DatasetSpec, shape: Shape) -> None:
                            "Correct 'columns' and 'tags' in dataset_info.json.")
 
 
-def _full_message(spec: DatasetSpec, row: int, text: str) -> str:
-    return f"Row {row} of {spec.file_name} {text}."
-
-
-def convert_rows(spec: DatasetSpec, shape: Shape, *,
-                 max_samples: int | None = None) -> Iterator[Example | RowProblem]:
+def convert_rows(spec: DatasetSpec, shape: Shape, *, max_samples: int | None = None,
+                 watch: Watch | None = None) -> Iterator[Example | RowProblem]:
     """Yield each row as an example, or the problem that makes it useless.
+
+    Args:
+        spec: The dataset.
+        shape: What its columns mean.
+        max_samples: Only the first so many rows, bad ones counted.
+        watch: Filled while reading.
 
     Raises:
         DatasetError: The file cannot be read.
     """
-    for row in read(spec, max_samples=max_samples):
+    watch = watch if watch is not None else Watch()
+    for row in read(spec, max_samples=max_samples, watch=watch):
         if isinstance(row, RowProblem):
             yield row
             continue
@@ -123,66 +116,109 @@ def convert_rows(spec: DatasetSpec, shape: Shape, *,
             yield convert(row, shape)
         except RowError as error:
             yield RowProblem(row.number, error.column, error.code,
-                             _full_message(spec, row.number, error.message))
+                             f"{watch.where(spec, row.number)} {error.message}.")
 
 
-def check(spec: DatasetSpec, *, objective: str | None = None, max_samples: int | None = None,
-          limit: int | None = None, problems_file: Path | None = None) -> DataReport:
-    """Read a whole dataset and report every row that cannot be used, in the memory of one row.
+def check(spec: DatasetSpec, **options: Unpack[CheckOptions]) -> DataReport:
+    """Read a whole dataset once and report every row that cannot be used, or is odd.
 
-    Args:
-        spec: What ``Registry.resolve`` found.
-        objective: 'sft' or 'dpo'; None only asks whether the rows are sound.
-        max_samples: Check the first rows only.
-        limit: Keep so many problems (default MAX_PROBLEMS); counts stay complete.
-        problems_file: Where the problems beyond the limit go, as JSON lines.
+    The memory is that of a few rows, of the problems that are kept and of 8 bytes a row.
 
     Raises:
         DatasetError: The file cannot be read, its shape is unknown, or does not fit the objective.
     """
-    shape = shape_of(spec)
-    require_fit(shape, objective, spec.name)
-    report = DataReport(spec.name, shape)
-    with ExitStack() as stack:
-        keeper = _Keeper(report, MAX_PROBLEMS if limit is None else limit, problems_file, stack)
-        for item in convert_rows(spec, shape, max_samples=max_samples):
-            report.rows += 1
-            if isinstance(item, RowProblem):
-                keeper.keep(item)
-                continue
-            report.usable += 1
-            if has_noncharacters(item):
-                keeper.keep(_noncharacters(spec, item))
+    progress = options.get("progress")
+    watch = Watch()
+    report: DataReport | None = None
+    for report in check_steps(spec, watch, **options):
+        if progress is not None:
+            progress(report.rows, watch.bytes_done, watch.bytes_total)
+    assert report is not None
     return report
 
 
-def _noncharacters(spec: DatasetSpec, example: Example) -> RowProblem:
-    text = "has U+FDD0..U+FDEF, which are no characters; they become U+FFFD"
-    return RowProblem(example.row, "", "noncharacter", _full_message(spec, example.row, text),
-                      "warning")
+def check_steps(spec: DatasetSpec, watch: Watch | None = None,
+                **options: Unpack[CheckOptions]) -> Iterator[DataReport]:
+    """Check as ``check`` does, and yield the report as it grows, a few times a second.
+
+    It is one and the same report; the last time it is complete. Whoever stops asking cancels.
+
+    Raises:
+        DatasetError: Like ``check``.
+    """
+    watch = watch if watch is not None else Watch()
+    shape = options.get("shape") or shape_of(spec)
+    require_fit(shape, options.get("objective"), spec.name)
+    report = DataReport(spec.name, shape, complete=False, size_bytes=spec.size())
+    limit = options.get("limit")
+    keeper = ProblemKeeper(report, MAX_PROBLEMS if limit is None else limit,
+                           options.get("problems_file"))
+    try:
+        scan = scan_of(report, keeper, lambda row: watch.where(spec, row),
+                       special_tokens=options.get("special_tokens") or (),
+                       near_threshold=options.get("near_threshold"))
+        for _ in _scanned(spec, scan, watch, options.get("max_samples")):
+            scan.summarise()
+            yield report
+        report.encodings, report.notes = dict(watch.encodings), list(watch.notes)
+        scan.finish()
+    finally:
+        keeper.close()
+    if (index_to := options.get("index_to")) is not None and watch.index.complete:
+        watch.index.save(index_to)
+    if against := options.get("against"):
+        from trainer.data.leakage import find
+
+        report.leaks = find(against, spec, shape=shape).document()
+    report.complete = True
+    yield report
 
 
-class _Keeper:
-    """Keeps problems: counts all, holds the first ones, writes the others to a file."""
+def _scanned(spec: DatasetSpec, scan: Scan, watch: Watch,
+             max_samples: int | None) -> Iterator[None]:
+    """Let a scan look at the rows; yields a few times a second."""
+    limits = [n for n in (max_samples, spec.entry and spec.entry.num_samples) if n]
+    left = min(limits, default=-1)
+    told = time.monotonic()
+    for items in read_batches(spec, watch=watch):
+        if 0 <= left <= len(items):
+            scan.look_at(items[:left])
+            return
+        scan.look_at(items)
+        left -= len(items) if left > 0 else 0
+        if time.monotonic() - told >= STEP_S:
+            yield
+            told = time.monotonic()
 
-    def __init__(self, report: DataReport, limit: int, path: Path | None,
-                 stack: ExitStack) -> None:
-        self._report, self._limit, self._path, self._stack = report, limit, path, stack
-        self._file: IO[str] | None = None
 
-    def keep(self, problem: RowProblem) -> None:
-        """Count a problem and put it where there is room."""
-        counts = self._report.problem_counts
-        counts[problem.code] = counts.get(problem.code, 0) + 1
-        if len(self._report.problems) < self._limit:
-            self._report.problems.append(problem)
-        elif self._path is not None:
-            if self._file is None:
-                self._file = self._path.open("w", encoding="utf-8")
-                self._stack.callback(self._file.close)
-                self._report.problems_file = str(self._path)
-            line = json.dumps(problem.document(), ensure_ascii=False)
-            self._file.write(line.encode("utf-8", "replace").decode("utf-8") + "\n")
+def first_look(spec: DatasetSpec, *, shape: Shape | None = None, rows: int = FIRST_ROWS,
+               seconds: float = FIRST_S) -> DataReport:
+    """Report on the first rows only, at once; ``complete`` tells whether that was all.
+
+    Args:
+        spec: The dataset.
+        shape: What its columns mean; None finds out.
+        rows: How many are looked at.
+        seconds: How long at most, for rows that are very long.
+
+    Raises:
+        DatasetError: Like ``check``.
+    """
+    report = DataReport(spec.name, shape or shape_of(spec), size_bytes=spec.size())
+    require_fit(report.shape, None, spec.name)
+    watch, end = Watch(), time.monotonic() + seconds
+    keeper = ProblemKeeper(report, MAX_PROBLEMS, None)
+    scan = scan_of(report, keeper, lambda row: watch.where(spec, row), special_tokens=(),
+                   near_threshold=None)
+    for items in read_batches(spec, watch=watch):
+        scan.look_at(items[:rows - report.rows])
+        if report.rows >= rows or time.monotonic() > end:
+            break
+    report.encodings, report.notes = dict(watch.encodings), list(watch.notes)
+    scan.finish()
+    keeper.close()
+    report.complete = watch.index.complete and report.rows < rows
+    return report
 
 
 def examples(spec: DatasetSpec, source: DataReport | Shape, *, objective: str,
