@@ -98,10 +98,10 @@ class DatasetEntry(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_comments(cls, values: Any) -> Any:
-        """Drop keys that begin with '_': our own bookkeeping, and remarks of people."""
+        """Drop nulls, and keys that begin with '_': bookkeeping of ours, remarks of people."""
         if not isinstance(values, dict):
             return values
-        known = {k: v for k, v in values.items() if not str(k).startswith("_")}
+        known = {k: v for k, v in values.items() if not str(k).startswith("_") and v is not None}
         ours = {k: values[f"_{k}"] for k in OURS if values.get(f"_{k}") is not None}
         return {**known, **ours}
 
@@ -109,6 +109,11 @@ class DatasetEntry(BaseModel):
         """Return the entry as it is written: what was given, with LLaMA-Factory's keys."""
         values = self.model_dump(mode="json", exclude_unset=True, exclude_none=True)
         return {f"_{k}" if k in OURS else k: v for k, v in values.items()}
+
+    def mapping_fields(self) -> dict[str, Any]:
+        """Return what the entry says about the columns, as it is written."""
+        keys = ("columns", "tags", "formatting", "ranking", "_kind", "_classes")
+        return {key: value for key, value in self.document().items() if key in keys}
 
     def says_columns(self) -> bool:
         """Whether the entry says anything about the columns; if not, the rows are looked at."""

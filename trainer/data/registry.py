@@ -128,6 +128,8 @@ class Registry:
             DatasetError: Unknown name, missing or empty file, a source or format that cannot be
                 read, or a hub dataset that is not here (``hub_not_here``).
         """
+        if not name_or_path.strip():
+            raise self._unknown(name_or_path)
         return self.resolve_use(DatasetUse(name=name_or_path), fetch=fetch)
 
     def resolve_use(self, use: DatasetUse, *, fetch: bool | Fetching = False) -> DatasetSpec:
