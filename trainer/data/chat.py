@@ -194,7 +194,10 @@ class ChatTemplate:
         """
         variables: dict[str, Any] = {**self.variables,
                                      "add_generation_prompt": add_generation_prompt}
-        plain = self._guard.clean([turn.document() for turn in turns])
+        documents = [turn.document() for turn in turns]
+        if self._guard.is_harmless(turns, tools):
+            return parse(template.render({**variables, "messages": documents, "tools": None}))
+        plain = self._guard.clean(documents)
         plain_tools = self._guard.clean(list(tools)) if tools else None
         wrapped, wrapped_tools = self._guard.wrap(plain), self._guard.wrap(plain_tools)
         if wrapped is plain and wrapped_tools is plain_tools:

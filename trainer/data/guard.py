@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import is_not
 from typing import Any
 
 from trainer.data.marks import LITERAL, replace_noncharacters
+from trainer.data.messages import Message
 
 _FEW = 12
+_WRAPPED = f"{LITERAL[0]}\\g<0>{LITERAL[1]}"
 
 
 class Guard:
@@ -19,7 +22,21 @@ class Guard:
         longest_first = sorted({*special_tokens} - {""}, key=len, reverse=True)
         self.special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
         begins = {token[:2] for token in longest_first}
-        self._begins = tuple(begins) if len(begins) <= _FEW else ("",)
+        self._few = len(begins) <= _FEW
+        self._begins = tuple(begins) if self._few else ("",)
+
+    def is_harmless(self, turns: Sequence[Message], tools: object) -> bool:
+        """Tell quickly whether there is certainly nothing to clean or to wrap."""
+        if tools or not self._few:
+            return False
+        for turn in turns:
+            text = turn.content
+            if turn.tool_calls or turn.name or turn.tool_call_id or not text.isascii():
+                return False
+            for begin in self._begins:
+                if begin in text:
+                    return False
+        return True
 
     def clean(self, value: Any) -> Any:
         """Return a value without noncharacters: itself when it has none."""
@@ -31,24 +48,22 @@ class Guard:
 
     def _wrap(self, text: str) -> str:
         for begin in self._begins:
-            if begin in text:
-                return self.special.sub(f"{LITERAL[0]}\\g<0>{LITERAL[1]}", text)
+            if begin in text and self.special.search(text):
+                return self.special.sub(_WRAPPED, text)
         return text
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:
     """Change every text in a value, keys left out; what does not change is not copied."""
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         return change(value)
+    if kind is list:
+        items = [_mapped(item, change) for item in value]
+        return items if any(map(is_not, items, value)) else value
     if isinstance(value, Mapping):
-        for key, item in value.items():
-            if (changed := _mapped(item, change)) is not item and changed != item:
-                return {**value, key: changed, **{k: _mapped(v, change) for k, v in value.items()
-                                                  if k != key}}
-        return value
-    if isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            if (changed := _mapped(item, change)) is not item and changed != item:
-                return [*value[:index], changed,
-                        *(_mapped(rest, change) for rest in value[index + 1:])]
-    return value
+        inner = {key: _mapped(item, change) for key, item in value.items()}
+        return inner if any(map(is_not, inner.values(), value.values())) else value
+    if isinstance(value, tuple):
+        return _mapped(list(value), change)
+    return change(str(value)) if isinstance(value, str) else value
