@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from trainer.data.chat import ChatTemplate, Rendered
 from trainer.data.fit import Fitted, FittedRow, Overlong, fit_answer, fit_pair, fit_row
 from trainer.data.limits import LimitedTemplate
 from trainer.data.messages import Example, Message
-from trainer.data.tokenizer import TokenizedRow, Tokenizer
+from trainer.data.tokenizer import TokenizedRow, Tokenizer, all_trained
 
-Objective = Literal["sft", "dpo", "kto"]
+Objective = Literal["sft", "dpo", "kto", "pretrain"]
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,17 @@ class Encoder:
     """One model's tokenizer and template with the settings of a run.
 
     ``train_on_prompt``: everything is learned; ``mask_history``: only the last answer is.
+    Plain text (``pretrain``) needs no template; ``edges`` are the tokens before and after it.
     """
 
     tokenizer: Tokenizer
-    template: ChatTemplate | LimitedTemplate
+    template: ChatTemplate | LimitedTemplate | None
     max_length: int
     overlong: Overlong = "cut_turns"
     objective: Objective = "sft"
     train_on_prompt: bool = False
     mask_history: bool = False
+    edges: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
     def texts(self, example: Example) -> list[Rendered]:
         """Render what has to be encoded: a conversation, or a prompt with each of its answers.
@@ -43,7 +45,7 @@ class Encoder:
 
         ``cut_turns`` leaves out whole turns from the front (the system message stays), up to the
         last user's turn; then the tail of the last answer, never its beginning. ``drop`` leaves
-        out the example.
+        out the example. Plain text is never cut here, see ``pretrain``.
 
         Returns:
             None when it is dropped: told to, or its prompt alone is too long.
@@ -57,11 +59,11 @@ class Encoder:
         if self.objective == "kto":
             return fit_answer(example, rows[0], lambda m: self._encode(example, m)[0],
                               max_length=self.max_length, overlong=self.overlong)
-        found = fit_row(example, rows[0], lambda m: self._encode(example, m)[0],
-                        max_length=self.max_length, overlong=self.overlong)
-        if found is None or not self.train_on_prompt:
-            return found
-        return replace(found, tokens=replace(found.tokens, everything=True))
+        if self.objective == "pretrain":
+            before, after = self.edges
+            return FittedRow(example.row, all_trained([*before, *rows[0].input_ids, *after]))
+        return fit_row(example, rows[0], lambda m: self._encode(example, m)[0],
+                       max_length=self.max_length, overlong=self.overlong)
 
     def encode(self, example: Example) -> Fitted | None:
         """Render, encode and fit one example; None when it is dropped.
@@ -70,15 +72,6 @@ class Encoder:
             TemplateError: The template refuses the conversation.
         """
         return self.fit(example, self._encode(example, example.messages))
-
-    def whole(self, example: Example) -> list[Fitted]:
-        """Return the example without any limit of length, as a list of one.
-
-        Raises:
-            TemplateError: The template refuses the conversation.
-        """
-        found = replace(self, max_length=2**62).encode(example)
-        return [] if found is None else [found]
 
     def _encode(self, example: Example, messages: list[Message]) -> list[TokenizedRow]:
         return self.tokenizer.encode_many(self._rendered(example, messages))
@@ -89,27 +82,18 @@ class Encoder:
         return chosen, rejected
 
     def _rendered(self, example: Example, messages: list[Message]) -> list[Rendered]:
+        if self.template is None:
+            return [self.tokenizer.plain(example.text)]
+        render, tools = self.template, example.tools
         if self.objective == "dpo":
-            return [self.template.render_answer(messages, answer, example.tools)
+            return [render.render_answer(messages, answer, tools)
                     for answer in (example.chosen, example.rejected)]
         if self.objective == "kto":
-            return [self.template.render_answer(messages[:-1], messages[-1:], example.tools)]
-        if self.mask_history:
-            return [self.template.render(messages, example.tools, mask_history=True)]
-        return [self.template.render(messages, example.tools)]
+            return [render.render_answer(messages[:-1], messages[-1:], tools)]
+        return [render.render(messages, tools, train_on_prompt=self.train_on_prompt,
+                              mask_history=self.mask_history)]
 
 
 def is_cut(fitted: Fitted) -> bool:
     """Tell whether anything was left out."""
     return bool(fitted.cut_turns or fitted.cut_tokens)
-
-
-def columns(fitted: Fitted) -> dict[str, list[int] | bool]:
-    """Return one example under the names of TRL's collators."""
-    if isinstance(fitted, FittedRow):
-        return {"input_ids": fitted.tokens.input_ids, "labels": fitted.tokens.labels}
-    values: dict[str, list[int] | bool] = {"prompt_ids": fitted.prompt_ids}
-    for name in ("chosen_ids", "rejected_ids", "completion_ids", "label"):
-        if hasattr(fitted, name):
-            values[name] = getattr(fitted, name)
-    return values

@@ -61,8 +61,10 @@ class FittedPair:
 
 @dataclass(frozen=True, slots=True)
 class FittedAnswer:
-    """An answer that is desired or not (KTO) as token ids: ``prompt_ids: (P,)``, then
-    ``completion_ids: (C,)`` with the end-of-turn token; P + C <= max_length.
+    """An answer that is desired or not (KTO) as token ids.
+
+    ``prompt_ids: (P,)`` and ``completion_ids: (C,)`` with the end-of-turn token;
+    P + C <= max_length.
     """
 
     row: int
@@ -97,7 +99,7 @@ def fit_row(example: Example, tokens: TokenizedRow, encode: Callable[[list[Messa
                                lambda t: len(t) <= max_length)
     if len(shorter) <= max_length:
         return FittedRow(example.row, shorter, cut)
-    if shorter.last_answer >= max_length:
+    if not 0 <= shorter.last_answer < max_length:
         return None
     return FittedRow(example.row, shorter.head(max_length), cut, len(shorter) - max_length)
 
@@ -109,8 +111,8 @@ def fit_answer(example: Example, tokens: TokenizedRow,
     found = fit_row(example, tokens, encode, max_length=max_length, overlong=overlong)
     if found is None:
         return None
-    ids, start = found.tokens.input_ids, found.tokens.first_answer
-    return FittedAnswer(example.row, ids[:start], ids[start:found.tokens.answers[-1][1]],
+    ids, start = found.tokens.input_ids, found.tokens.first_trained
+    return FittedAnswer(example.row, ids[:start], ids[start:found.tokens.trained[-1][1]],
                         bool(example.label), found.cut_turns, found.cut_tokens)
 
 
@@ -125,7 +127,7 @@ def fit_pair(example: Example, pair: tuple[TokenizedRow, TokenizedRow],
         cut, pair = _fewest_cut(example.messages, pair, encode,
                                 lambda p: _pair_length(p) <= max_length)
     chosen, rejected = pair
-    start = chosen.first_answer
+    start = chosen.first_trained
     prompt_ids = chosen.input_ids[:start]
     answers = [_answer(row)[:max(max_length - start, 0)] for row in (chosen, rejected)]
     lost = len(_answer(chosen)) + len(_answer(rejected)) - sum(map(len, answers))
@@ -136,11 +138,11 @@ def fit_pair(example: Example, pair: tuple[TokenizedRow, TokenizedRow],
 
 def _answer(row: TokenizedRow) -> list[int]:
     """Return the answer's tokens, which are one run."""
-    return row.input_ids[row.first_answer:row.answers[-1][1]] if row.answers else []
+    return row.input_ids[row.first_trained:row.trained[-1][1]] if row.trained else []
 
 
 def _pair_length(pair: tuple[TokenizedRow, TokenizedRow]) -> int:
-    return max(row.first_answer + len(_answer(row)) for row in pair)
+    return max(row.first_trained + len(_answer(row)) for row in pair)
 
 
 def _fewest_cut(messages: list[Message], whole: _T, encode: Callable[[list[Message]], _T],

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from trainer.contract.files import read_json
-from trainer.data import chat as chats
-from trainer.data.chat import ChatTemplate
+from trainer.data.chat import ChatTemplate, choose_template
+from trainer.data.encoder import Encoder, Objective
 from trainer.data.limits import LimitedTemplate, within
 from trainer.data.messages import Message
 from trainer.data.rows import DatasetError
-from trainer.data.sandbox import TemplateError
 from trainer.data.tokenizer import Tokenizer
 
 KEPT = 4
@@ -40,12 +40,18 @@ class Loaded:
             TemplateError: There is none, or it cannot be used.
         """
         with within(render_seconds):
-            return _choose(self.folder, self.name)
+            return choose_template(self.folder, self.name)
 
     @cached_property
     def template(self) -> LimitedTemplate:
         """The chat template, within limits; raises as ``chat``."""
         return LimitedTemplate(self.chat, render_seconds)
+
+    @cached_property
+    def how(self) -> tuple[str, str]:
+        """How is known what the assistant says, and why in that way."""
+        with within(render_seconds):
+            return self.chat.how, self.chat.reason
 
     def eos_ids(self) -> list[int]:
         """Return the tokens that end an answer, the template's own first; [] when none is named.
@@ -55,42 +61,29 @@ class Loaded:
         """
         row = self.tokenizer.encode(self.template.render(
             [Message("user", "a"), Message("assistant", "b")]))
-        last = row.input_ids[row.answers[-1][1] - 1] if row.answers else None
-        found = [last] if last in self.tokenizer.special_ids else []
+        last = row.input_ids[row.trained[-1][1] - 1] if row.trained else None
+        found = [last] if last is not None and last in self.tokenizer.special_ids else []
+        return list(dict.fromkeys(found + self._eos_of_configs()))
+
+    @cached_property
+    def edges(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """What plain text begins and ends with: (bos,), (eos,); () where there is none."""
+        config: Any = read_json(self.folder / "tokenizer_config.json") or {}
+        named = config | (read_json(self.folder / "special_tokens_map.json") or {})
+        bos, eos = (self._named(named.get(name)) for name in ("bos_token", "eos_token"))
+        return bos, eos or tuple(self._eos_of_configs()[:1])
+
+    def _named(self, value: Any) -> tuple[int, ...]:
+        text = value.get("content") if isinstance(value, dict) else value
+        token = self.tokenizer.token_id(text) if isinstance(text, str) else None
+        return () if token is None else (token,)
+
+    def _eos_of_configs(self) -> list[int]:
+        found: list[int] = []
         for name in ("generation_config.json", "config.json"):
             value: Any = (read_json(self.folder / name) or {}).get("eos_token_id")
             found += value if isinstance(value, list) else [value] if isinstance(value, int) else []
-        return [token for token in dict.fromkeys(found) if token is not None]
-
-    @cached_property
-    def edges(self) -> tuple[list[int], list[int]]:
-        """Return what plain text begins and ends with: ([bos], [eos]), each [] without one.
-
-        A tokenizer that has a beginning token but does not say that it wants one gets none.
-        """
-        config: Any = read_json(self.folder / "tokenizer_config.json") or {}
-        named = config | (read_json(self.folder / "special_tokens_map.json") or {})
-        found = []
-        for name in ("bos_token", "eos_token"):
-            value = named.get(name)
-            text = value.get("content") if isinstance(value, dict) else value
-            token = self.tokenizer.token_id(text) if isinstance(text, str) else None
-            found.append([] if token is None else [token])
-        return found[0], found[1] or self._eos_of_configs()[:1]
-
-    def _eos_of_configs(self) -> list[int]:
-        for name in ("config.json", "generation_config.json"):
-            value: Any = (read_json(self.folder / name) or {}).get("eos_token_id")
-            if isinstance(value, list | int):
-                return value if isinstance(value, list) else [value]
-        return []
-
-
-def _choose(folder: Path, name: str) -> ChatTemplate:
-    choose = getattr(chats, "choose_template", None)
-    found = choose(folder, name) if choose else ChatTemplate.from_folder(folder)
-    assert isinstance(found, ChatTemplate)
-    return found
+        return found
 
 
 def load(folder: Path, name: str = "auto") -> Loaded:
@@ -122,16 +115,27 @@ def describe(found: Loaded) -> dict[str, Any]:
         TemplateError: The template cannot be used.
     """
     chat = found.chat
-    try:
-        eos_ids = found.eos_ids()
-    except TemplateError as error:
-        raise TemplateError(error.code, error.message, error.advice) from None
-    if not eos_ids:
+    how, reason = found.how
+    eos_ids = found.eos_ids()
+    if not eos_ids and not chat.stop_strings:
         raise DatasetError("eos_missing", "Neither the chat template nor the model's configs name "
                            "a token that ends an answer.",
                            "Set eos_token_id in generation_config.json.")
-    return {"template_source": chat.source, "digest": chat.digest,
-            "how": getattr(chat, "how", "marked" if chat.has_marks else "derived"),
-            "reason": getattr(chat, "reason", ""), "name": found.name, "eos_ids": eos_ids,
+    return {"template_source": chat.source, "digest": chat.digest, "how": how, "reason": reason,
+            "name": found.name, "eos": chat.eos, "eos_ids": eos_ids,
             "special_tokens": sorted(found.tokenizer.special_tokens),
-            "stop_strings": list(getattr(chat, "stop_strings", ()))}
+            "stop_strings": list(chat.stop_strings)}
+
+
+def encoder_of(found: Loaded, objective: str, settings: Mapping[str, Any]) -> Encoder:
+    """Return what encodes with a run's settings; those that are left out have their defaults.
+
+    Raises:
+        TemplateError: The objective needs a template, and it cannot be used.
+    """
+    plain = objective == "pretrain"
+    return Encoder(
+        found.tokenizer, None if plain else found.template, int(settings.get("max_length") or 512),
+        settings.get("overlong") or "cut_turns", cast(Objective, objective),
+        bool(settings.get("train_on_prompt")), bool(settings.get("mask_history")),
+        found.edges if plain else ((), ()))

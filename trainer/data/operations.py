@@ -4,8 +4,8 @@
 for ``source, [home], [use: {subset, split, revision}], [mapping]``, MODEL for ``model_folder,
 [template]`` ('auto' by default).
 
-describe        MODEL -> {template_source, digest, how, reason, name, eos_ids, special_tokens,
-                stop_strings}; DatasetError ``eos_missing`` when nothing ends an answer
+describe        MODEL -> {template_source, digest, how, reason, name, eos, eos_ids,
+                special_tokens, stop_strings}; DatasetError ``eos_missing`` when nothing ends an answer
 encode_prompt   MODEL, messages, [tools] -> {input_ids, text}: up to where the assistant begins
 encode_prompts  MODEL, prompts: [{messages, [tools]}] -> {prompts: [{input_ids, text}]}
 preview         SOURCE, MODEL, row, [objective, max_length, overlong, train_on_prompt,
@@ -16,6 +16,7 @@ preview         SOURCE, MODEL, row, [objective, max_length, overlong, train_on_p
                 ``chosen`` and ``rejected``: {text, segments, input_ids, labels}. KTO: ``label``.
                 Plain text: ``blocks``. A bad row: {row, objective, problem: {row, column, code,
                 message, severity}}
+plan, survey, shard, finish   the steps of ``prepare.prepare``
 """
 
 from __future__ import annotations
@@ -62,6 +63,30 @@ def _preview(params: Params, say: Say) -> Result:
     return preview(params)
 
 
+def _plan(params: Params, say: Say) -> Result:
+    from trainer.data.plan import plan
+
+    return plan(params, say)
+
+
+def _survey(params: Params, say: Say) -> Result:
+    from trainer.data.survey import survey
+
+    return survey(params, say)
+
+
+def _shard(params: Params, say: Say) -> Result:
+    from trainer.data.shard import shard
+
+    return shard(params, say)
+
+
+def _finish(params: Params, say: Say) -> Result:
+    from trainer.data.shard import finish
+
+    return finish(params, say)
+
+
 OPERATIONS: dict[str, Callable[[Params, Say], Result]] = {
     "describe": _describe, "encode_prompt": _encode_prompt, "encode_prompts": _encode_prompts,
-    "preview": _preview}
+    "preview": _preview, "plan": _plan, "survey": _survey, "shard": _shard, "finish": _finish}

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from os.path import commonprefix
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from trainer.data.convert import convert
-from trainer.data.encoder import Encoder, Objective
+from trainer.data.encoder import Encoder
 from trainer.data.fit import Fitted, FittedRow
-from trainer.data.loaded import Loaded, load
+from trainer.data.loaded import encoder_of, load
 from trainer.data.messages import Example
 from trainer.data.objectives import objectives_of
-from trainer.data.pretrain import document_ids
-from trainer.data.request import Source, row_at
+from trainer.data.request import Source
+from trainer.data.rowfinder import find_row
 from trainer.data.rows import DatasetError, RowError, RowProblem
 from trainer.data.shapes import Shape
 from trainer.data.sources import DatasetSpec
@@ -46,13 +45,12 @@ def preview(params: Mapping[str, Any]) -> Document:
     if isinstance(item, RowProblem):
         return {**head, "problem": item.document()}
     model = load(Path(params["model_folder"]), params.get("template") or "auto")
+    encoder = encoder_of(model, objective, params)
     if objective == "pretrain":
-        return {**head, **_plain(item, model, int(params.get("max_length") or 512))}
-    chat = model.chat
-    found = _conversation(item, _encoder(model, objective, params))
-    return {**head, **found, "template": {
-        "name": model.name, "how": getattr(chat, "how", ""),
-        "reason": getattr(chat, "reason", "")}}
+        return {**head, **_plain(item, encoder)}
+    how, reason = model.how
+    return {**head, **_conversation(item, encoder),
+            "template": {"name": model.name, "how": how, "reason": reason}}
 
 
 def _objective(shape: Shape, spec: DatasetSpec, wanted: str | None) -> str:
@@ -69,20 +67,14 @@ def _objective(shape: Shape, spec: DatasetSpec, wanted: str | None) -> str:
 def _example(spec: DatasetSpec, shape: Shape, number: int,
              home: Path | None) -> Example | RowProblem:
     """Return a row in the normal form, or what is wrong with it."""
-    item = row_at(spec, number, home)
+    item, name = find_row(spec, number, home, shape)
     if isinstance(item, RowProblem):
         return item
     try:
         return convert(item, shape)
     except RowError as error:
         return RowProblem(number, error.column, error.code,
-                          f"Row {number} of {spec.file_name} {error.message}.")
-
-
-def _encoder(model: Loaded, objective: str, params: Mapping[str, Any]) -> Encoder:
-    return Encoder(model.tokenizer, model.template, int(params.get("max_length") or 512),
-                   params.get("overlong") or "cut_turns", cast(Objective, objective),
-                   bool(params.get("train_on_prompt")), bool(params.get("mask_history")))
+                          f"{name} {error.message}.")
 
 
 def _conversation(example: Example, encoder: Encoder) -> Document:
@@ -120,7 +112,7 @@ def _left_out(tokenizer: Tokenizer, whole: Fitted, shown: Fitted) -> dict[str, s
     if len(before) == len(after):
         return {"cut_text": "", "cut_tail": ""}
     long, short = tokenizer.decode(before), tokenizer.decode(after)
-    start = len(commonprefix([long, short]))
+    start = shared_length(long, short)
     if not shown.cut_turns:
         return {"cut_text": "", "cut_tail": long[start:]}
     rest = short[start:]
@@ -141,12 +133,15 @@ def _to_header(tokenizer: Tokenizer, text: str, start: int, end: int) -> int:
     return 0
 
 
-def _plain(example: Example, model: Loaded, max_length: int) -> Document:
+def _plain(example: Example, encoder: Encoder) -> Document:
     """Describe plain text: all of it is learned, in blocks."""
-    ids = document_ids(example, model)
-    return {**side(model.tokenizer, ids, ids), "tokens": len(ids), "trained_tokens": len(ids),
+    found = encoder.encode(example)
+    assert isinstance(found, FittedRow)
+    ids = found.tokens.input_ids
+    return {**side(encoder.tokenizer, ids, ids), "tokens": len(ids), "trained_tokens": len(ids),
             "cut": {"turns": 0, "tokens": 0, "dropped": False}, "cut_text": "", "cut_tail": "",
-            "blocks": -(-len(ids) // max_length), "template": {"name": "", "how": "", "reason": ""}}
+            "blocks": -(-len(ids) // encoder.max_length),
+            "template": {"name": "", "how": "", "reason": ""}}
 
 
 def side(tokenizer: Tokenizer, ids: list[int], labels: list[int]) -> Document:
@@ -154,6 +149,15 @@ def side(tokenizer: Tokenizer, ids: list[int], labels: list[int]) -> Document:
     text = tokenizer.decode(ids)
     return {"text": text, "segments": list(_segments(tokenizer, text, ids, labels)),
             "input_ids": ids, "labels": labels}
+
+
+def shared_length(a: str, b: str) -> int:
+    """Return how many characters two texts begin with in common."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
+    return low
 
 
 def _segments(tokenizer: Tokenizer, text: str, ids: Sequence[int],
@@ -172,6 +176,6 @@ def _segments(tokenizer: Tokenizer, text: str, ids: Sequence[int],
         if last == len(ids):
             end = len(text)
         elif not text.startswith(piece, place) or piece.endswith("\ufffd"):
-            end = max(place, len(commonprefix([text, tokenizer.decode(ids[:last])])))
+            end = max(place, shared_length(text, tokenizer.decode(ids[:last])))
         yield {"text": text[place:end], "trained": trained}
         first, place = last, end

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,13 +14,13 @@ from trainer.data import registry
 from trainer.data.check import shape_of
 from trainer.data.fit import Overlong
 from trainer.data.objectives import require_fit
-from trainer.data.readers import read
-from trainer.data.rows import DatasetError, Row, RowProblem
 from trainer.data.shapes import Shape
 from trainer.data.sources import DatasetSpec
 
 BadRows = Literal["refuse", "skip"]
 Duplicates = Literal["none", "exact", "near"]
+Say = Callable[..., None]
+_TELL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,19 @@ class PrepareRequest:
                    folder=Path(values["folder"]) if values.get("folder") else None)
 
 
+def every(say: Say, seconds: float = _TELL_S) -> Say:
+    """Return a ``say`` that passes on only what comes so long after the last."""
+    last = 0.0
+
+    def tick(**values: Any) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= seconds:
+            last = now
+            say(**values)
+    return tick
+
+
 def sound_shape(source: Source, spec: DatasetSpec, objective: str) -> Shape:
     """Return the shape of data that fits an objective.
 
@@ -140,16 +153,3 @@ def sound_shape(source: Source, spec: DatasetSpec, objective: str) -> Shape:
     shape = source.shape(spec)
     require_fit(shape, objective, spec.name)
     return shape
-
-
-def row_at(spec: DatasetSpec, number: int, home: Path | None) -> Row | RowProblem:
-    """Return one row or its problem; a far one by the index that a check left in the home.
-
-    Raises:
-        DatasetError: There is no such row (``no_such_row``), or the file cannot be read.
-    """
-    for item in islice(read(spec), number):
-        if (item.number if isinstance(item, Row) else item.row) == number:
-            return item
-    raise DatasetError("no_such_row", f"There is no row {number:,} in '{spec.name}'.",
-                       "Choose another number.")

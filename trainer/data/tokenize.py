@@ -100,11 +100,18 @@ class Preparer:
                 if fitted is None:
                     self.counts.dropped += 1
                     continue
-                self.counts.add(fitted)
+                self._count(fitted)
                 yield fitted
             done += len(batch)
             if progress is not None:
                 progress(done, max(total, done))
+
+    def _count(self, fitted: Fitted) -> None:
+        """Count an example; tokens of plain text are counted when they are cut into blocks."""
+        if self.encoder.objective == "pretrain":
+            self.counts.used += 1
+        else:
+            self.counts.add(fitted)
 
     def _encoded(self, source: Iterator[Example]) -> Iterator[tuple[_Batch, list[Encoding]]]:
         """Render batch after batch here, encode them in a thread beside."""

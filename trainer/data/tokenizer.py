@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -31,15 +31,15 @@ IGNORED = -100
 
 @dataclass(frozen=True, slots=True)
 class TokenizedRow:
-    """One example: ``input_ids: (T,)`` and which of them the assistant says.
+    """One example: ``input_ids: (T,)`` and which of them are learned.
 
-    ``answers`` are spans [first, last) of tokens, in order. ``everything``: all tokens are learned,
-    whoever says them.
+    ``trained`` are spans [first, last) of tokens, in order. ``last_answer`` is where the
+    assistant's last answer begins; -1 when it says nothing.
     """
 
     input_ids: list[int]
-    answers: tuple[Span, ...] = ()
-    everything: bool = False
+    trained: tuple[Span, ...] = ()
+    last_answer: int = -1
 
     def __len__(self) -> int:
         """Return the number of tokens."""
@@ -48,10 +48,8 @@ class TokenizedRow:
     @property
     def labels(self) -> list[int]:
         """``(T,)``: the ids, IGNORED where nothing is learned."""
-        if self.everything:
-            return list(self.input_ids)
         labels: list[int] = []
-        for first, last in self.answers:
+        for first, last in self.trained:
             labels += [IGNORED] * (first - len(labels))
             labels += self.input_ids[first:last]
         return labels + [IGNORED] * (len(self.input_ids) - len(labels))
@@ -59,25 +57,23 @@ class TokenizedRow:
     @property
     def trained_tokens(self) -> int:
         """Number of tokens that are learned."""
-        if self.everything:
-            return len(self.input_ids)
-        return sum(last - first for first, last in self.answers)
+        return sum(last - first for first, last in self.trained)
 
     @property
-    def first_answer(self) -> int:
-        """Index of the assistant's first token; the length when there is none."""
-        return self.answers[0][0] if self.answers else len(self)
-
-    @property
-    def last_answer(self) -> int:
-        """Index at which the assistant's last answer begins; the length when there is none."""
-        return self.answers[-1][0] if self.answers else len(self)
+    def first_trained(self) -> int:
+        """Index of the first token that is learned; the length when there is none."""
+        return self.trained[0][0] if self.trained else len(self)
 
     def head(self, length: int) -> TokenizedRow:
         """Return the first ``length`` tokens."""
-        answers = tuple((first, min(last, length)) for first, last in self.answers
+        trained = tuple((first, min(last, length)) for first, last in self.trained
                         if first < length)
-        return TokenizedRow(self.input_ids[:length], answers, self.everything)
+        return TokenizedRow(self.input_ids[:length], trained, self.last_answer)
+
+
+def all_trained(ids: list[int]) -> TokenizedRow:
+    """Return a row of which every token is learned."""
+    return TokenizedRow(ids, ((0, len(ids)),) if ids else (), 0)
 
 
 class Tokenizer:
@@ -167,21 +163,23 @@ class Tokenizer:
         """Make a row of a rendered conversation and what ``encode_batch`` made of its text."""
         if item.literal:
             return self._encode_in_pieces(item)
-        answers = _token_spans(encoding, item)
-        if answers is None:
+        edges = _edges(item)
+        places = _token_places(encoding, edges, len(item.text))
+        if places is None:
             return self._encode_in_pieces(item)
-        return TokenizedRow(encoding.ids, answers)
+        return _row(item, encoding.ids, dict(zip(edges, places, strict=True)))
 
     def _encode_in_pieces(self, item: Rendered) -> TokenizedRow:
-        """Encode with cuts at the edges of trained spans and at real special tokens."""
+        """Encode with cuts at the edges of spans and at real special tokens."""
         ids: list[int] = []
-        answers: list[Span] = []
-        for start, end, trained in _segments(len(item.text), item.trained):
-            first = len(ids)
-            ids += self._encode_segment(item, start, end)
-            if trained and len(ids) > first:
-                answers.append((first, len(ids)))
-        return TokenizedRow(ids, tuple(answers))
+        places: dict[int, int] = {}
+        position = 0
+        for edge in [*_edges(item), len(item.text)]:
+            if edge > position:
+                ids += self._encode_segment(item, position, edge)
+                position = edge
+            places[edge] = len(ids)
+        return _row(item, ids, places)
 
     def _encode_segment(self, item: Rendered, start: int, end: int) -> list[int]:
         """Encode ``text[start:end]``, keeping look-alikes of special tokens as text."""
@@ -233,21 +231,39 @@ def _bare(engine: Engine) -> Engine:
     return engine
 
 
-def _token_spans(encoding: Encoding, item: Rendered) -> tuple[Span, ...] | None:
-    """Return the trained spans in tokens, or None when a token reaches over an edge.
+def _edges(item: Rendered) -> list[int]:
+    """Return the places at which no token may reach over: where answers begin and end.
+
+    They are the same whatever is learned, so that the tokens are.
+    """
+    spans = item.answers or item.trained
+    if item.answers and item.trained != item.answers:
+        spans = (*item.answers, *item.trained)
+    edges = [edge for span in spans for edge in span]
+    return edges if spans is item.trained or spans is item.answers else sorted(set(edges))
+
+
+def _row(item: Rendered, ids: list[int], places: Mapping[int, int]) -> TokenizedRow:
+    """Make a row of token ids and of the tokens at which the edges are."""
+    trained = tuple((places[start], places[end]) for start, end in item.trained
+                    if places[start] < places[end])
+    said = item.answers or item.trained
+    return TokenizedRow(ids, trained, places[said[-1][0]] if said else -1)
+
+
+def _token_places(encoding: Encoding, edges: Sequence[int], length: int) -> list[int] | None:
+    """Return the token at which each edge is, or None when a token reaches over one.
 
     Only the tokens at the edges are asked for: a list of all offsets costs more than encoding.
     Tokens of one character (parts of an emoji, say) share its offsets, so they stay together.
     """
-    found: list[Span] = []
-    for start, end in item.trained:
-        first = _token_from(encoding, start, len(item.text))
-        last = _token_from(encoding, end, len(item.text))
-        if first is None or last is None:
+    found: list[int] = []
+    for edge in edges:
+        place = _token_from(encoding, edge, length)
+        if place is None:
             return None
-        if first < last:
-            found.append((first, last))
-    return tuple(found)
+        found.append(place)
+    return found
 
 
 def _token_from(encoding: Encoding, place: int, length: int) -> int | None:
@@ -268,16 +284,3 @@ def _search(offsets: list[Span], place: int) -> int | None:
     """Find the same where no token holds the character (a tokenizer that drops blanks)."""
     index = bisect_left(offsets, place, key=itemgetter(0))
     return None if index and offsets[index - 1][1] > place else index
-
-
-def _segments(length: int, spans: Sequence[Span]) -> Iterator[tuple[int, int, bool]]:
-    """Yield (start, end, trained) that together are the whole text."""
-    position = 0
-    for start, end in spans:
-        if start > position:
-            yield position, start, False
-        yield start, end, True
-        position = end
-    if position < length:
-        yield position, length, False
-

@@ -74,10 +74,17 @@ def answer(request: Mapping[str, Any], say: Any) -> Document:
         return _refusal("template", error)
     except DatasetError as error:
         return _refusal("dataset", error)
+    except OSError as error:
+        return _refusal("dataset", _io(error))
     except MemoryError:
         return _refusal("dataset", DatasetError(
             "worker_memory", "Reading the data needs more memory than it is allowed.",
             "Look for a row that is far too long, or use less data at once."))
+
+
+def _io(error: OSError) -> DatasetError:
+    return DatasetError("worker_io", f"A file cannot be read or written: {error}.",
+                        "Look at the disk's free space and at the permissions.")
 
 
 def _refusal(kind: str, error: TemplateError | DatasetError) -> Document:

@@ -28,7 +28,7 @@ from trainer.data.sandbox import TemplateError
 
 ARGV = (sys.executable, "-P", "-m", "trainer.data.worker")
 RENDERS = frozenset({"describe", "encode_prompt", "encode_prompts", "preview", "lengths",
-                     "questions", "prepare"})
+                     "questions", "plan", "shard"})
 _LOOK_S = 0.1
 Document = dict[str, Any]
 Progress = Callable[[Document], None]
