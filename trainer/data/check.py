@@ -159,9 +159,10 @@ def check_steps(spec: DatasetSpec, watch: Watch | None = None,
                        near_threshold=options.get("near_threshold"))
         for _ in _scanned(spec, scan, watch, options.get("max_samples")):
             scan.summarise()
+            report.encodings = dict(watch.encodings)
             yield report
         report.encodings, report.notes = dict(watch.encodings), list(watch.notes)
-        scan.finish()
+        scan.finish(lines=spec.suffix in (".txt", ".md"))
     finally:
         keeper.close()
     if (index_to := options.get("index_to")) is not None and watch.index.complete:
@@ -169,7 +170,8 @@ def check_steps(spec: DatasetSpec, watch: Watch | None = None,
     if against := options.get("against"):
         from trainer.data.leakage import find
 
-        report.leaks = find(against, spec, shape=shape).document()
+        report.leaks = find(against, spec, shape=shape,
+                            near_threshold=options.get("near_threshold")).document()
     report.complete = True
     yield report
 
@@ -215,7 +217,7 @@ def first_look(spec: DatasetSpec, *, shape: Shape | None = None, rows: int = FIR
         if report.rows >= rows or time.monotonic() > end:
             break
     report.encodings, report.notes = dict(watch.encodings), list(watch.notes)
-    scan.finish()
+    scan.finish(lines=spec.suffix in (".txt", ".md"))
     keeper.close()
     report.complete = watch.index.complete and report.rows < rows
     return report

@@ -174,13 +174,19 @@ class Scan:
         report.columns = dict(islice(columns.items(), MAX_COLUMNS))
         report.more_columns = len(columns) - len(report.columns)
 
-    def finish(self) -> None:
-        """Look at the dataset as a whole: what repeats, what is mixed."""
+    def finish(self, *, lines: bool = False) -> None:
+        """Look at the dataset as a whole: what repeats, what is mixed.
+
+        Args:
+            lines: The rows are lines of a text, of which some are naturally the same: they are
+                counted, not named.
+        """
         self.summarise()
         report, mapping = self._report, self._report.shape.mapping
         for row, first in self._hashes.repeats():
             report.duplicates += 1
-            self._keep(row, Remark("duplicate", "", f"says the same as row {first}"))
+            if not lines:
+                self._keep(row, Remark("duplicate", "", f"says the same as row {first}"))
         for row, first in self._ids.repeats():
             self._keep(row, Remark("duplicate_id", self._id_column, "has the same "
                                    f"'{self._id_column}' as row {first}"))

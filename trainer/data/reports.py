@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import suppress
@@ -29,7 +30,8 @@ from trainer.data.sources import DatasetSpec
 # Counted up whenever a check says something else of the same file.
 CHECKER_VERSION = 1
 _REPORT, _INDEX, _PROBLEMS = "report.json", "rows.idx", "problems.jsonl"
-_UNFINISHED = ".new-"
+_UNFINISHED, _ABANDONED_S = ".new-", 24 * 3600
+_RECENT = 32
 _ADAPTER = TypeAdapter(DataReport)
 
 
@@ -69,7 +71,7 @@ class ReportStore:
         """Keep reports in ``folder``, which is made when it is first needed."""
         self.folder, self._entries, self._max_bytes = folder, entries, max_bytes
         self._lock = threading.Lock()
-        self._recent: OrderedDict[str, DataReport] = OrderedDict()
+        self._recent: OrderedDict[str, DataReport | DatasetError] = OrderedDict()
 
     def check(self, spec: DatasetSpec, *, objective: str | None = None,
               max_samples: int | None = None, shape: Shape | None = None,
@@ -90,7 +92,11 @@ class ReportStore:
         asked = Asked(shape, max_samples, tuple(special_tokens))
         report = self.find(spec, asked)
         if report is None:
-            report = self._made(spec, asked, progress)
+            try:
+                report = self._made(spec, asked, progress)
+            except DatasetError as error:
+                self._remember(asked.key(spec), error)
+                raise
         require_fit(report.shape, objective, spec.name)
         return report
 
@@ -98,11 +104,14 @@ class ReportStore:
         """Return the report when it is there; nothing is read but it.
 
         Raises:
-            DatasetError: A file of the dataset is gone.
+            DatasetError: A file of the dataset is gone, or this process has seen that it cannot
+                be read and it has not changed since.
         """
         key = (asked or Asked()).key(spec)
         with self._lock:
             known = self._recent.get(key)
+        if isinstance(known, DatasetError):
+            raise known.with_traceback(None)
         if known is not None and (not known.problems_file or Path(known.problems_file).exists()):
             self._touch(key)
             return known
@@ -183,11 +192,11 @@ class ReportStore:
                 return None
         return report
 
-    def _remember(self, key: str, report: DataReport) -> None:
+    def _remember(self, key: str, report: DataReport | DatasetError) -> None:
         with self._lock:
             self._recent[key] = report
             self._recent.move_to_end(key)
-            while len(self._recent) > 32:
+            while len(self._recent) > _RECENT:
                 self._recent.popitem(last=False)
 
     def _touch(self, key: str) -> None:
@@ -199,7 +208,10 @@ class ReportStore:
         found: list[tuple[int, int, Path]] = []
         for folder in self.folder.iterdir():
             with suppress(OSError):
-                if folder.name != key and not folder.name.startswith(_UNFINISHED):
+                if folder.name.startswith(_UNFINISHED):
+                    if time.time() - folder.stat().st_mtime > _ABANDONED_S:
+                        shutil.rmtree(folder, ignore_errors=True)
+                elif folder.name != key:
                     size = sum(file.stat().st_size for file in folder.iterdir())
                     found.append((folder.stat().st_mtime_ns, size, folder))
         kept, total = 1, 0
