@@ -19,7 +19,7 @@ def write_dataset(source: Path, folder: Path) -> None:
     """Write questions and answers in LLaMA-Factory's Alpaca form, with their registry."""
     rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
     (folder / "rows.json").write_text(json.dumps(
-        [{"instruction": row["question"], "output": row["answer"]} for row in rows]))
+        [{"instruction": row["question"], "input": "", "output": row["answer"]} for row in rows]))
     (folder / "dataset_info.json").write_text(json.dumps({"rows": {"file_name": "rows.json"}}))
 
 
