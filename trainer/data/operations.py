@@ -14,9 +14,21 @@ preview         SOURCE, MODEL, row, [objective, max_length, overlong, train_on_p
                 out at the front), cut_tail, template: {name, how, reason}}, all of it as after
                 cutting (of a dropped row as it is). A pair: the same of its chosen side, and
                 ``chosen`` and ``rejected``: {text, segments, input_ids, labels}. KTO: ``label``.
-                Plain text: ``blocks``. A bad row: {row, objective, problem: {row, column, code,
+                Plain text: ``blocks``. Only a prompt: ``reference``, objective ''. With tools:
+                ``tools``. A bad row: {row, objective, problem: {row, column, code,
                 message, severity}}
+lengths         SOURCE, MODEL, [objective, max_length, most_rows] -> {rows (read), measured,
+                sampled, p50, p95, p99, max, tokens, over_max_length (rows), tokens_over,
+                histogram: [[from, below, rows], ...], refused, objective, max_length}; counts of a
+                sample are scaled up
+check           SOURCE, [objective, max_samples] -> {report}: the document of ``data check`` with
+                the first 20 problems; the home's ReportStore has all
+fetch           SOURCE -> {path, bytes}; needs a worker that keeps secrets for private datasets
+fix             SOURCE, folder, [drop_bad, deduplicate, near_threshold, filters] -> FixReport
+split           SOURCE, folder, size, [seed] -> SplitReport; both write files, register nothing
 plan, survey, shard, finish   the steps of ``prepare.prepare``
+
+Progress has ``rows``, ``bytes_done`` and ``bytes_total``, those of them that are known.
 """
 
 from __future__ import annotations
@@ -28,6 +40,7 @@ from typing import Any
 Params = Mapping[str, Any]
 Say = Callable[..., None]
 Result = dict[str, Any]
+Operation = Callable[[Params, Say], Result]
 
 
 def _describe(params: Params, say: Say) -> Result:
@@ -63,6 +76,23 @@ def _preview(params: Params, say: Say) -> Result:
     return preview(params)
 
 
+def _lengths(params: Params, say: Say) -> Result:
+    from trainer.data.lengths import lengths
+
+    return lengths(params, say)
+
+
+def _job(name: str) -> Operation:
+    """Return the function of ``jobs`` with that name, imported when it is first used."""
+    def work(params: Params, say: Say) -> Result:
+        from trainer.data import jobs
+
+        chosen: Operation = {"check": jobs.check, "fetch": jobs.fetch, "fix": jobs.fix,
+                             "split": jobs.split}[name]
+        return chosen(params, say)
+    return work
+
+
 def _plan(params: Params, say: Say) -> Result:
     from trainer.data.plan import plan
 
@@ -87,6 +117,8 @@ def _finish(params: Params, say: Say) -> Result:
     return finish(params, say)
 
 
-OPERATIONS: dict[str, Callable[[Params, Say], Result]] = {
+OPERATIONS: dict[str, Operation] = {
     "describe": _describe, "encode_prompt": _encode_prompt, "encode_prompts": _encode_prompts,
-    "preview": _preview, "plan": _plan, "survey": _survey, "shard": _shard, "finish": _finish}
+    "preview": _preview, "lengths": _lengths, "check": _job("check"), "fetch": _job("fetch"),
+    "fix": _job("fix"), "split": _job("split"), "plan": _plan, "survey": _survey,
+    "shard": _shard, "finish": _finish}

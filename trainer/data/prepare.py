@@ -1,7 +1,7 @@
 """Tokenising a dataset once: looked up in the cache, else done in worker processes and kept.
 
-The work is in ``plan``, ``survey``, ``shard`` and ``finish``, which run in data workers; here is who
-does what. No template is rendered in this process.
+The work is in ``plan``, ``survey``, ``shard`` and ``finish``, which run in data workers; here is
+who does what. No template is rendered in this process.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +224,7 @@ def processes(wanted: int | None, size_bytes: int) -> int:
 def split_rows(last: int, count: int) -> list[Document]:
     """Return ranges {start, last} of about equal size that together are rows 1 to ``last``."""
     edges = [last * number // count for number in range(count + 1)]
-    found = [{"start": a + 1, "last": b} for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    found = [{"start": a + 1, "last": b} for a, b in pairwise(edges) if b > a]
     return found or [{"start": 1, "last": last}]
 
 

@@ -11,10 +11,9 @@ from typing import Any
 from trainer.data.convert import convert
 from trainer.data.encoder import Encoder
 from trainer.data.fit import Fitted, FittedRow
-from trainer.data.loaded import encoder_of, load
+from trainer.data.loaded import Loaded, encoder_of, load
 from trainer.data.messages import Example
-from trainer.data.objectives import objectives_of
-from trainer.data.request import Source
+from trainer.data.request import Source, pick_objective
 from trainer.data.rowfinder import find_row
 from trainer.data.rows import DatasetError, RowError, RowProblem
 from trainer.data.shapes import Shape
@@ -22,6 +21,8 @@ from trainer.data.sources import DatasetSpec
 from trainer.data.tokenizer import IGNORED, Tokenizer
 
 Document = dict[str, Any]
+_UNCUT: Document = {"cut": {"turns": 0, "tokens": 0, "dropped": False}, "cut_text": "",
+                    "cut_tail": ""}
 
 
 def preview(params: Mapping[str, Any]) -> Document:
@@ -39,29 +40,24 @@ def preview(params: Mapping[str, Any]) -> Document:
     source = Source.of(params)
     spec = source.spec()
     shape = source.shape(spec)
-    objective = _objective(shape, spec, params.get("objective"))
+    only_prompt = shape.kind == "prompt_only"
+    objective = "" if only_prompt else pick_objective(shape, spec.name, params.get("objective"))
     item = _example(spec, shape, int(params["row"]), source.home)
     head = {"row": int(params["row"]), "objective": objective}
     if isinstance(item, RowProblem):
         return {**head, "problem": item.document()}
     model = load(Path(params["model_folder"]), params.get("template") or "auto")
+    if only_prompt:
+        return {**head, **_prompt(item, model)}
     encoder = encoder_of(model, objective, params)
     if objective == "pretrain":
         return {**head, **_plain(item, encoder)}
+    return {**head, **_conversation(item, encoder), "template": _template(model)}
+
+
+def _template(model: Loaded) -> dict[str, str]:
     how, reason = model.how
-    return {**head, **_conversation(item, encoder),
-            "template": {"name": model.name, "how": how, "reason": reason}}
-
-
-def _objective(shape: Shape, spec: DatasetSpec, wanted: str | None) -> str:
-    fitting = objectives_of(shape.kind)
-    if wanted in fitting:
-        return str(wanted)
-    if not fitting:
-        raise DatasetError("unknown_shape", f"The rows of '{spec.name}' have no known shape: "
-                           f"{shape.reason}.",
-                           "Rename the columns, or name them in dataset_info.json.")
-    return fitting[0]
+    return {"name": model.name, "how": how, "reason": reason}
 
 
 def _example(spec: DatasetSpec, shape: Shape, number: int,
@@ -93,7 +89,8 @@ def _conversation(example: Example, encoder: Encoder) -> Document:
             "tokens": shown.length, "trained_tokens": shown.trained_tokens,
             "cut": {"turns": shown.cut_turns, "tokens": whole.length - shown.length,
                     "dropped": fitted is None},
-            **_left_out(encoder.tokenizer, whole, shown)}
+            **_left_out(encoder.tokenizer, whole, shown),
+            **({"tools": example.tools} if example.tools else {})}
 
 
 def _sides(fitted: Fitted) -> dict[str, tuple[list[int], list[int]]]:
@@ -133,14 +130,21 @@ def _to_header(tokenizer: Tokenizer, text: str, start: int, end: int) -> int:
     return 0
 
 
+def _prompt(example: Example, model: Loaded) -> Document:
+    """Describe a prompt that a model is to answer: nothing of it is learned."""
+    rendered = model.template.render(example.messages, example.tools, add_generation_prompt=True)
+    ids = model.tokenizer.encode(rendered).input_ids
+    return {**side(model.tokenizer, ids, [IGNORED] * len(ids)), "reference": example.reference,
+            "tokens": len(ids), "trained_tokens": 0, **_UNCUT, "template": _template(model)}
+
+
 def _plain(example: Example, encoder: Encoder) -> Document:
     """Describe plain text: all of it is learned, in blocks."""
     found = encoder.encode(example)
     assert isinstance(found, FittedRow)
     ids = found.tokens.input_ids
     return {**side(encoder.tokenizer, ids, ids), "tokens": len(ids), "trained_tokens": len(ids),
-            "cut": {"turns": 0, "tokens": 0, "dropped": False}, "cut_text": "", "cut_tail": "",
-            "blocks": -(-len(ids) // encoder.max_length),
+            **_UNCUT, "blocks": -(-len(ids) // encoder.max_length),
             "template": {"name": "", "how": "", "reason": ""}}
 
 

@@ -13,7 +13,7 @@ from trainer.contract.config.data import DatasetUse, FilterConfig
 from trainer.data import registry
 from trainer.data.check import shape_of
 from trainer.data.fit import Overlong
-from trainer.data.objectives import require_fit
+from trainer.data.objectives import objectives_of, require_fit
 from trainer.data.shapes import Shape
 from trainer.data.sources import DatasetSpec
 
@@ -153,3 +153,17 @@ def sound_shape(source: Source, spec: DatasetSpec, objective: str) -> Shape:
     shape = source.shape(spec)
     require_fit(shape, objective, spec.name)
     return shape
+
+
+def pick_objective(shape: Shape, name: str, wanted: str | None) -> str:
+    """Return the objective that is wanted if the data fit it, else the first that they fit.
+
+    Raises:
+        DatasetError: They fit none.
+    """
+    fitting = objectives_of(shape.kind)
+    if wanted in fitting:
+        return str(wanted)
+    if not fitting:
+        require_fit(shape, wanted or "sft", name)
+    return fitting[0]

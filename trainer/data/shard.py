@@ -15,8 +15,8 @@ from trainer.data.plan import require_same
 from trainer.data.pretrain import cut_blocks
 from trainer.data.readers import read
 from trainer.data.request import PrepareRequest, Say, every, sound_shape
-from trainer.data.rows import DatasetError, RowError, RowProblem
 from trainer.data.rowindex import RowIndex, Watch
+from trainer.data.rows import DatasetError, RowError, RowProblem
 from trainer.data.shapes import Shape
 from trainer.data.sources import DatasetSpec
 from trainer.data.survey import INDEX, REPEATS, read_repeats

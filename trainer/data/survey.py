@@ -12,8 +12,8 @@ from trainer.data.convert import convert
 from trainer.data.messages import Example
 from trainer.data.readers import read
 from trainer.data.request import PrepareRequest, Say, every, sound_shape
-from trainer.data.rows import Row, RowError, RowProblem
 from trainer.data.rowindex import Watch
+from trainer.data.rows import Row, RowError, RowProblem
 from trainer.data.shapes import Shape
 
 INDEX = "rows.idx"

@@ -273,11 +273,17 @@ def _token_from(encoding: Encoding, place: int, length: int) -> int | None:
     index: int | None = encoding.char_to_token(place)
     if index is None:
         return _search(encoding.offsets, place)
-    if encoding.token_to_chars(index)[0] < place:
+    if _begin(encoding, index) < place:
         return None
-    while index and encoding.token_to_chars(index - 1)[0] == place:
+    while index and _begin(encoding, index - 1) == place:
         index -= 1
     return index
+
+
+def _begin(encoding: Encoding, index: int) -> int:
+    """Return the character that a token begins at."""
+    found = encoding.token_to_chars(index)
+    return found[0] if found else -1
 
 
 def _search(offsets: list[Span], place: int) -> int | None:

@@ -3,8 +3,9 @@
 JSON lines. The first one on standard input sets the limits, ``{"memory_mib", "files",
 "render_s"}``. Then requests ``{"op", "params"}``, one at a time; to each there are any number of
 ``{"progress": {...}}`` and then one ``{"result": {...}}`` or ``{"error": {"kind", "code",
-"message", "advice"}}`` on standard output. The process ends when standard input does, also in the
-middle of work. An error that nobody planned for ends it as well: its parent tells.
+"message", "advice"}}`` on standard output. ``{"cancel": true}`` ends the work, tidily, at its next
+word of progress. The process ends when standard input does, also in the middle of work. An error
+that nobody planned for ends it as well: its parent tells.
 """
 
 from __future__ import annotations
@@ -39,9 +40,18 @@ def main() -> int:
     limits.restrict(memory_mib=first["memory_mib"], files=first["files"])
     loaded.render_seconds = first["render_s"]
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(lines, requests), daemon=True).start()
+    cancelled = threading.Event()
+    threading.Thread(target=_read, args=(lines, requests, cancelled), daemon=True).start()
+
+    def say(**values: Any) -> None:
+        if cancelled.is_set():
+            raise DatasetError("cancelled", "The work on the data was cancelled.")
+        _write(out, {"progress": values})
+
     while True:
-        _write(out, answer(json.loads(requests.get()), lambda **v: _write(out, {"progress": v})))
+        request = json.loads(requests.get())
+        cancelled.clear()
+        _write(out, answer(request, say))
 
 
 def _end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -51,10 +61,14 @@ def _end(kind: type[BaseException], error: BaseException, trace: TracebackType |
     os._exit(1)
 
 
-def _read(lines: IO[bytes], requests: queue.SimpleQueue[bytes]) -> None:
+def _read(lines: IO[bytes], requests: queue.SimpleQueue[bytes],
+          cancelled: threading.Event) -> None:
     """Queue requests; leave at once when nobody is there any more."""
     for line in lines:
-        requests.put(line)
+        if line.startswith(b'{"cancel"'):
+            cancelled.set()
+        else:
+            requests.put(line)
     os._exit(0)
 
 

@@ -28,8 +28,9 @@ from trainer.data.sandbox import TemplateError
 
 ARGV = (sys.executable, "-P", "-m", "trainer.data.worker")
 RENDERS = frozenset({"describe", "encode_prompt", "encode_prompts", "preview", "lengths",
-                     "questions", "plan", "shard"})
+                     "plan", "shard"})
 _LOOK_S = 0.1
+_GRACE_S = 3.0
 Document = dict[str, Any]
 Progress = Callable[[Document], None]
 
@@ -81,7 +82,7 @@ class DataWorker:
             params: JSON values.
             timeout_s: The longest silence; the child is killed after it.
             progress: Called with each progress document.
-            cancel: When set, the child is killed.
+            cancel: When set, the child is asked to end the work, and killed if it does not.
 
         Raises:
             DatasetError: What the operation refuses; ``worker_died``, ``worker_time``.
@@ -104,16 +105,20 @@ class DataWorker:
               cancel: threading.Event | None) -> Document:
         """Return the last line of an answer."""
         until = time.monotonic() + timeout_s
+        asked = False
         while True:
-            if cancel is not None and cancel.is_set():
-                raise Cancelled
+            if cancel is not None and cancel.is_set() and not asked:
+                child.send({"cancel": True})
+                asked, until = True, time.monotonic() + _GRACE_S
             left = until - time.monotonic()
             if left <= 0:
-                raise _silent(op, timeout_s)
+                raise Cancelled if asked else _silent(op, timeout_s)
             for line in child.lines(min(left, _LOOK_S) if cancel else left):
                 answer: Document = json.loads(line)
                 if "progress" not in answer:
                     return answer
+                if asked:
+                    continue
                 until = time.monotonic() + timeout_s
                 if progress is not None:
                     progress(answer["progress"])
@@ -122,6 +127,8 @@ class DataWorker:
         """Make the error that the child tells of; one that was out of bounds is started anew."""
         if error["code"] in ("template_time", "template_memory", "worker_memory"):
             self._drop()
+        if error["code"] == "cancelled":
+            return Cancelled()
         kind = TemplateError if error["kind"] == "template" else DatasetError
         return kind(error["code"], error["message"], error["advice"])
 
