@@ -14,7 +14,8 @@ BOMB_RATIO = 250
 """More than BOMB_BYTES that are also BOMB_RATIO times what was compressed are a zip bomb."""
 
 MAX_SHEET_BYTES = 4 * 1024 * 1024 * 1024
-"""An Excel file may hold so much when unpacked: its texts have to be in memory."""
+MAX_SHEET_TEXTS_BYTES = 512 * 1024 * 1024
+"""An Excel file may hold so much when unpacked, and so much text, which has to be in memory."""
 
 TABLE_ROWS = 500
 """So many rows of a table are handed on at once."""

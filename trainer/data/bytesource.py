@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -10,10 +9,12 @@ from typing import IO
 from trainer.data import bounds
 from trainer.data.compressed import Bytes, Unpacked
 from trainer.data.encodings import Encoding, Recoded, detect
-from trainer.data.rows import DatasetError
 from trainer.data.rowindex import Watch
 from trainer.data.sniff import require_text
 from trainer.data.sources import Part
+from trainer.data.watching import Guard, opened_raw
+
+_FURTHER_BYTES = 64 * 1024
 
 
 class Stream:
@@ -26,14 +27,14 @@ class Stream:
     def __init__(self, part: Part, file: IO[bytes], watch: Watch) -> None:
         """Look at the beginning of an open file."""
         self.part, self._file, self._watch = part, file, watch
-        self._seen = _state(os.fstat(file.fileno()))
-        self._before = watch.bytes_done
+        self._guard = Guard(part, file, watch)
         source: Bytes = file
         if part.compression:
             source = Unpacked(file, part.compression, part.name)
         head = _filled(source, bounds.SAMPLE_BYTES)
         require_text(part, head)
-        self.encoding = detect(head, whole=len(head) < bounds.SAMPLE_BYTES)
+        whole = len(head) < bounds.SAMPLE_BYTES
+        self.encoding = detect(head if whole else head + self._further(head), whole=whole)
         self.can_seek = not part.compression and self.encoding.is_utf8
         self.offset = self.encoding.skip
         self._head = head[self.encoding.skip:]
@@ -62,8 +63,20 @@ class Stream:
             piece, self._head = self._head[:size], self._head[size:]
         else:
             piece = self._source.read(size)
-        self._look()
+        self._guard.look(self._file.tell())
         return piece
+
+    def _further(self, head: bytes) -> bytes:
+        """Return lines from the middle and the end of a file that begins in plain ASCII."""
+        if self.part.compression or not head.isascii() or b"\0" in head:
+            return b""
+        here, found = self._file.tell(), b""
+        for place in (self._guard.size // 2, self._guard.size - _FURTHER_BYTES):
+            self._file.seek(max(place, here))
+            piece = self._file.read(_FURTHER_BYTES)
+            found += piece[piece.find(b"\n") + 1:piece.rfind(b"\n") + 1]
+        self._file.seek(here)
+        return found
 
     def seek(self, offset: int) -> None:
         """Go on at a place of the file; only where ``can_seek``."""
@@ -72,15 +85,9 @@ class Stream:
             self._file.seek(offset)
             self.offset = offset
 
-    def _look(self) -> None:
-        """Refuse a file that is being written to; tell how far the reading is."""
-        if _state(os.fstat(self._file.fileno())) != self._seen:
-            raise changed(self.part)
-        self._watch.bytes_done = self._before + min(self._file.tell(), self._seen[0])
-
     def finish(self) -> None:
         """Refuse a file that was changed or replaced since it was opened."""
-        require_same(self.part, self._file, self._seen)
+        self._guard.finish()
 
 
 class _Joined:
@@ -93,10 +100,6 @@ class _Joined:
         return self._stream.raw(size)
 
 
-def _state(found: os.stat_result) -> tuple[int, int]:
-    return found.st_size, found.st_mtime_ns
-
-
 def _filled(source: Bytes, size: int) -> bytes:
     """Read so many bytes unless the file ends before."""
     pieces, left = [], size
@@ -104,43 +107,6 @@ def _filled(source: Bytes, size: int) -> bytes:
         pieces.append(piece)
         left -= len(piece)
     return b"".join(pieces)
-
-
-def changed(part: Part) -> DatasetError:
-    """Return the error for a file that something writes to."""
-    return DatasetError("changed_while_reading", f"'{part.name}' was changed while it was read.",
-                        "Wait until it is complete, then try again.")
-
-
-def require_same(part: Part, file: IO[bytes], seen: tuple[int, int]) -> None:
-    """Refuse an open file that is no longer what it was, or no longer the one at its path.
-
-    Raises:
-        DatasetError: ``changed_while_reading``.
-    """
-    found = os.fstat(file.fileno())
-    try:
-        now = os.stat(part.path)
-    except OSError:
-        raise changed(part) from None
-    if _state(found) != seen or (now.st_dev, now.st_ino) != (found.st_dev, found.st_ino):
-        raise changed(part)
-
-
-@contextmanager
-def opened_raw(part: Part) -> Iterator[IO[bytes]]:
-    """Open a file for reading its bytes as they are.
-
-    Raises:
-        DatasetError: It cannot be read; also while the caller reads inside the block.
-    """
-    try:
-        with open(part.path, "rb") as file:
-            yield file
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise DatasetError("unreadable", f"'{part.path}' cannot be read: {why}.",
-                           "Check the file and its permissions.") from None
 
 
 @contextmanager

@@ -5,18 +5,15 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from trainer.data import bounds
-from trainer.data.batches import Batch, Item, Source
-from trainer.data.bytesource import Stream, opened
-from trainer.data.rows import RowProblem, shown
+from trainer.data.bytesource import Stream
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _WRONG = re.compile("[\udc80-\udcff]")
 _MARGIN = 16
-_BATCH = 1000
+_LOOK_BACK = 64 * 1024
 
 
 def _none(_: str) -> None:
@@ -48,7 +45,7 @@ class BrokenJson(ValueError):
     """The stream is not JSON from here on."""
 
 
-class _Text:
+class JsonText:
     """The text that is still to be read: a buffer that grows at its end when asked."""
 
     def __init__(self, stream: Stream) -> None:
@@ -57,7 +54,8 @@ class _Text:
         self._line, self._column = 1, 1
         self._sought = stream.offset > 8
         self._start, self._bare = stream.offset, True
-        self.buffer, self.position, self.ended, self.pieces = "", 0, False, 0
+        self.buffer, self.position, self.ended, self.pieces, self.space = "", 0, False, 0, ""
+        self.taken = ""
 
     def more(self) -> bool:
         """Add a piece, larger ones to a larger rest; False at the end of the file."""
@@ -81,14 +79,29 @@ class _Text:
                               else len(before.encode("utf-8", "surrogateescape")))
 
     def peek(self) -> str:
-        """Skip white space and return the next character, '' at the end."""
+        """Skip white space, which ``space`` keeps, and return the next character, '' at the end."""
+        self.space = ""
         while True:
             found = _SPACE.match(self.buffer, self.position)
-            self.position = found.end() if found else self.position
+            if found and found.end() > self.position:
+                self.space = (self.space + found.group())[-_MARGIN * 64:]
+                self.position = found.end()
             if self.position < len(self.buffer):
                 return self.buffer[self.position]
             if not self.more():
                 return ""
+
+    def skip_to(self, pattern: re.Pattern[str], inclusive: bool) -> bool:
+        """Go to the end of the next match that begins behind the position; False at the end."""
+        begin = self.position + (not inclusive)
+        while True:
+            if found := pattern.search(self.buffer, begin):
+                self.position = found.end()
+                return True
+            self.position = max(begin, len(self.buffer) - _MARGIN * 64)
+            if not self.more():
+                return False
+            begin = 0
 
     def _place(self, offset: int) -> tuple[int, int]:
         """Return (line, column) of a buffer offset, from 1."""
@@ -123,6 +136,7 @@ class _Text:
             if end < len(self.buffer) or not self.more():
                 wrong = None if self._bare else _WRONG.search(self.buffer, self.position, end)
                 place = self.where(wrong.start()) if wrong else ""
+                self.taken = self.buffer[self.position:min(end, self.position + _LOOK_BACK)]
                 self.position = end
                 return value, place
 
@@ -132,60 +146,3 @@ class _Text:
             return True
         open_string = error.msg.startswith("Unterminated string")
         return not open_string and error.pos < len(self.buffer) - _MARGIN
-
-
-def read_array(source: Source, row_of: Callable[[int, Any], Item]) -> Iterator[Batch]:
-    """Yield the elements of a JSON list as rows, numbered from 1.
-
-    JSON that breaks off cannot be read any further: the place is the last RowProblem.
-    """
-    with opened(source.part, source.watch) as stream:
-        stream.seek(source.offset)
-        text = _Text(stream)
-        if not source.offset:
-            text.peek()
-            text.position += 1
-            if text.peek() == "]":
-                return
-        elements = _elements(text, source.row, row_of)
-        number, more = source.row, True
-        while more:
-            text.peek()
-            offset, piece, items = text.offset(), text.pieces, list[Item]()
-            for item in elements:
-                items.append(item)
-                if text.pieces != piece or len(items) == _BATCH:
-                    break
-            else:
-                more = False
-            yield Batch(number, offset if stream.can_seek else 0, items, number + len(items))
-            number += len(items)
-        stream.finish()
-
-
-def _elements(text: _Text, number: int, row_of: Callable[[int, Any], Item]) -> Iterator[Item]:
-    """Yield elements; the position is left at the next one, behind the comma."""
-    while True:
-        try:
-            text.peek()
-            value, wrong = text.value()
-        except BrokenJson as error:
-            yield _broken(number, str(error))
-            return
-        after = text.peek()
-        text.position += after == ","
-        if wrong:
-            yield RowProblem(number, "", "not_utf8", f"is not UTF-8 ({wrong})")
-        else:
-            yield row_of(number, value)
-        number += 1
-        if after != ",":
-            break
-    if after != "]":
-        what = f"expected ',' or ']' but found {shown(after)}" if after else "the list is open"
-        yield _broken(number, f"{what} at {text.where(text.position)}")
-
-
-def _broken(number: int, why: str) -> RowProblem:
-    return RowProblem(number, "", "not_json",
-                      f"is not JSON: {why}; nothing after it can be read")

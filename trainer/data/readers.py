@@ -10,8 +10,9 @@ from trainer.data.batches import Batch, Item, Reader, Source
 from trainer.data.rows import DatasetError, Row, RowProblem
 from trainer.data.rowindex import Place, RowIndex, Watch, where_in
 from trainer.data.sources import DatasetSpec
+from trainer.data.watching import changed
 
-_READERS = {".jsonl": "readers_lines:read_jsonl", ".json": "readers_json:read_json",
+_READERS = {".jsonl": "readers_json:read_jsonl", ".json": "readers_json:read_json",
             ".csv": "readers_table:read_table", ".tsv": "readers_table:read_table",
             ".txt": "readers_lines:read_text", ".md": "readers_lines:read_text",
             ".parquet": "readers_columnar:read_parquet", ".arrow": "readers_columnar:read_arrow",
@@ -79,8 +80,9 @@ def read_batches(spec: DatasetSpec, *, start: int = 1, index: RowIndex | None = 
     if empty and start == 1:
         raise DatasetError("empty", f"The {'folder' if spec.is_folder else 'file'} "
                            f"'{spec.file_name}' has no rows.", "Choose a file with rows.")
-    if place == (1, 0, 0, 0):
-        watch.index.complete = True
+    if spec.stamp() != watch.index.stamp:
+        raise changed(spec.file_name)
+    watch.index.complete = place == (1, 0, 0, 0)
 
 
 def _all_batches(spec: DatasetSpec, place: Place, watch: Watch) -> Iterator[Batch]:

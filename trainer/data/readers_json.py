@@ -1,14 +1,19 @@
-"""Files that end in .json: a list of rows, or JSON Lines under another name."""
+"""JSON: a list of rows, or JSON Lines, whichever a file holds."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
-from trainer.data.batches import Batch, Source
+from trainer.data.batches import Batch, Item, Source
 from trainer.data.bytesource import lines, opened
-from trainer.data.jsonstream import first_character, read_array
-from trainer.data.readers_lines import json_row, read_jsonl, row_of
-from trainer.data.rows import DatasetError, Row
+from trainer.data.jsonstream import BrokenJson, JsonText, first_character
+from trainer.data.readers_lines import json_row, read_lines, row_of
+from trainer.data.rows import DatasetError, Row, RowProblem, shown
+
+_BATCH = 1000
+_OPENING = re.compile(r'\{(\s*)("(?:[^"\\]|\\.)*"\s*:)?')
 
 
 def read_json(source: Source) -> Iterator[Batch]:
@@ -22,11 +27,21 @@ def read_json(source: Source) -> Iterator[Batch]:
     if start == "{":
         return _read_objects(source)
     if start == "[":
-        return read_array(source, row_of)
+        return read_array(source)
     if not start:
         return iter(())
     raise DatasetError("not_json", f"'{source.part.name}' is not JSON: it begins with '{start}'.",
                        "Save it as a JSON list of objects, or as JSON Lines.")
+
+
+def _first_lines(source: Source) -> list[bytes]:
+    """Return the first lines that are not blank."""
+    with opened(source.part) as stream:
+        for _, block in lines(stream):
+            found = [line.strip() for line in (block or b"").split(b"\n") if line.strip()]
+            if found or block is None:
+                return found
+    return []
 
 
 def _read_objects(source: Source) -> Iterator[Batch]:
@@ -35,11 +50,121 @@ def _read_objects(source: Source) -> Iterator[Batch]:
     Raises:
         DatasetError: It holds a single object rather than rows.
     """
-    with opened(source.part) as stream:
-        first = next((line for _, block in lines(stream) for line in (block or b"").split(b"\n")
-                      if line.strip()), b"")
+    first = (_first_lines(source) or [b""])[0]
     if isinstance(json_row(1, first), Row):
-        return read_jsonl(source)
+        return read_lines(source)
     raise DatasetError("not_a_list", f"'{source.part.name}' begins with one object, not with a "
                        "list of rows.",
                        "Save it as a JSON list of objects, or as JSON Lines: one object a line.")
+
+
+def read_jsonl(source: Source) -> Iterator[Batch]:
+    """Read JSON Lines; also a list of rows under this name, which is said."""
+    found = _first_lines(source)
+    if found and found[0].startswith(b"[") and (
+            len(found) == 1 or found[0] == b"[" or found[0].endswith((b",", b"{"))):
+        source.watch.note(f"'{source.part.name}' holds a JSON list, not JSON Lines, and is read "
+                          "as a list.")
+        return read_array(source)
+    return read_lines(source)
+
+
+def read_array(source: Source) -> Iterator[Batch]:
+    """Read the elements of a JSON list as rows, numbered from 1."""
+    with opened(source.part, source.watch) as stream:
+        stream.seek(source.offset)
+        text = JsonText(stream)
+        if not source.offset:
+            text.peek()
+            text.position += 1
+            if text.peek() == "]":
+                return
+        elements, number, more = _Elements(text).rows(source.row), source.row, True
+        while more:
+            text.peek()
+            offset, piece, items = text.offset(), text.pieces, list[Item]()
+            for item in elements:
+                items.append(item)
+                if text.pieces != piece or len(items) == _BATCH:
+                    break
+            else:
+                more = False
+            yield Batch(number, offset if stream.can_seek else 0, items, number + len(items))
+            number += len(items)
+        stream.finish()
+
+
+class _Elements:
+    """The elements of a list, one after the other, also behind broken ones.
+
+    Where an element is broken the next one is looked for: an object that begins as the others do,
+    with the same white space and the same first key. Inside a text no such thing can stand,
+    because its quotes are escaped there.
+    """
+
+    def __init__(self, text: JsonText) -> None:
+        self._text = text
+        self._space, self._last = "", ""
+
+    def rows(self, number: int) -> Iterator[Item]:
+        """Yield elements; meanwhile the position is that of the next one, behind the comma."""
+        text, more = self._text, True
+        while more:
+            text.peek()
+            self._space = text.space or self._space
+            try:
+                item = self._element(number)
+            except BrokenJson as error:
+                more = self._next(text.buffer[text.position:text.position + 200])
+                yield _broken(number, str(error), more)
+                number += 1
+                continue
+            after = text.peek()
+            if after == ",":
+                text.position += 1
+                yield item
+                number += 1
+                continue
+            items, more = self._end(number, item, after)
+            yield from items
+            number += len(items)
+
+    def _element(self, number: int) -> Item:
+        value, wrong = self._text.value()
+        self._last = self._text.taken
+        if wrong:
+            return RowProblem(number, "", "not_utf8", f"is not UTF-8 ({wrong})")
+        return row_of(number, value)
+
+    def _end(self, number: int, item: Item, after: str) -> tuple[list[Item], bool]:
+        """Return the last element and the problem behind it; True when there are more elements."""
+        text = self._text
+        what = f"expected ',' or ']' but found {shown(after)}" if after else "the list is open"
+        ended = after == "]"
+        if ended:
+            text.position += 1
+            after = text.peek()
+            what = f"{shown(after)} stands behind the end of the list"
+            if not after:
+                return [item], False
+        why = f"{what} at {text.where(text.position)}"
+        more = self._next("", inclusive=ended)
+        if more and (ended or after != "{"):
+            return [_broken(number, why, True)], True
+        return [item, _broken(number + 1, why, more)], more
+
+    def _next(self, opening: str, *, inclusive: bool = False) -> bool:
+        """Go to the element after a broken one; False when it cannot be told where it begins."""
+        found = _OPENING.match(self._last or opening)
+        if not found:
+            return False
+        before = r",\s*"
+        if "\n" in self._space:
+            before = re.escape("\n" + self._space.rpartition("\n")[2])
+        pattern = re.compile(before + "(?=" + re.escape("{" + found[1] + (found[2] or "")) + ")")
+        return not pattern.search(self._last) and self._text.skip_to(pattern, inclusive)
+
+
+def _broken(number: int, why: str, more: bool) -> RowProblem:
+    rest = "" if more else "; nothing after it can be read"
+    return RowProblem(number, "", "not_json", f"is not JSON: {why}{rest}")

@@ -18,10 +18,11 @@ from trainer.data.rows import Row, RowProblem, shown
 
 _DIGITS = bytes(48 if 48 <= byte <= 57 else 0 for byte in range(256))
 _LONG_NUMBER = b"0" * 19
+NUL = "it holds NUL bytes, so the file is damaged or no text"
 _new_row = partial(tuple.__new__, Row)
 
 
-def read_jsonl(source: Source) -> Iterator[Batch]:
+def read_lines(source: Source) -> Iterator[Batch]:
     """Read JSON Lines; numbers are those of the physical lines."""
     with opened(source.part, source.watch) as stream:
         stream.seek(source.offset)
@@ -86,6 +87,8 @@ def _careful_row(number: int, line: bytes, encoding: str) -> Item:
     except UnicodeDecodeError as error:
         return wrong_bytes(number, "", error, encoding)
     except json.JSONDecodeError as error:
+        if "\0" in error.doc:
+            return RowProblem(number, "", "not_json", f"is not JSON: {NUL}")
         return RowProblem(number, "", "not_json", f"is not JSON: {error.msg} at column "
                           f"{error.colno}; it begins {shown(error.doc.lstrip()[:40])}")
     except RecursionError:
@@ -96,11 +99,16 @@ def _careful_row(number: int, line: bytes, encoding: str) -> Item:
 
 
 def wrong_bytes(number: int, column: str, error: UnicodeDecodeError, encoding: str) -> RowProblem:
-    """Name bytes that are not text: the byte where the file is UTF-8, else the encoding."""
-    if encoding != "utf-8":
-        return RowProblem(number, column, "not_utf8",
-                          f"has bytes that are not {encoding.upper()}, which the file is read as")
-    return RowProblem(number, column, "not_utf8", f"is not UTF-8 ({where_not_utf8(error)})")
+    """Name bytes of a row that are not text."""
+    return RowProblem(number, column, "not_utf8",
+                      bytes_that_are_not(encoding, where_not_utf8(error)))
+
+
+def bytes_that_are_not(encoding: str, where: str) -> str:
+    """Say that bytes are no text: where, if the file is UTF-8, else what it is read as."""
+    if encoding == "utf-8":
+        return f"is not UTF-8 ({where})"
+    return f"has bytes that are not {encoding.upper()}, which the file is read as"
 
 
 def row_of(number: int, value: Any) -> Item:
@@ -129,6 +137,8 @@ def _text_rows(block: bytes | None, number: int, encoding: str) -> Iterator[Item
             yield RowProblem(number, "text", "row_too_long", too_long())
         elif not line.strip():
             continue
+        elif b"\0" in line:
+            yield RowProblem(number, "text", "nul_bytes", f"cannot be used: {NUL}")
         else:
             try:
                 yield Row(number, {"text": line.rstrip(b"\r").decode("utf-8")})

@@ -3,80 +3,222 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
-from itertools import islice
+from io import StringIO
 from typing import Any
 
 from trainer.data import bounds
 from trainer.data.batches import Batch, Item, Source
 from trainer.data.bytesource import Stream, lines, opened
+from trainer.data.readers_lines import NUL, bytes_that_are_not, too_long
 from trainer.data.rows import DatasetError, Row, RowProblem, listed
+
+_WRONG = re.compile("[\udc80-\udcff]")
+_LONGEST_NAME = 200
 
 
 def read_table(source: Source) -> Iterator[Batch]:
-    """Read records; the first line names the columns."""
+    """Read records; the first one names the columns."""
     csv.field_size_limit(bounds.MAX_ROW_BYTES)
     with opened(source.part, source.watch) as stream:
-        feed = _lines(stream)
-        first = next((line for line in feed if line.strip()), "")
-        if not first:
+        feed = _Lines(stream)
+        delimiter = _delimiter(source, feed.peek())
+        names = _header(source, feed, delimiter)
+        if not names:
             return
-        delimiter = "\t" if source.part.suffix == ".tsv" else _delimiter(first)
-        names = _header(source, first, delimiter)
-        number = source.row
-        records = _records(csv.reader(feed, delimiter=delimiter, strict=True), names, number)
-        while items := list(islice(records, bounds.TABLE_ROWS)):
-            yield Batch(number, 0, items, number + len(items))
+        if source.offset:
+            stream.seek(source.offset)
+            feed = _Lines(stream)
+        table = _Table(feed, names, delimiter, stream.encoding.name)
+        number, offset = source.row, source.offset
+        while items := table.rows(number):
+            yield Batch(number, offset, items, number + len(items))
             number += len(items)
+            offset = feed.offset() if stream.can_seek else 0
         stream.finish()
 
 
-def _lines(stream: Stream) -> Iterator[str]:
-    for _, block in lines(stream):
-        for line in (block or b"").decode("utf-8", "surrogateescape").splitlines(keepends=True):
-            yield line
+class _TooLong(Exception):
+    """A line is over the limit; it was skipped."""
 
 
-def _delimiter(header: str) -> str:
+class _Lines:
+    """A stream's lines with their ends, for csv.reader; remembers those of the present record.
+
+    Lines end as Python's universal newlines do. ``odd`` tells that a block holds bytes that are
+    no text, or NULs.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._blocks = lines(stream)
+        self._offset, self._lines, self._at = stream.offset, list[str](), 0
+        self._again: list[str] = []
+        self.record: list[str] = []
+        self.odd = False
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if self._again:
+            line = self._again.pop()
+        else:
+            while self._at == len(self._lines):
+                self._fill()
+            line = self._lines[self._at]
+            self._at += 1
+        self.record.append(line)
+        return line
+
+    def _fill(self) -> None:
+        self._offset, block = next(self._blocks)
+        if block is None:
+            raise _TooLong
+        self.odd = b"\0" in block or (self.odd and bool(self.record))
+        try:
+            text = block.decode("utf-8")
+        except UnicodeDecodeError:
+            text, self.odd = block.decode("utf-8", "surrogateescape"), True
+        self._lines, self._at = list(StringIO(text, newline="")), 0
+
+    def peek(self) -> str:
+        """Return the first line that is not blank, '' when there is none."""
+        for line in self:
+            if line.strip():
+                self.push_back([line])
+                return line
+        return ""
+
+    def push_back(self, found: list[str]) -> None:
+        """Give lines once more."""
+        self._again.extend(reversed(found))
+        self.record = []
+
+    def offset(self) -> int:
+        """Return the place of the next line in bytes, 0 when that is not known."""
+        if self._again:
+            return 0
+        before = "".join(self._lines[:self._at])
+        return self._offset + len(before.encode("utf-8", "surrogateescape"))
+
+
+def _delimiter(source: Source, header: str) -> str:
     """Return what separates the columns of a .csv: a comma unless only another one occurs."""
-    return max(",;\t", key=header.count) if "," not in header else ","
+    if source.part.suffix == ".tsv":
+        return "\t"
+    return max(",;\t|", key=header.count) if "," not in header else ","
 
 
-def _header(source: Source, line: str, delimiter: str) -> list[str]:
-    """Return the names of the columns."""
-    return checked_names(source, [name.strip() for name in
-                                  next(csv.reader([line], delimiter=delimiter))])
+def _header(source: Source, feed: _Lines, delimiter: str) -> list[str]:
+    """Return the names of the columns; [] when there is nothing."""
+    try:
+        cells = next(csv.reader(feed, delimiter=delimiter), [])
+    except (csv.Error, _TooLong):
+        raise _not_names(source, "cannot be read as names of columns") from None
+    feed.record = []
+    return checked_names(source, [cell.strip() for cell in cells]) if cells else []
 
 
 def checked_names(source: Source, names: list[str]) -> list[str]:
-    """Return the names of a table's columns.
+    """Return the names of a table's columns; a nameless one is called after its place.
 
     Raises:
-        DatasetError: ``header`` when one is missing or there twice.
+        DatasetError: ``header`` when one is there twice, or they are no names at all.
     """
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or not all(names):
-        what = f"names {listed(twice)} twice" if twice and all(names) else "has a nameless column"
-        raise DatasetError("header", f"The first line of {source.part.name} {what}.",
-                           "The first line of a table names its columns, each once.")
+    if not any(names) or any(len(name) > _LONGEST_NAME or "\n" in name for name in names):
+        raise _not_names(source, "looks like a row, not like names of columns")
+    for at, name in enumerate(names, 1):
+        if not name:
+            names[at - 1] = f"column {at}"
+            source.watch.note(f"Column {at} of '{source.part.name}' has no name; "
+                              f"it is called 'column {at}'.")
+    seen: dict[str, int] = {}
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+    if len(seen) < len(names):
+        twice = sorted(name for name, count in seen.items() if count > 1)
+        raise _not_names(source, f"names {listed(twice)} twice")
     return names
 
 
-def _records(table: Any, names: list[str], number: int) -> Iterator[Item]:
-    while True:
+def _not_names(source: Source, what: str) -> DatasetError:
+    return DatasetError("header", f"The first line of {source.part.name} {what}.",
+                        "The first line of a table names its columns, each once.")
+
+
+class _Table:
+    """Records of a table, and what is wrong with them."""
+
+    def __init__(self, feed: _Lines, names: list[str], delimiter: str, encoding: str) -> None:
+        self._feed, self._names, self._encoding = feed, names, encoding
+        self._options: dict[str, Any] = {"delimiter": delimiter, "strict": True}
+        self._reader = csv.reader(feed, **self._options)
+
+    def rows(self, number: int) -> list[Item]:
+        """Return the next records, [] at the end."""
+        found: list[Item] = []
+        names, width, feed = self._names, len(self._names), self._feed
+        while len(found) < bounds.TABLE_ROWS:
+            try:
+                cells = next(self._reader)
+            except StopIteration:
+                break
+            except (csv.Error, _TooLong) as error:
+                found.append(self._broken(number + len(found), error))
+                continue
+            feed.record.clear()
+            if not cells or (len(cells) == 1 < width and not cells[0].strip()):
+                continue
+            if len(cells) == width and not feed.odd:
+                found.append(Row(number + len(found), dict(zip(names, cells, strict=True))))
+            else:
+                found.append(self._odd_row(number + len(found), cells))
+        return found
+
+    def _odd_row(self, number: int, cells: list[str]) -> Item:
+        """Return a record that has too many or too few cells, or stands near odd bytes."""
+        text = "".join(cells) if self._feed.odd else ""
+        if wrong := _WRONG.search(text):
+            byte = f"byte 0x{ord(wrong.group()) - 0xdc00:02X}"
+            return RowProblem(number, self._column(cells, wrong.group()), "not_utf8",
+                              bytes_that_are_not(self._encoding, byte))
+        if "\0" in text:
+            return RowProblem(number, self._column(cells, "\0"), "nul_bytes",
+                              f"cannot be used: {NUL}")
+        width = len(self._names)
+        if len(cells) > width:
+            return RowProblem(number, "", "columns", f"has {len(cells)} cells, the header {width}; "
+                              "cells that hold the separator need quotes")
+        missing: list[str | None] = [None] * (width - len(cells))
+        return Row(number, dict(zip(self._names, [*cells, *missing], strict=True)))
+
+    def _column(self, cells: list[str], mark: str) -> str:
+        at = next(at for at, cell in enumerate(cells) if mark in cell)
+        return self._names[at] if at < len(self._names) else ""
+
+    def _broken(self, number: int, error: Exception) -> RowProblem:
+        """Say what is wrong with a record, and go on behind it.
+
+        A quote that is not closed takes the records after it into its cell: they are given once
+        more, from the first line on that is a record by itself.
+        """
+        taken, self._feed.record = self._feed.record, []
+        resume = next((at for at in range(1, len(taken)) if self._is_record(taken[at])), 0)
+        if resume:
+            self._feed.push_back(taken[resume:])
+        if isinstance(error, _TooLong) or "field limit" in str(error):
+            return RowProblem(number, "", "row_too_long", too_long())
+        why = str(error)
+        if resume or why == "unexpected end of data":
+            why = f"a quote is opened and not closed ({why})"
+        return RowProblem(number, "", "not_csv", f"cannot be read: {why}")
+
+    def _is_record(self, line: str) -> bool:
+        """Tell whether a line is a record: the right number of cells, no stray quotes."""
         try:
-            cells = next(table)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield RowProblem(number, "", "not_csv", f"cannot be read: {error}")
-            number += 1
-            continue
-        if not cells:
-            continue
-        if len(cells) > len(names):
-            yield RowProblem(number, "", "columns", f"has {len(cells)} cells, the "
-                             f"header {len(names)}; cells that hold the separator need quotes")
-        else:
-            yield Row(number, dict(zip(names, cells, strict=False)))
-        number += 1
+            cells = next(csv.reader([line], **self._options), [])
+        except csv.Error:
+            return False
+        stray = any('"' in cell for cell in cells) and '""' not in line
+        return len(cells) == len(self._names) and not stray

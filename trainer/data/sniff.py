@@ -9,7 +9,7 @@ from trainer.data.sources import Part
 
 _KINDS = ((b"PAR1", "a Parquet file", ".parquet"), (b"ARROW1", "an Arrow file", ".arrow"),
           (b"\x1f\x8b", "a gzip file", ".gz"), (b"\x28\xb5\x2f\xfd", "a Zstandard file", ".zst"),
-          (b"\xd0\xcf\x11\xe0", "an old Excel (.xls) or Word file", ""),
+          (b"\xd0\xcf\x11\xe0", "an old Excel file (.xls), or one with a password", ""),
           (b"SQLite format 3\0", "an SQLite database", ""), (b"%PDF-", "a PDF", ""),
           (b"BZh", "a bzip2 file", ""), (b"\xfd7zXZ\0", "an xz file", ""),
           (b"7z\xbc\xaf", "a 7-Zip file", ""), (b"\x89PNG", "a picture (PNG)", ""),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from tokenizers import Tokenizer as Engine
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -81,6 +82,7 @@ def make(tmp_path: Path) -> Make:
             content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
         raw = content.encode() if isinstance(content, str) else content
         path = tmp_path / name
-        path.write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+        packed = {".gz": gzip.compress, ".zst": zstandard.compress}.get(path.suffix, bytes)
+        path.write_bytes(packed(raw))
         return Registry(tmp_path / "none", None).resolve(str(path))
     return write
