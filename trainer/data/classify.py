@@ -7,6 +7,8 @@ from typing import Any
 
 from trainer.data.rows import RowError, listed, shown
 
+_VERDICTS = {"true": True, "1": True, "false": False, "0": False}
+
 
 @lru_cache(maxsize=64)
 def instruction(classes: tuple[str, ...]) -> str:
@@ -24,6 +26,19 @@ def label_name(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     return value.strip() if isinstance(value, str) else ""
+
+
+def verdict(value: Any) -> bool | None:
+    """Return whether an answer is desired, None when a value does not surely say so.
+
+    Sure are true and false, 1 and 0, and these as text.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return value == 1 if value in (0, 1) else None
+    word = value.strip().lower() if isinstance(value, str) else ""
+    return _VERDICTS.get(word)
 
 
 def class_name(values: dict[str, Any], column: str, classes: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
+from trainer.data.cells import HH_STARTS
 from trainer.data.mapping import ColumnMap, Kind, Shape
 from trainer.data.messages import Example
 
@@ -15,7 +16,8 @@ _NONCHARACTERS = b"\xef\xb7"
 _TURN_EXTRAS = frozenset({"tool_calls", "function_call", "reasoning_content", "reasoning",
                           "thinking", "weight", "tool_call_id"})
 _UNREAD = ("history", "tools", "images", "videos", "audios")
-_EMPTY: tuple[Any, ...] = (None, "", [])
+_SILENT: tuple[Any, ...] = (None, "")
+_EMPTY: tuple[Any, ...] = (*_SILENT, [])
 
 
 def texts_of(example: Example) -> Texts:
@@ -75,7 +77,7 @@ def _pair(mapping: ColumnMap) -> Look:
     def look(values: dict[str, Any]) -> Texts | None:
         get = values.get
         asked, answer = get(prompt), get(response)
-        if not (_is_fine(asked) and _is_fine(answer)):
+        if not (_is_fine(asked) and _is_fine(answer)) or asked.startswith(HH_STARTS):
             return None
         if query and (more := get(query)) is not None and more != "":
             if not _is_fine(more):
@@ -93,17 +95,17 @@ def _pair(mapping: ColumnMap) -> Look:
 def _turns(mapping: ColumnMap) -> Look:
     column, tags, roles = mapping.columns.messages or "", mapping.tags, mapping.roles
     role_key, content_key = tags.role_tag, tags.content_tag
-    unread = _unread(mapping) + ((mapping.columns.system,) if mapping.columns.system else ())
+    system, unread = mapping.columns.system, _unread(mapping)
     if not role_key or not content_key:
         return lambda values: None
 
     def look(values: dict[str, Any]) -> Texts | None:
         turns = values.get(column)
+        if type(turns) is not list or (system and values.get(system) not in _SILENT):
+            return None
         for name in unread:
             if values.get(name) not in _EMPTY:
                 return None
-        if type(turns) is not list:
-            return None
         texts: list[str] = []
         wanted = "user"
         for turn in turns:

@@ -50,6 +50,12 @@ class ColumnMap:
         names = self.columns.model_dump(exclude_none=True).values()
         return tuple(name for name in names if is_path(name))
 
+    @cached_property
+    def pictures(self) -> tuple[str, ...]:
+        """The columns that would hold pictures, films or sound."""
+        columns = self.columns
+        return tuple(name for name in (columns.images, columns.videos, columns.audios) if name)
+
     def document(self) -> dict[str, str]:
         """Return what is named, e.g. ``{"prompt": "question", "response": "answer"}``.
 
@@ -65,17 +71,21 @@ class ColumnMap:
 
 @dataclass(frozen=True)
 class Shape:
-    """The form of a dataset's rows, why it is thought so, and how surely (0 to 1)."""
+    """The form of a dataset's rows, why it is thought so, and how surely (0 to 1).
+
+    ``unused``: columns that the rows have and nothing reads.
+    """
 
     kind: Kind
     mapping: ColumnMap
     reason: str
     confidence: float
+    unused: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the shape as scripts see it."""
         return {"shape": self.kind, "mapping": self.mapping.document(), "reason": self.reason,
-                "confidence": self.confidence}
+                "confidence": self.confidence, "unused": list(self.unused)}
 
 
 def shape_from_mapping(mapping: Mapping[str, str | None], kind: str | None = None) -> Shape:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from trainer.data.messages import Example, Message
+from trainer.data.messages import Example, Message, Remark
 from trainer.data.rows import RowError
 
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _NONCHARACTER = re.compile("[\ufdd0-\ufdef]")
 _WHO = {"user": "the user", "assistant": "the assistant", "tool": "a tool", "system": "the system"}
 
 
-def check_conversation(messages: list[Message], column: str) -> None:
+def check_conversation(messages: list[Message], column: str, *,
+                       calls_as_text: bool = False) -> None:
     """Check a conversation to learn from.
 
     The order is an optional system message, then user (or tools, after a call) and assistant in
     turn; the assistant has the last word.
 
+    Args:
+        messages: The turns.
+        column: Where they are.
+        calls_as_text: Tools may answer an assistant whose call is mere text, as ShareGPT's do.
+
     Raises:
         RowError: ``role_order``, ``no_answer``, or ``empty_text``; the turn is named.
     """
-    _check_order(messages, column)
+    _check_order(messages, column, calls_as_text)
     if messages[-1].role != "assistant":
         raise RowError("no_answer", column, f"ends with {_WHO[messages[-1].role]} in '{column}': "
                        "the assistant never answers")
@@ -33,7 +39,7 @@ def check_prompt(messages: list[Message], column: str) -> None:
     Raises:
         RowError: As check_conversation.
     """
-    _check_order(messages, column)
+    _check_order(messages, column, calls_as_text=False)
     if messages[-1].role not in ("user", "tool"):
         raise RowError("role_order", column, "has a prompt that ends with "
                        f"{_WHO[messages[-1].role]}, so that '{column}' answers nothing")
@@ -52,28 +58,31 @@ def check_completion(messages: list[Message], column: str) -> None:
     _check_text(messages[0], column)
 
 
-def _check_order(messages: list[Message], column: str) -> None:
+def _check_order(messages: list[Message], column: str, calls_as_text: bool) -> None:
     before = ""
     for index, message in enumerate(messages):
-        place = f"{column}[{index}]"
-        if not _may_follow(before, message, messages[index - 1] if index else None):
+        last = messages[index - 1] if index else None
+        called = last is not None and (calls_as_text or bool(last.tool_calls))
+        if not _may_follow(before, message.role, called):
             after = f"after {_WHO[before]}" if before else "first"
             raise RowError("role_order", column,
                            f"has {_WHO[message.role]} speaking {after} (turn {index + 1})")
-        _check_text(message, place if len(messages) > 2 else column)
+        content = message.content
+        if not content or content.isspace() or not content.isascii():
+            _check_text(message, f"{column}[{index}]" if len(messages) > 2 else column)
         before = message.role
-    if not any(message.role in ("user", "assistant") for message in messages):
+    if before in ("", "system"):
         raise RowError("no_answer", column, f"has no turn of a user or assistant in '{column}'")
 
 
-def _may_follow(before: str, message: Message, last: Message | None) -> bool:
-    if message.role == "system":
-        return not before
-    if message.role == "user":
+def _may_follow(before: str, role: str, called: bool) -> bool:
+    if role == "assistant":
+        return before in ("user", "tool")
+    if role == "user":
         return before in ("", "system", "assistant")
-    if message.role == "tool":
-        return before == "tool" or bool(last and last.tool_calls)
-    return before in ("user", "tool")
+    if role == "tool":
+        return before == "tool" or (before == "assistant" and called)
+    return not before
 
 
 def _check_text(message: Message, column: str) -> None:
@@ -82,13 +91,50 @@ def _check_text(message: Message, column: str) -> None:
     if not message.content.strip() and not silent:
         raise RowError("empty_text", column, f"has no text in '{column}' "
                        f"({_WHO[message.role]}'s turn)")
-    if not message.content.isascii() and (found := _HALF_CHARACTER.search(message.content)):
-        raise RowError("broken_text", column, f"has half a character (U+{ord(found[0]):04X}) in "
-                       f"'{column}'")
+    check_characters(message.content, column)
+
+
+def check_characters(text: str, column: str) -> None:
+    """Refuse halves of characters (lone surrogates), which no file can hold.
+
+    Raises:
+        RowError: ``broken_text``.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise RowError("broken_text", column, f"has half a character (U+"
+                       f"{ord(text[error.start]):04X}) in '{column}'") from None
+
+
+def remarks_on(turns: Any, messages: list[Message], column: str) -> tuple[Remark, ...]:
+    """Return what is odd in a conversation that can be learned from.
+
+    Args:
+        turns: The turns as the row has them.
+        messages: The same in the normal form.
+        column: Where they are.
+    """
+    found: list[Remark] = []
+    if isinstance(turns, list):
+        found += [Remark("weight_ignored", f"{column}[{index}]",
+                         f"says in '{column}[{index}]' that the turn is not to be learned "
+                         "('weight': 0), which is not heeded")
+                  for index, turn in enumerate(turns)
+                  if len(turn) > 2 and isinstance(turn, dict) and turn.get("weight") == 0]
+    known: set[str] = set()
+    for index, message in enumerate(messages):
+        if message.tool_calls:
+            known |= {call["id"] for call in message.tool_calls if "id" in call}
+        elif message.role == "tool" and message.tool_call_id and message.tool_call_id not in known:
+            found.append(Remark("unknown_call", f"{column}[{index}]",
+                                f"has a tool answering a call '{message.tool_call_id}' that "
+                                f"nobody made, in '{column}[{index}]'"))
+    return tuple(found)
 
 
 def has_noncharacters(example: Example) -> bool:
     """Tell whether a text has one of U+FDD0..U+FDEF, which is no character (Unicode 23.7)."""
     turns = [*example.messages, *example.chosen, *example.rejected]
-    texts = [turn.content for turn in turns] + [example.text]
+    texts = [turn.content for turn in turns] + [example.text, example.reference]
     return any(not text.isascii() and _NONCHARACTER.search(text) for text in texts)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from trainer.data.paths import parse_path, spread
+
 Test = Callable[[Any], bool]
+Names = tuple[str, ...]
+_HOLDERS = ("text", "value", "content")
+_SPREAD_COLUMNS = 200
 
 
 def _present(value: Any) -> bool:
@@ -19,28 +24,39 @@ class Sample:
     of all rows have it: a few rows of another shape do not change what the dataset is.
     """
 
-    def __init__(self, rows: list[dict[str, Any]]) -> None:
-        self.rows = rows
+    def __init__(self, rows: list[dict[str, Any]], *, nested: bool = False) -> None:
+        """Look at rows; ``nested`` names columns by the last step of their paths."""
+        self.rows, self.nested = rows, nested
         counts: dict[str, int] = {}
         for row in rows:
             for name in row:
                 counts[name] = counts.get(name, 0) + 1
         self.names = [name for name, count in counts.items() if count * 2 >= len(rows)]
-        self._by_plain_name: dict[str, str] = {}
+        self._by_plain_name: dict[str, list[str]] = {}
         for name in self.names:
-            self._by_plain_name.setdefault(plain(name), name)
+            for known in _last_names(name) if nested else (name,):
+                self._by_plain_name.setdefault(plain(known), []).append(name)
 
-    def find(self, names: tuple[str, ...], test: Test = _present) -> str:
+    def opened(self) -> Sample:
+        """Return the same rows with what their objects and lists hold as columns."""
+        rows = self.rows if len(self.names) <= _SPREAD_COLUMNS else self.rows[:20]
+        return Sample([spread(row) for row in rows], nested=True)
+
+    def find(self, names: Names, test: Test = _present) -> str:
         """Return the first column with one of the names whose values pass the test, or ''.
 
-        Capitals, spaces and hyphens in names do not matter.
+        Capitals, spaces, hyphens and underscores in names do not matter.
         """
         for wanted in names:
-            name = self._by_plain_name.get(plain(wanted), "")
-            values = list(self.values(name)) if name else []
-            if values and sum(map(test, values)) * 2 > len(values):
-                return name
+            for name in self._by_plain_name.get(plain(wanted), ()):
+                if self.most(name, test):
+                    return name
         return ""
+
+    def most(self, name: str, test: Test) -> bool:
+        """Tell whether a column has values, and most of them pass a test."""
+        values = list(self.values(name))
+        return bool(values) and sum(map(test, values)) * 2 > len(values)
 
     def values(self, name: str) -> Iterator[Any]:
         """Yield a column's values that are not null."""
@@ -58,5 +74,11 @@ class Sample:
 
 
 def plain(name: str) -> str:
-    """Return a column's name as it is compared: small letters, no blanks or hyphens."""
-    return name.strip().lower().replace("-", "_").replace(" ", "_")
+    """Return a column's name as it is compared: small letters, no blanks, hyphens, underscores."""
+    return name.strip().lower().replace("-", "").replace(" ", "").replace("_", "")
+
+
+def _last_names(name: str) -> list[str]:
+    """Return what a path may be called: its last name, and what holds a mere 'text'."""
+    steps = [step for step in parse_path(name) if isinstance(step, str)] or [name]
+    return steps[:-3:-1] if steps[-1] in _HOLDERS else steps[-1:]

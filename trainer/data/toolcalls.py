@@ -36,6 +36,8 @@ def _tool(tool: Any, column: str) -> dict[str, Any]:
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise RowError("bad_tools", column, f"has a tool without a name in '{column}': "
                        f"{shown(tool)}")
+    if function is tool:
+        function = {key: value for key, value in tool.items() if key != "type"}
     return {"type": "function", "function": function}
 
 
@@ -47,6 +49,10 @@ def parse_calls(value: Any, column: str) -> tuple[dict[str, Any], ...]:
     """
     if value is None:
         return ()
+    if isinstance(value, str):
+        value = _decoded(value, column, "bad_tool_call") if value.strip() else []
+    if isinstance(value, dict):
+        value = [value]
     if not isinstance(value, list):
         raise RowError("bad_tool_call", column, f"has {shown(value)} in '{column}', not a list "
                        "of calls")
@@ -65,6 +71,19 @@ def parse_call_text(value: Any, column: str) -> tuple[dict[str, Any], ...]:
     if not calls:
         raise RowError("bad_tool_call", column, f"has no call in '{column}'")
     return calls
+
+
+def answer_as_calls(text: str, tools: list[dict[str, Any]],
+                    column: str) -> tuple[dict[str, Any], ...]:
+    """Return the calls that an answer surely is: JSON that names tools of its row, else ()."""
+    if text.lstrip()[:1] not in ("[", "{"):
+        return ()
+    try:
+        calls = parse_call_text(text, column)
+    except RowError:
+        return ()
+    known = {tool["function"]["name"] for tool in tools}
+    return calls if all(call["function"]["name"] in known for call in calls) else ()
 
 
 def _call(call: Any, column: str) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from trainer.data.rows import RowError, shown
 from trainer.data.toolcalls import parse_call_text, parse_calls
 
 _ROLE_KEYS = ("from", "role", "speaker", "author", "sender", "user_type", "who")
-_CONTENT_KEYS = ("value", "content", "text", "message", "utterance")
+_CONTENT_KEYS = ("value", "content", "text", "message", "utterance", "parts")
 _THOUGHTS = ("reasoning_content", "thinking", "reasoning")
 _TEXT_PARTS = ("text", "input_text", "output_text")
+_HH_TURN = re.compile(r"\n\n(Human|Assistant):")
 _NAMES = "(Human|User|USER|Assistant|ASSISTANT|System|SYSTEM):"
 _HASHED, _BARE = re.compile(rf"\s*### ?{_NAMES}"), re.compile(rf"(?:^|\n\n+){_NAMES}")
 
@@ -104,10 +105,12 @@ def parse_turns(value: Any, column: str, mapping: ColumnMap) -> list[Message]:
 def _keys(turns: list[Any], mapping: ColumnMap) -> tuple[str, str] | None:
     """Return the keys of role and content, None when turns have none."""
     tags = mapping.tags
-    if tags.role_tag is not None or not mapping.aliases:
-        return (tags.role_tag or "", tags.content_tag or "")
+    if tags.role_tag is not None:
+        return tags.role_tag, tags.content_tag or ""
     if tags.user_tag and tags.assistant_tag:
         return None
+    if not mapping.aliases:
+        return "", ""
     found = turn_keys(turns)
     if found and tags.content_tag:
         return found[0], tags.content_tag
@@ -116,7 +119,7 @@ def _keys(turns: list[Any], mapping: ColumnMap) -> tuple[str, str] | None:
 
 def _without_roles(turns: list[Any], column: str, mapping: ColumnMap) -> list[Message]:
     """Convert texts that take turns, or objects that hold both sides of an exchange."""
-    if all(isinstance(turn, str) for turn in turns):
+    if mapping.aliases and all(isinstance(turn, str) for turn in turns):
         return [Message("assistant" if index % 2 else "user", turn)
                 for index, turn in enumerate(turns)]
     tags = mapping.tags
@@ -215,11 +218,13 @@ def parse_text(value: Any, column: str) -> str:
         raise RowError("missing_column", column, f"has no '{column}'")
     if isinstance(value, list) and value and all(isinstance(p, dict) for p in value):
         return "".join(_part(part, column) for part in value)
+    if isinstance(value, dict) and isinstance(value.get("parts"), list):
+        return parse_text(value["parts"], column)
     raise RowError("wrong_type", column, f"has {shown(value)} in '{column}', not text")
 
 
 def _part(part: dict[str, Any], column: str) -> str:
-    if part.get("type") in _TEXT_PARTS and isinstance(part.get("text"), str):
+    if part.get("type", "text") in _TEXT_PARTS and isinstance(part.get("text"), str):
         return str(part["text"])
     raise RowError("not_text", column, f"has a part of type {shown(part.get('type'))} in "
                    f"'{column}'; only text can be trained on")
@@ -241,3 +246,17 @@ def split_marked(text: str) -> list[Message]:
         if role in ("user", "assistant", "system"):
             found.append(Message(role, content.strip()))
     return found
+
+
+def split_hh(text: str, column: str) -> list[Message]:
+    r"""Split ``\n\nHuman: ... \n\nAssistant: ...`` (the form of hh-rlhf) into turns.
+
+    Raises:
+        RowError: The text does not begin with a turn.
+    """
+    head, *parts = _HH_TURN.split("\n\n" + text.lstrip())
+    if head.strip() or not parts:
+        raise RowError("wrong_type", column, f"has {shown(text)} in '{column}', not turns that "
+                       "begin with 'Human:' and 'Assistant:'")
+    return [Message("user" if name == "Human" else "assistant", content.strip())
+            for name, content in zip(parts[::2], parts[1::2], strict=True)]

@@ -67,7 +67,8 @@ def refusal(row: dict[str, Any], entry: dict[str, Any] | None = None,
     ({"question": "a", "answer": "b", "label": "maths"}, "question_answer"),
     ({"text": "a", "source": "b"}, "text"), ({"body": "a"}, "text"),
     ({"a": 1, "b": "x"}, "unknown"), ({"chosen": "b", "rejected": "c"}, "unknown"),
-    ({"question": "a", "answer": {"text": ["b"]}}, "unknown"), ({"question": "a"}, "unknown"),
+    ({"question": "a", "answer": {"text": ["b"]}}, "question_answer"),
+    ({"question": "a", "answer": {"start": 3}}, "unknown"), ({"question": "a"}, "unknown"),
     ({"question": "a", "answer": None}, "unknown")])
 def test_shapes_are_recognised_with_a_reason(row: dict[str, Any], kind: str) -> None:
     found = shape(row)
@@ -85,7 +86,7 @@ def test_the_reason_names_columns_and_the_confidence_counts_rows() -> None:
 
 
 def test_an_unknown_shape_says_what_is_there_and_what_is_needed() -> None:
-    found = shape({"id": 1, "instruction": "x", "instances": [{"input": "", "output": "y"}]})
+    found = shape({"id": 1, "instruction": "x", "instances": [{"wrong": "", "right": "y"}]})
     assert found.kind == "unknown"
     for words in ("'id', 'instruction', 'instances'", "'question' and 'answer'",
                   "'instances' holds lists of objects"):
@@ -205,8 +206,26 @@ QA = {"question": "Hi", "answer": "Yo"}
      "role_order: has a prompt that ends with the assistant"),
     ({"chosen": "\n\nHuman: Hi", "rejected": "x"},
      {"chosen": "\n\nHuman: Hi", "rejected": "\n\nHuman: Hi"}, "wrong_type: has 'x'"),
-    ({"messages": [USER, BOT], "label": 1}, {"messages": [USER, BOT], "label": True},
-     "label_not_boolean: has 1 in 'label', not true or false"),
+    ({"messages": [USER, BOT], "label": 2}, {"messages": [USER, BOT], "label": True},
+     "label_not_boolean: has 2 in 'label', not true or false"),
+    ({"messages": [USER, BOT], "label": None}, {"messages": [USER, BOT], "label": True},
+     "label_not_boolean: has None in 'label', not true or false"),
+    ({"question": "\udc00", "answer": "Yo"}, QA,
+     "broken_text: has half a character (U+DC00) in 'question'"),
+    ({"messages": [{"role": "system", "content": " "}]}, {"messages": [USER, BOT]},
+     "no_answer: has no turn of a user or assistant in 'messages'"),
+    ({"prompt": "Hi"}, {"prompt": "Hi", "reference": "4"}, "missing_column: has no 'reference'"),
+    ({"prompt": [USER, BOT], "reference": "4"}, {"prompt": [USER], "reference": "4"},
+     "role_order: has a prompt that ends with the assistant, so that 'prompt'"),
+    ({"text": "b", "label": [1]}, {"text": "a", "label": "x"},
+     "wrong_type: has [1] in 'label', not the name of a class"),
+    ({"id": 1, "qa": []}, {"id": 1, "qa": [{"question": "Hi", "answer": "Yo"}]},
+     "missing_column: has no 'qa[0].question'"),
+    ({"conversation": [{"human": "Hi"}]}, {"conversation": [{"human": "Hi", "assistant": "Yo"}]},
+     "missing_column: has no 'conversation[0].assistant'"),
+    ({"question": "Hi", "answer": "Yo", "images": ["a.png"]}, None,
+     "not_text: has pictures or sound in 'images'"),
+    ({"text": "a\ud83d"}, {"text": "a"}, "broken_text: has half a character"),
     ({"instruction": "a", "output": "b", "history": [["x"]]}, None,
      "wrong_type: has ['x'] in 'history', not a pair")])
 def test_bad_rows_say_what_is_wrong(row: dict[str, Any], like: dict[str, Any] | None,
