@@ -98,6 +98,8 @@ def _firsts(hashes: NDArray[np.uint64]) -> NDArray[Any]:
     parts = 1 << max(0, (count - 1) // PART_ROWS).bit_length()
     for part in range(parts):
         places = _places(hashes, part, parts - 1)
+        if len(places) < 2:
+            continue
         order = np.argsort(hashes[places], kind="stable")
         values = hashes[places[order]]
         begins = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))

@@ -67,6 +67,7 @@ class Scan:
         report, look, forms, lengths = self._report, self._look, self._forms.counts, self._lengths
         remember, roles, signs = self._hashes.add, self._roles, self._odd.signs
         id_column, prompt, usual, near = self._id_column, self._prompt, self._usual, self._near
+        characters = longest = 0
         report.rows += len(items)
         for item in items:
             if not isinstance(item, Row):
@@ -87,18 +88,21 @@ class Scan:
                 self._closely(item)
                 continue
             text = SEPARATOR.join(texts)
+            size = len(text) - len(texts) + 1
             lengths[len(texts)] += 1
-            report.characters += len(text)
+            characters += size
+            if size > longest:
+                longest = size
             remember(number, xxh3_64_intdigest(text.encode()))
-            if len(text) > report.longest:
-                report.longest = len(text)
-            if len(text) > VERY_LONG or not text.isascii():
+            if size > VERY_LONG or not text.isascii():
                 self._remark(item, text)
                 continue
             for sign in signs:
                 if sign in text:
                     self._remark(item, text)
                     break
+        report.characters += characters
+        report.longest = max(report.longest, longest)
 
     def _begin(self, items: Iterable[Item]) -> None:
         """Find the column of ids, and the most frequent prompt, among the first rows."""
@@ -122,8 +126,9 @@ class Scan:
         report.usable += 1
         texts = texts_of(example)
         text = SEPARATOR.join(texts)
-        report.characters += len(text) - max(len(texts) - 1, 0)
-        report.longest = max(report.longest, len(text))
+        size = sum(map(len, texts))
+        report.characters += size
+        report.longest = max(report.longest, size)
         if self._look(row.values) is not None:
             self._roles.setdefault(len(texts), _roles_of(example))
         self._count_turns(_roles_of(example), 1)
@@ -165,7 +170,6 @@ class Scan:
         report = self._report
         for length, rows in self._lengths.items():
             report.usable += rows
-            report.characters -= (length - 1) * rows
             self._count_turns(self._roles[length], rows)
         self._lengths.clear()
         report.turns = {turns: rows for turns, rows in sorted(self._turns.items()) if turns}

@@ -11,28 +11,40 @@ from typing import Any
 
 import pytest
 
-from trainer.data.check import ReportCache, check, examples, shape_of
+from trainer.data.check import ReportCache, check, check_steps, examples, first_look, shape_of
 from trainer.data.entry import DatasetEntry
 from trainer.data.messages import Example
 from trainer.data.objectives import objectives_of
+from trainer.data.readers import row_at
 from trainer.data.registry import Registry
-from trainer.data.rows import DatasetError
+from trainer.data.rowindex import RowIndex
+from trainer.data.rows import DatasetError, Row
 from trainer.data.sources import DatasetSpec
 
 Make = Callable[..., DatasetSpec]
 QA = {"question": "Hi", "answer": "Yo"}
+OTHER = {"question": "And you?", "answer": "!"}
+# What product.md promises to scripts.
+CONTRACT = ("rows", "usable", "shape", "mapping", "problems", "problem_counts", "problems_file",
+            "tokens")
 
 
 def test_a_sound_file(make: Make) -> None:
-    assert check(make([QA, QA]), objective="sft").document() == {
-        "rows": 2, "usable": 2, "shape": "question_answer",
-        "mapping": {"prompt": "question", "response": "answer"},
+    document = check(make([QA, OTHER]), objective="sft").document()
+    assert {key: document.pop(key) for key in CONTRACT} == {
+        "rows": 2, "usable": 2, "shape": "question_answer", "problems": [], "problem_counts": {},
+        "mapping": {"prompt": "question", "response": "answer"}, "problems_file": "",
+        "tokens": {}}
+    assert document == {
         "reason": "columns 'question' and 'answer' in all 2 rows looked at", "confidence": 1.0,
-        "problems": [], "problem_counts": {}, "problems_file": ""}
+        "complete": True, "encodings": {"data.jsonl": "utf-8"}, "notes": [],
+        "duplicates": 0, "characters": 13, "longest": 9, "turns": {"2": 2},
+        "roles": {"user": 2, "assistant": 2},
+        "columns": {name: {"rows": 2, "types": {"text": 2}} for name in QA}}
 
 
 def test_every_bad_row_is_named(make: Make) -> None:
-    spec = make("\n".join(["", *map(json.dumps, [QA, {"question": "a"}, QA]), "{", '"x"',
+    spec = make("\n".join(["", *map(json.dumps, [QA, {"question": "a"}, OTHER]), "{", '"x"',
                            json.dumps({"instruction": "of", "output": "another shape"})]))
     report = check(spec, objective="sft")
     assert (report.rows, report.usable, report.bad_rows) == (6, 2, 4)
@@ -66,7 +78,8 @@ def test_a_file_without_a_usable_row_is_refused_even_when_skipping(make: Make) -
 
 
 def test_problems_beyond_the_limit_go_to_a_file(make: Make, tmp_path: Path) -> None:
-    spec = make([QA] * 5 + [{"question": "é", "answer": ""}] * 7)
+    sound = [{"question": f"é {i}", "answer": "a"} for i in range(5)]
+    spec = make(sound + [{"question": "é", "answer": ""}] * 7)
     path = tmp_path / "problems.jsonl"
     report = check(spec, limit=3, problems_file=path)
     assert (len(report.problems), report.problem_counts) == (3, {"empty_text": 7})
@@ -83,12 +96,12 @@ HH = {"chosen": "\n\nHuman: a\n\nAssistant: b", "rejected": "\n\nHuman: a\n\nAss
 
 
 @pytest.mark.parametrize(("row", "objective", "code", "words"), [
-    (KTO, "sft", "kto_for_sft", "KTO needs objective kto, which this version does not have"),
-    (KTO, "dpo", "kto_for_dpo", "KTO needs objective kto, which this version does not have"),
+    (KTO, "sft", "kto_for_sft", "Choose objective: kto"),
+    (KTO, "dpo", "kto_for_dpo", "Choose objective: kto"),
     (PAIR, "sft", "preference_for_sft", "Choose objective: dpo"),
     (HH, "sft", "hh_rlhf_for_sft", "Choose objective: dpo"),
-    ({"text": "a"}, "sft", "text_for_sft", "Pretraining is not here yet"),
-    ({"text": "a"}, "dpo", "text_for_dpo", "Pretraining is not here yet"),
+    ({"text": "a"}, "sft", "text_for_sft", "Choose objective: pretrain"),
+    ({"text": "a"}, "dpo", "text_for_dpo", "Choose objective: pretrain"),
     (QA, "dpo", "question_answer_for_dpo", "objective: sft"),
     (QA, "grpo", "unknown_objective", "There is no objective 'grpo'"),
     ({"a": 1}, "sft", "unknown_shape", "the columns are 'a'")])
@@ -103,7 +116,7 @@ def test_data_of_another_objective_is_refused_by_name(
 
 def test_which_objectives_a_shape_fits() -> None:
     assert (objectives_of("alpaca"), objectives_of("hh_rlhf"), objectives_of("kto")) == (
-        ["sft"], ["dpo"], [])
+        ["sft"], ["dpo"], ["kto"])
 
 
 def test_without_an_objective_every_known_shape_is_checked(make: Make) -> None:
@@ -199,7 +212,47 @@ def test_a_llamafactory_folder_works_as_it_is(shared: Path) -> None:
             assert pair[0] == pair[1]
 
 
-def test_nested_instances_are_refused_with_what_would_be_needed(shared: Path) -> None:
-    path = shared / "data" / "real" / "alpaca_seed_tasks.jsonl"
-    with pytest.raises(DatasetError, match="'instances' holds lists of objects"):
-        check(Registry(shared, None).resolve(str(path)), objective="sft")
+def test_the_first_error_is_named_even_when_warnings_fill_the_list(make: Make) -> None:
+    report = check(make([QA, QA, QA, {"question": "a"}]), limit=0)
+    assert (report.problems, report.duplicates, report.warnings) == ([], 2, 2)
+    with pytest.raises(DatasetError, match=r"Row 4 of data\.jsonl has no 'answer'"):
+        report.require()
+
+
+def test_a_check_tells_how_far_it_is_and_can_be_ended(make: Make) -> None:
+    spec = make([{"question": f"a{i}", "answer": "b"} for i in range(3_000)])
+    told: list[tuple[int, int, int]] = []
+    check(spec, progress=lambda *values: told.append(values))
+    size = spec.path.stat().st_size
+    assert told[-1] == (3_000, size, size)
+    steps = check_steps(spec)
+    next(steps)
+    steps.close()
+
+
+def test_a_first_look_is_only_of_the_first_rows(make: Make) -> None:
+    rows = [{"question": f"a{i}", "answer": "b" if i != 7 else ""} for i in range(3_000)]
+    report = first_look(make(rows), rows=100)
+    assert (report.complete, report.rows, report.usable) == (False, 100, 99)
+    assert [(p.row, p.code) for p in report.problems] == [(8, "empty_text")]
+    whole = first_look(make(rows[:50]), rows=100)
+    assert (whole.complete, whole.rows) == (True, 50)
+
+
+def test_the_index_of_a_check_finds_any_row(make: Make, tmp_path: Path) -> None:
+    spec = make("\n".join(["", *(json.dumps({**QA, "n": i}) for i in range(5_000)), "{"]))
+    check(spec, index_to=tmp_path / "rows.idx")
+    index = RowIndex.load(tmp_path / "rows.idx", spec)
+    found = row_at(spec, 4_321, index)
+    assert isinstance(found, Row) and found.values["n"] == 4_319
+    check(spec, max_samples=10, index_to=tmp_path / "none.idx")
+    assert not (tmp_path / "none.idx").exists()
+
+
+def test_rows_of_a_given_set_are_told_as_leaks(make: Make) -> None:
+    train = make([QA, OTHER], "train.jsonl")
+    held_out = make([OTHER, {"question": "hi ", "answer": "Else"}], "held.jsonl")
+    report = check(held_out, against=[train])
+    assert report.leaks is not None
+    assert (report.leaks["same_row"], report.leaks["same_prompt"]) == (1, 1)
+    assert report.document()["leaks"] == report.leaks
