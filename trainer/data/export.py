@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from trainer.contract.files import fsync_folder
 from trainer.data.escape import escape_cell
@@ -135,39 +135,43 @@ def _write_tsv(spec: DatasetSpec, path: Path) -> int:
 def _write_xlsx(spec: DatasetSpec, path: Path) -> int:
     from openpyxl import Workbook
 
-    names = _columns(spec)
-    if len(names) > XLSX_COLUMNS:
-        raise _too_large(f"{len(names):,} columns; a sheet has {XLSX_COLUMNS:,}")
+    names = _sheet_columns(spec)
     book = Workbook(write_only=True)
     sheet = book.create_sheet("data")
-    sheet.append([_xlsx_text(escape_cell(name), 0, name) for name in names])
+    sheet.append([_sheet_text(escape_cell(name)) for name in names])
     count = 0
     for row in _rows(spec):
+        sheet.append([_sheet_cell(row, name) for name in names])
         count += 1
-        if count > XLSX_ROWS:
-            raise _too_large(f"more than {XLSX_ROWS:,} rows")
-        sheet.append([_xlsx_cell(row, name) for name in names])
-    with path.open("wb") as file:
-        _save(book, file)
+    book.save(path)
     return count
 
 
-def _save(book: Any, file: IO[bytes]) -> None:
-    book.save(file)
+def _sheet_columns(spec: DatasetSpec) -> list[str]:
+    """Return the columns; DatasetError when the rows do not fit into a sheet."""
+    names: dict[str, None] = {}
+    for count, row in enumerate(_rows(spec), start=1):
+        if count > XLSX_ROWS:
+            raise _too_large(f"more than {XLSX_ROWS:,} rows")
+        for name in row.values:
+            names.setdefault(name)
+            if isinstance(cell := _sheet_cell(row, name), str) and len(cell) > XLSX_CELL:
+                raise _too_large(f"row {row.number} has {len(cell):,} characters in "
+                                 f"{listed([name])}; a cell holds {XLSX_CELL:,}")
+        if len(names) > XLSX_COLUMNS:
+            raise _too_large(f"more than {XLSX_COLUMNS:,} columns")
+    return list(names)
 
 
-def _xlsx_cell(row: Row, name: str) -> Any:
+def _sheet_cell(row: Row, name: str) -> Any:
     value = _cell(row.values.get(name))
-    return _xlsx_text(value, row.number, name) if isinstance(value, str) else value
+    return _sheet_text(value) if isinstance(value, str) else value
 
 
-def _xlsx_text(text: str, row: int, name: str) -> str:
-    """Return text that a sheet can hold: without control characters, and not too long."""
+def _sheet_text(text: str) -> str:
+    """Return text without the control characters that a sheet cannot hold."""
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
-    if len(text) > XLSX_CELL:
-        raise _too_large(f"a cell of {len(text):,} characters (row {row}, {listed([name])}); a "
-                         f"cell holds {XLSX_CELL:,}")
     return str(ILLEGAL_CHARACTERS_RE.sub("", text))
 
 

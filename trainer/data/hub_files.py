@@ -147,7 +147,7 @@ def _configs(card: Any) -> list[_Config]:
 def _patterns(value: Any) -> dict[str, tuple[str, ...]]:
     """Return patterns by split; '' stands for: the split is told by the files' names."""
     if isinstance(value, dict):
-        return {str(split): _texts(paths) for split, paths in value.items()}
+        return {str(split): texts for split, paths in value.items() if (texts := _texts(paths))}
     found: dict[str, tuple[str, ...]] = {}
     for item in value if isinstance(value, list) else [value]:
         split, paths = "", item
@@ -237,7 +237,7 @@ def _by_name(files: Sequence[RemoteFile]) -> dict[str, list[RemoteFile]]:
                 found.setdefault(split, []).append(file)
         if found:
             return found
-    return {"train": list(files)}
+    return {"train": list(files)} if files else {}
 
 
 def _split_of_shard(path: PurePosixPath) -> str:

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,14 @@ from trainer.data.hub_names import HubId
 from trainer.data.hub_remote import Advance, Listing, odd_answer, offline, refused, unreachable
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 DEFAULT_DOMAIN = "www.modelscope.cn"
 DEFAULT_REVISION = "master"
 PAGE = 200
 MAX_FILES = 100_000
-_BLOCK = 2**18
 
 
 def endpoint() -> str:
@@ -105,10 +107,17 @@ class MsRemote:
             again = answer.status_code == 206
             advance(have if again else 0)
             with path.open("ab" if again else "wb") as out:
-                for block in answer.iter_bytes(_BLOCK):
+                for block in answer.iter_bytes():
                     out.write(block)
                     advance(len(block))
         return path
+
+    @cached_property
+    def _certificates(self) -> ssl.SSLContext:
+        """Read once: hundreds of files are hundreds of clients."""
+        import httpx
+
+        return httpx.create_ssl_context()
 
     @contextmanager
     def _client(self) -> Iterator[httpx.Client]:
@@ -118,12 +127,12 @@ class MsRemote:
         if _is_offline():
             raise offline(self._wanted)
         token = os.environ.get("MODELSCOPE_API_TOKEN", "").strip()
-        headers = {"User-Agent": "finestra"}
+        headers = {"User-Agent": "finestra", "Accept-Encoding": "identity"}
         if token:
             headers |= {"Authorization": f"Bearer {token}", "Cookie": f"m_session_id={token}"}
         try:
             with httpx.Client(headers=headers, timeout=30, follow_redirects=True,
-                              max_redirects=5) as client:
+                              max_redirects=5, verify=self._certificates) as client:
                 yield client
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise unreachable(self._wanted, self._endpoint, type(error).__name__) from None

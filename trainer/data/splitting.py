@@ -112,10 +112,9 @@ def _hashes(spec: DatasetSpec, shape: Shape, watching: Watching) -> Iterator[int
 
 
 def _count(size: float, rows: int, name: str) -> int:
-    count = round(size * rows) if size < 1 else int(size)
-    if size <= 0 or rows < 2 or count >= rows:
+    if not 0 < size < rows or rows < 2:
         raise _bad_size(size, name, rows)
-    return max(count, 1)
+    return max(round(size * rows) if size < 1 else int(size), 1)
 
 
 def _bad_size(size: float, name: str, rows: int) -> DatasetError:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from trainer.contract.config import DatasetUse
 from trainer.data import registry
 from trainer.data.check import check
 from trainer.data.entry import Columns, DatasetEntry, Tags
@@ -63,7 +64,9 @@ def test_paths_may_be_relative_to_the_working_folder(folders: tuple[Path, Path],
 @pytest.mark.parametrize(("name", "code", "words"), [
     ("sampel", "unknown_dataset", "Did you mean 'sample'?"),
     ("nothing", "unknown_dataset", "Known names: 'sample', 'both', 'mine'"),
-    ("tatsu-lab/stanford", "unknown_dataset", "download it and name the file"),
+    ("tatsu-lab/stanford", "hub_not_here", "finestra data add tatsu-lab/stanford"),
+    ("ms:team/x", "hub_not_here", "finestra data add ms:team/x"),
+    ("nothing@2", "unknown_dataset", "Known names"), ("mine@2", "unknown_version", "1 to 1"),
     ("missing.jsonl", "missing_file", "There is no file 'missing.jsonl'"),
     ("./missing", "missing_file", "There is no file './missing'"),
     ("https://example.org/a.jsonl", "unsupported_source", "Download it"),
@@ -81,13 +84,11 @@ def test_unknown_names_and_missing_files(folders: tuple[Path, Path], name: str, 
 
 def test_what_is_not_a_readable_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").touch()
-    (tmp_path / "a.parquet").write_bytes(b"PAR1")
     (tmp_path / "gone.jsonl").symlink_to(tmp_path / "nowhere")
     (tmp_path / "none").write_text("x")
     os.mkfifo(tmp_path / "pipe.jsonl")
-    wanted = {"empty.jsonl": "empty", "a.parquet": "unsupported_format", "none":
-              "unsupported_format", "gone.jsonl": "missing_file", "pipe.jsonl": "not_a_file",
-              ".": "is_folder"}
+    wanted = {"empty.jsonl": "empty", "none": "unsupported_format", "gone.jsonl": "missing_file",
+              "pipe.jsonl": "not_a_file"}
     for name, code in wanted.items():
         with pytest.raises(DatasetError) as caught:
             Registry(tmp_path / "no", None).resolve(str(tmp_path / name))
@@ -95,15 +96,72 @@ def test_what_is_not_a_readable_file_is_refused(tmp_path: Path) -> None:
         assert caught.value.advice, name
 
 
-@pytest.mark.parametrize("key", ["hf_hub_url", "ms_hub_url", "om_hub_url", "script_url",
-                                 "cloud_file_name"])
-def test_other_sources_say_that_they_are_not_supported_yet(tmp_path: Path, key: str) -> None:
+@pytest.mark.parametrize("key", ["om_hub_url", "script_url", "cloud_file_name"])
+def test_other_sources_are_refused_with_the_reason(tmp_path: Path, key: str) -> None:
     write(tmp_path, {"far": {key: "some/where"}})
     with pytest.raises(DatasetError) as caught:
         Registry(tmp_path, None).resolve("far")
     assert caught.value.code == "unsupported_source"
     assert "some/where" in str(caught.value)
     assert "download it and name the file" in str(caught.value).lower()
+
+
+def test_a_hub_source_comes_before_a_file_as_in_llamafactory(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(ROW)
+    write(tmp_path, {"far": {"hf_hub_url": "team/x", "file_name": "a.jsonl", "subset": "en"},
+                     "odd": {"hf_hub_url": "../../x"}})
+    with pytest.raises(DatasetError, match="--subset en") as caught:
+        Registry(tmp_path, tmp_path / "home").resolve("far")
+    assert caught.value.code == "hub_not_here"
+    with pytest.raises(DatasetError) as caught:
+        Registry(tmp_path, tmp_path / "home").resolve("odd")
+    assert caught.value.code == "hub_id"
+
+
+def test_a_file_has_no_subset(folders: tuple[Path, Path]) -> None:
+    for name in ("mine", str(folders[0] / "a.jsonl")):
+        with pytest.raises(DatasetError, match="has no split"):
+            Registry(*folders).resolve_use(DatasetUse(name=name, split="test"))
+
+
+def test_entries_are_changed_atomically_and_remarks_stay(folders: tuple[Path, Path]) -> None:
+    shared, user = folders
+    write(user, {"mine": {"file_name": "a.jsonl", "_remark": "kept", "num_samples": 3,
+                          "columns": {"prompt": "x"}}})
+    found = Registry(shared, user)
+    found.update_entry("mine", columns={"prompt": "instruction", "response": "output"},
+                       num_samples=None)
+    assert found.values("mine") == {
+        "file_name": "a.jsonl", "_remark": "kept",
+        "columns": {"prompt": "instruction", "response": "output"}}
+    with pytest.raises(DatasetError) as caught:
+        found.update_entry("mine", columns={"promt": "x"})
+    assert caught.value.code == "registry_entry"
+    with pytest.raises(DatasetError) as caught:
+        found.update_entry("sample", columns={"prompt": "x"})
+    assert caught.value.code == "shared_dataset"
+    with pytest.raises(DatasetError) as caught:
+        found.update_entry("nobody", columns={"prompt": "x"})
+    assert caught.value.code == "unknown_dataset"
+    assert not list(user.glob(".*.tmp"))
+
+
+def test_what_llamafactory_reads_is_what_it_knows(tmp_path: Path) -> None:
+    """Its reader asks for known keys only; ours besides are out of its way."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "a.jsonl").write_text('{"q": "1+1", "gold": "2"}\n')
+    found = Registry(tmp_path / "no", home)
+    found.add("gold", DatasetEntry.model_validate({
+        "file_name": "a.jsonl", "_kind": "prompt_only",
+        "columns": {"prompt": "q", "reference": "gold"}}))
+    values = json.loads((home / "dataset_info.json").read_text())["gold"]
+    theirs = {"hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name",
+              "file_name", "formatting", "ranking", "subset", "split", "folder", "num_samples",
+              "columns", "tags"}
+    assert {key for key in values if not key.startswith("_")} <= theirs
+    report = check(found.resolve("gold"))
+    assert (report.shape.kind, report.usable) == ("prompt_only", 1)
 
 
 @pytest.mark.parametrize(("entry", "words"), [
