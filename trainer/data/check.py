@@ -12,6 +12,7 @@ from typing import TypedDict, Unpack
 from trainer.data.convert import convert
 from trainer.data.messages import Example
 from trainer.data.objectives import require_fit
+from trainer.data.paths import has_column
 from trainer.data.quick import Scan, scan_of
 from trainer.data.readers import read, read_batches
 from trainer.data.report import (
@@ -72,7 +73,7 @@ def shape_of(spec: DatasetSpec) -> Shape:
     """
     entry = spec.entry
     if entry is None or not entry.model_fields_set & {"columns", "tags", "formatting", "ranking"}:
-        return recognise(read(spec, max_samples=SAMPLED_ROWS))
+        return recognise(read(spec))
     shape = from_entry(entry)
     _require_columns(spec, shape)
     return shape
@@ -85,7 +86,7 @@ def _require_columns(spec: DatasetSpec, shape: Shape) -> None:
     needed = needed_names(shape)
     unnamed = [key for key, name in needed.items() if not name]
     absent = [name for key, name in needed.items()
-              if name and not key.startswith("tags.") and name not in found]
+              if name and not key.startswith("tags.") and not has_column(rows, name)]
     if rows and (unnamed or absent):
         what = (f"does not name {listed(unnamed)}" if unnamed
                 else f"names {listed(absent)}, which no row has")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 from trainer.data.jsonstream import decode_json
+from trainer.data.rows import Row
 
 Path = tuple[str | int, ...]
 Values = dict[str, Any]
@@ -41,6 +43,11 @@ def lift(values: Values, names: tuple[str, ...]) -> Values:
     found = {name: value for name in names if name not in values
              and (value := _follow(values, parse_path(name))) is not _NOTHING}
     return values | found if found else values
+
+
+def has_column(rows: Iterable[Row], name: str) -> bool:
+    """Tell whether a row has a column, or a path leads to a value in one."""
+    return any(name in lift(row.values, (name,)) for row in rows)
 
 
 def _follow(value: Any, path: Path) -> Any:

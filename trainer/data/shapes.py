@@ -10,8 +10,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from trainer.data.entry import DatasetEntry
-from trainer.data.mapping import ColumnMap, Kind, Shape, shape_from_mapping
+from trainer.data.entry import Columns, DatasetEntry, Tags
+from trainer.data.mapping import KINDS, ColumnMap, Kind, Shape, shape_from_mapping
 from trainer.data.paths import parse_path
 from trainer.data.rows import Row, RowProblem, listed
 from trainer.data.sample import Sample
@@ -95,12 +95,21 @@ def _unused(sample: Sample, shape: Shape) -> tuple[str, ...]:
 
 
 def from_entry(entry: DatasetEntry) -> Shape:
-    """Return the shape that a registry entry names."""
+    """Return the shape that a registry entry names.
+
+    With a ``_kind`` the entry is a person's mapping, written by us: the same as
+    ``shape_from_mapping``. Else it is LLaMA-Factory's, and role names besides its tags are unknown.
+    """
+    if kind := next((kind for kind in KINDS if kind == entry.kind), None):
+        named = ColumnMap(entry.columns or Columns(), entry.tags or Tags(),
+                          classes=tuple(entry.classes or ()))
+        return Shape(kind, named, "the registry says so", 1.0)
     kind = _kind_of_entry(entry)
     unused = (("messages",) if entry.formatting == "alpaca"
               else ("prompt", "query", "response", "history"))
     columns = entry.resolved_columns().model_copy(update=dict.fromkeys(unused))
-    mapping = ColumnMap(columns, entry.resolved_tags(), aliases=False)
+    mapping = ColumnMap(columns, entry.resolved_tags(), aliases=False,
+                        classes=tuple(entry.classes or ()))
     return Shape(kind, mapping, "the registry says so", 1.0)
 
 
@@ -125,7 +134,8 @@ def needed_names(shape: Shape) -> dict[str, str | None]:
     needed: dict[str, str | None] = {}
     if shape.kind in ("openai", "sharegpt") or columns.messages:
         needed["columns.messages"] = columns.messages
-        if not (tags.role_tag is None and tags.user_tag and tags.assistant_tag):
+        if not (shape.mapping.aliases or (tags.user_tag and tags.assistant_tag
+                                          and tags.role_tag is None)):
             needed["tags.role_tag"], needed["tags.content_tag"] = tags.role_tag, tags.content_tag
     if shape.kind in ("alpaca", "text", "classification") or (
             shape.kind in ("kto", "prompt_only") and not columns.messages):

@@ -121,7 +121,8 @@ def _translation(sample: Sample) -> Shape | None:
 
 def _language(name: str) -> bool:
     head, _, code = name.rpartition(".")
-    return len(code) == 2 and f" {code} " in _LANGUAGES and (not head or plain(head).endswith("translation"))
+    is_code = len(code) == 2 and f" {code} " in _LANGUAGES
+    return is_code and (not head or plain(head).endswith("translation"))
 
 
 _LANGUAGES = (

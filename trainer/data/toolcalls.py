@@ -37,7 +37,8 @@ def _tool(tool: Any, column: str) -> dict[str, Any]:
         raise RowError("bad_tools", column, f"has a tool without a name in '{column}': "
                        f"{shown(tool)}")
     if function is tool:
-        function = {key: value for key, value in tool.items() if key != "type"}
+        function = {"parameters" if key == "input_schema" else key: value
+                    for key, value in tool.items() if key != "type"}
     return {"type": "function", "function": function}
 
 

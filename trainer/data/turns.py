@@ -88,15 +88,14 @@ def parse_turns(value: Any, column: str, mapping: ColumnMap) -> list[Message]:
     if isinstance(turns, dict):
         turns = [turns]
     if not isinstance(turns, list):
-        if isinstance(turns, str) and mapping.aliases and mapping.tags.role_tag is None \
-                and (found := split_marked(turns)):
+        if isinstance(turns, str) and (found := split_marked(turns)):
             return found
         raise RowError("wrong_type", column, f"has {shown(value)} in '{column}', not a list of "
                        "turns")
     if not turns:
         raise RowError("empty_text", column, f"has no turns in '{column}'")
     keys = _keys(turns, mapping)
-    if keys is None:
+    if keys is None or (isinstance(turns[0], str) and all(isinstance(t, str) for t in turns)):
         return _without_roles(turns, column, mapping)
     return [message for index, turn in enumerate(turns)
             if (message := _turn(turn, column, index, keys, mapping)) is not None]
@@ -119,7 +118,7 @@ def _keys(turns: list[Any], mapping: ColumnMap) -> tuple[str, str] | None:
 
 def _without_roles(turns: list[Any], column: str, mapping: ColumnMap) -> list[Message]:
     """Convert texts that take turns, or objects that hold both sides of an exchange."""
-    if mapping.aliases and all(isinstance(turn, str) for turn in turns):
+    if isinstance(turns[0], str) and all(isinstance(turn, str) for turn in turns):
         return [Message("assistant" if index % 2 else "user", turn)
                 for index, turn in enumerate(turns)]
     tags = mapping.tags
