@@ -137,12 +137,13 @@ def needed_names(shape: Shape) -> dict[str, str | None]:
         if not (shape.mapping.aliases or (tags.user_tag and tags.assistant_tag
                                           and tags.role_tag is None)):
             needed["tags.role_tag"], needed["tags.content_tag"] = tags.role_tag, tags.content_tag
-    if shape.kind in ("alpaca", "text", "classification") or (
+    pairs = ("alpaca", "prompt_completion", "question_answer")
+    if shape.kind in (*pairs, "text", "classification") or (
             shape.kind in ("kto", "prompt_only") and not columns.messages):
         needed["columns.prompt"] = columns.prompt
-    if shape.kind == "alpaca" or (shape.kind == "kto" and not columns.messages):
+    if shape.kind in pairs or (shape.kind == "kto" and not columns.messages):
         needed["columns.response"] = columns.response
-    if shape.kind == "preference":
+    if shape.kind in ("preference", "hh_rlhf"):
         needed["columns.chosen"], needed["columns.rejected"] = columns.chosen, columns.rejected
     if shape.kind == "kto":
         needed["columns.kto_tag"] = columns.kto_tag
