@@ -36,12 +36,22 @@ class Kept:
     meta: dict[str, Any]
     size_bytes: int
     used: float
-    _hold: IO[bytes] | None = field(default=None, repr=False, compare=False)
+    _hold: _Hold | None = field(default=None, repr=False, compare=False)
 
     @property
     def key(self) -> str:
         """The folder's name."""
         return self.folder.name
+
+
+class _Hold:
+    """A shared lock that is let go when nobody refers to it any more."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def __del__(self) -> None:
+        self._file.close()
 
 
 class TokenCache:
@@ -148,7 +158,7 @@ def _kept(folder: Path, hold: IO[bytes] | None = None) -> Kept | None:
         return None
     if not isinstance(meta, dict) or meta.get("size_bytes") != size:
         return None
-    return Kept(folder, meta, size, used, hold)
+    return Kept(folder, meta, size, used, None if hold is None else _Hold(hold))
 
 
 def _remove(folder: Path) -> bool:
