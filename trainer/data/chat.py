@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -147,8 +148,9 @@ class ChatTemplate:
             TemplateError: The template refuses the conversation, is too large or slow to finish,
                 or what the assistant says cannot be told apart.
         """
-        turns = [m if type(m) is Message else Message.of(m) for m in messages]
-        whole = self._render(self._template, turns, tools, add_generation_prompt)
+        turns = [m if type(m) is Message else _turn(m) for m in messages]
+        whole = (self._render(self._template, turns, tools, True) if add_generation_prompt
+                 else self._whole(turns, tools))
         if add_generation_prompt:
             return Rendered(whole.text, literal=whole.literal)
         answers: tuple[Span, ...] = ()
@@ -171,7 +173,7 @@ class ChatTemplate:
             TemplateError: As ``render``, or the prompt does not begin the whole text.
         """
         turns = [*prompt, *answer]
-        whole = self._render(self._template, turns, tools)
+        whole = self._whole(turns, tools)
         answers = self._answers(whole, turns, tools)
         start = self._prefixes(whole, tools).turn_start(prompt, is_last=True)
         end = answers[-1][1] if answers else 0
@@ -183,7 +185,14 @@ class ChatTemplate:
     @cached_property
     def _rewrite(self) -> Rewrite:
         """What could be learned of a template without marks."""
-        return learn(self.source, self._guard.special, self._render)
+        return learn(self.source, self._template, self._guard.special, self._render)
+
+    def _whole(self, turns: Sequence[Message], tools: Tools | None) -> Parsed:
+        """Render a whole conversation, with its turns marked where that is known to be right."""
+        template = self._template
+        if not template.has_marks and (rewrite := self._rewrite).reads(turns, tools):
+            template = rewrite.template or template
+        return self._render(template, turns, tools)
 
     def _render(self, template: CompiledTemplate, turns: Sequence[Message],
                 tools: Tools | None = None, add_generation_prompt: bool = False) -> Parsed:
@@ -222,6 +231,8 @@ class ChatTemplate:
         """Return the spans of what the assistant says, end-of-turn tokens included."""
         if self.has_marks:
             return self._from_marks(whole)
+        if whole.turns and (spans := self._rewrite.find(whole, turns)):
+            return spans
         return self._prefixes(whole, tools).find(turns)
 
     def _from_marks(self, whole: Parsed) -> tuple[Span, ...]:
@@ -252,6 +263,15 @@ class ChatTemplate:
             return answers[-1:]
         start = self._prefixes(whole, tools).turn_start(turns[:said[-1]], is_last=True)
         return tuple((max(a, start), b) for a, b in answers if b > start)
+
+
+def _turn(value: Message | Mapping[str, Any]) -> Message:
+    """Take a turn; a thought beside its content goes before it, as datasets are read."""
+    turn = Message.of(value)
+    thought = value.get("reasoning_content") if isinstance(value, Mapping) else None
+    if not isinstance(thought, str) or not thought.strip():
+        return turn
+    return replace(turn, content=f"<think>\n{thought.strip()}\n</think>\n\n{turn.content}")
 
 
 def choose_template(folder: Path, name: str = "auto") -> ChatTemplate:

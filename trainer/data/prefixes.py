@@ -41,6 +41,11 @@ class Prefixes:
             spans.append((start, end))
         return tuple(spans)
 
+    def find_last(self, turns: Sequence[Message]) -> Span:
+        """Find the assistant turn that ends the conversation; the ones before may differ."""
+        start = self.turn_start(turns[:-1], is_last=True)
+        return start, self.turn_end(start, turns)
+
     def turn_start(self, before: Sequence[Message], *, is_last: bool) -> int:
         """Return where the assistant begins: after what the model is given, verified.
 
@@ -73,8 +78,7 @@ class Prefixes:
             if not whole.text.startswith(text):
                 raise _inconsistent(index, "its text changes with what comes after it")
             return len(text)
-        content = upto[-1].content.strip()
-        spoken = max(text.find(content, start), start) + len(content)
+        spoken = end_of_content(text, upto[-1], start, len(text))
         shared = common(text, whole.text)
         kept = [m.end() for m in closing if spoken <= m.start() and m.end() <= shared]
         if kept:
@@ -83,6 +87,13 @@ class Prefixes:
             if found[0] == closing[-1][0] and found.span() not in whole.literal:
                 return found.end()
         raise _inconsistent(index, f"its end-of-turn token {closing[-1][0]!r} vanishes")
+
+
+def end_of_content(text: str, turn: Message, start: int, end: int) -> int:
+    """Return where a turn's content ends in a text; ``start`` when it is shown differently."""
+    content = turn.content.strip()
+    found = text.find(content, start, end)
+    return start if found < 0 else found + len(content)
 
 
 def last_edge(prompt: Parsed, end: int, special: re.Pattern[str]) -> int:
@@ -105,4 +116,5 @@ def _inconsistent(index: int, why: str) -> TemplateError:
     return TemplateError("not_prefix_consistent",
                          f"The chat template does not show what the assistant says in turn "
                          f"{index + 1}: {why}.",
-                         "Use a template with {% generation %} marks.")
+                         "Choose a template by name, such as mistral or chatml, or one with "
+                         "{% generation %} marks.")
