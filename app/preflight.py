@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from app import fitting
+from app.choices import Choice
+from app.datafit import DataFit
+from app.datasets import DataService
 from app.devices import CPU, Device, DeviceProbe
 from app.home import Home
 from app.sources import cached_snapshot
@@ -17,25 +20,10 @@ from trainer.contract import ConfigError, Problem, RunConfig
 from trainer.contract.choose import DeviceKind, choose_dtype, dtype_problem
 from trainer.contract.config import DatasetUse, parse, without_wrong_fields
 from trainer.contract.models import ModelError, ModelFacts, read_folder, resolve_model
-from trainer.contract.places import share
 from trainer.contract.plan import Estimate, Setting, estimate, lora_targets
 from trainer.data import DatasetError, registry
-from trainer.data.check import ReportCache
 
 Origin = Literal["cli", "web"]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A value that was chosen automatically, and why."""
-
-    field: str
-    value: str
-    reason: str
-
-    def document(self) -> dict[str, str]:
-        """Return the choice as scripts see it."""
-        return {"field": self.field, "value": self.value, "reason": self.reason}
 
 
 @dataclass
@@ -58,19 +46,19 @@ class DryRun:
 class Preflight:
     """Checks configs against this machine; remembers what it has read of unchanged files."""
 
-    def __init__(self, home: Home, devices: DeviceProbe, *,
+    def __init__(self, home: Home, devices: DeviceProbe, *, data: DataService | None = None,
                  data_roots: Sequence[Path] = ()) -> None:
         """Look at ``home`` and at these devices.
 
         Args:
             home: Its data and models are roots.
             devices: Where runs can train.
-            data_roots: Further folders whose files pages may name.
+            data: The datasets; None makes a service of its own.
+            data_roots: Further folders whose files pages may name, when ``data`` is None.
         """
         self.home, self.devices = home, devices
-        self.roots = [p.resolve() for p in (home.data, home.models, home.runs, share() / "assets",
-                                            share() / "data", *data_roots)]
-        self._reports = ReportCache()
+        self.data = data or DataService(home, lambda: (), roots=data_roots)
+        self._fits = DataFit(self.data)
 
     def check(self, values: Mapping[str, Any], *, origin: Origin = "cli") -> DryRun:
         """Return every problem there is, the choices, and the estimate where it can be made."""
@@ -101,7 +89,11 @@ class Preflight:
             if origin == "web" and not self._inside_roots(found, known):
                 return found
             found.config = self._absolute(config, known)
-            facts, rows = self._model(found), self._data(found, known)
+            facts, folder = self._model(found)
+            told = self._fits.look(found.config, known, origin, folder)
+            found.problems += told.problems
+            found.choices += told.choices
+            rows = told.rows
         device = self._device(found)
         self._dtype(found, device)
         self._tracker(found)
@@ -140,22 +132,15 @@ class Preflight:
         given += [("data.eval", n) for n in config.data.names("eval") if n not in names]
         given.append(("model.name_or_path", config.model.name_or_path))
         outside = [(where, name) for where, name in given
-                   if _is_path(name) and not self._allowed(name)]
+                   if _is_path(name) and not self.data.allowed(name)]
         found.problems += [_problem(
             where, "path_outside_roots", f"'{name}' lies outside the folders that pages may use.",
             "Add the file on the page, or start the server with --data-root.", name=name)
             for where, name in outside]
         return not outside
 
-    def _allowed(self, name: str) -> bool:
-        try:
-            path = Path(name).expanduser().resolve()
-        except (OSError, RuntimeError, ValueError):
-            return False
-        return any(path.is_relative_to(root) for root in self.roots)
-
-    def _model(self, found: DryRun) -> ModelFacts | None:
-        """Read the base model's headers; None when they are not on this machine."""
+    def _model(self, found: DryRun) -> tuple[ModelFacts | None, Path | None]:
+        """Read the base model's headers; None and None when they are not on this machine."""
         model = _config(found).model
         where = "model.name_or_path"
         try:
@@ -163,58 +148,31 @@ class Preflight:
             folder = Path(source.base) if source.is_folder else cached_snapshot(source.base,
                                                                                 source.revision)
             if folder is not None:
-                return read_folder(folder)
+                return read_folder(folder), folder
         except ModelError as error:
             found.problems.append(_of_error(where, error, model.name_or_path))
-            return None
+            return None, None
         except OSError as error:
             found.problems.append(_problem(
                 where, "model_unreadable", f"'{model.name_or_path[:200]}' cannot be read: "
                 f"{error.strerror}.", "Check the path and its rights.", name=model.name_or_path))
-            return None
+            return None, None
         except ConfigError:
             found.problems.append(_problem(
                 where, "run_config_broken", f"The run '{model.name_or_path}' has a broken config.",
                 "Choose another model.", name=model.name_or_path))
-            return None
+            return None, None
         runs = [p.name for p in self.home.runs.iterdir()] if self.home.runs.is_dir() else []
         if slip := fitting.misspelt_model(source.base, ["starter", *runs]):
             found.problems.append(slip)
-            return None
+            return None, None
         if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
             found.problems.append(_problem(
                 where, "hub_offline", f"'{source.base}' is not on this machine, and the hub is "
                 "switched off (HF_HUB_OFFLINE).", "Name a local folder, or switch it on.",
                 scope="network", name=source.base))
         found.choices.append(Choice(where, source.base, "fetched from the hub at the start"))
-        return None
-
-    def _data(self, found: DryRun, known: registry.Registry) -> int | None:
-        """Check every row; returns the usable training rows, None when a set cannot be used."""
-        data = _config(found).data
-        train = [self._dataset(found, known.resolve, "data.train", name)
-                 for name in data.names("train")]
-        for name in data.names("eval"):
-            self._dataset(found, known.resolve, "data.eval", name)
-        counted = [rows for rows in train if rows is not None]
-        return sum(counted) if len(counted) == len(train) else None
-
-    def _dataset(self, found: DryRun, resolve: Callable[[str], Any], where: str,
-                 name: str) -> int | None:
-        config = _config(found)
-        limit = config.data.max_samples if where == "data.train" else None
-        try:
-            report = self._reports.check(resolve(name), objective=config.objective,
-                                         max_samples=limit)
-            report.require(config.data.bad_rows)
-        except DatasetError as error:
-            found.problems.append(_of_error(where, error, name))
-            return None
-        shape = report.shape
-        skipped = f"; {report.bad_rows:,} rows are skipped" if report.bad_rows else ""
-        found.choices.append(Choice(where, f"{name}: {shape.kind}",
-                                    f"{shape.reason}; {report.rows:,} rows{skipped}"))
-        return report.usable
+        return None, None
 
     def _device(self, found: DryRun) -> Device | None:
         """Find the device the run would have, were it free."""

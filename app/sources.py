@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from unicodedata import normalize
+from typing import Any
 
 from app.home import Home
 from app.runs import Run
 from trainer.contract.models import ModelError, resolve_model
 from trainer.contract.problems import ConfigError
 from trainer.contract.rundir import RunDir, is_safe_name
-from trainer.data import DatasetError, registry
-from trainer.data.check import shape_of
-from trainer.data.entry import DatasetEntry
-from trainer.data.sources import ENDINGS, DatasetSpec, locate
+from trainer.data import DatasetError
+from trainer.data.sources import DatasetSpec
 
 
 def list_models(home: Home, completed: Iterable[Run]) -> list[str]:
@@ -89,46 +85,20 @@ def model_folder(home: Home, model: str, allowed: Callable[[str], bool]) -> Path
     return folder
 
 
-def plain_name(file_name: str) -> str:
-    """Return a dataset's name made of a file's: letters of any script and digits stay."""
-    stem = file_name
-    while Path(stem).suffix.lower() in ENDINGS:
-        stem = Path(stem).stem
-    letters = "".join(c if c.isalnum() or c in "._" else "-" for c in normalize("NFKC", stem))
-    return re.sub(r"-{2,}", "-", letters).strip("-._")[:48].rstrip("-._") or "data"
-
-
-def add_file(home: Home, path: Path, name: str, *, rename: bool = False) -> str:
-    """Copy a file into the home under a file name of our choice and register it.
-
-    Args:
-        home: Where to.
-        path: The file.
-        name: The dataset's name.
-        rename: Make a free, plain name of ``name`` instead of refusing one that is not.
-
-    Returns:
-        The name under which it is registered.
-
-    Raises:
-        DatasetError: It is empty, of no known format or shape, or the name is taken.
-    """
-    spec = locate(path, name=name)
-    shape = shape_of(spec)
-    if shape.kind == "unknown":
-        raise DatasetError("unknown_shape", f"The rows of '{path.name}' have no known shape: "
-                           f"{shape.reason}.", "Rename its columns.")
-    stored = home.data / copy_name(spec)
-    chosen = plain_name(name) if rename else name
-    try:
-        shutil.copyfile(path, stored)
-        return registry.load(home.data).add(chosen, DatasetEntry(file_name=stored.name),
-                                            rename=rename)
-    except BaseException:
-        stored.unlink(missing_ok=True)
-        raise
-
-
 def copy_name(spec: DatasetSpec) -> str:
     """Return a new file name of our choice for a copy of a dataset's file (rule R4)."""
     return f"{secrets.token_hex(8)}{spec.ending}"
+
+
+class Catalog:
+    """The registered datasets of a home, for the command line."""
+
+    def __init__(self, home: Home) -> None:
+        """Look at ``home``."""
+        self._home = home
+
+    def list(self) -> list[Any]:
+        """Return the datasets; see ``DataService.all``."""
+        from app.datasets import DataService
+
+        return DataService(self._home, lambda: ()).all()

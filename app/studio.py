@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.charts import Point, downsample, thin
+from app.datachanges import DataChanges
+from app.datasets import DataService
+from app.datasetviews import DatasetChoice
 from app.deletion import check_deletable
 from app.devices import Device
 from app.home import Home
@@ -23,7 +26,7 @@ from app.preflight import DryRun, Preflight
 from app.rebuild import empty_trash, index_folders, move_to_trash, open_store, recover
 from app.runs import ACTIVE, RESUMABLE, Progress, Run, RunError, RunState
 from app.scheduler import EXIT_GRACE_S, GRACE_S, Scheduler
-from app.sources import Catalog, DatasetChoice, add_file, list_models
+from app.sources import list_models
 from app.store import CorruptIndex, Store
 from trainer.contract import ConfigError, RunConfig
 from trainer.contract import events as ev
@@ -43,7 +46,8 @@ class Studio:
                  preflight: Preflight) -> None:
         """Put the parts together; see ``open``."""
         self.home, self.store, self.scheduler, self.preflight = home, store, scheduler, preflight
-        self._catalog = Catalog(home)
+        self.data = preflight.data
+        self.changes = DataChanges(self.data, self._audited)
 
     @classmethod
     def open(cls, home: Path | None = None, *, trainer_argv: Sequence[str] | None = None,
@@ -65,11 +69,13 @@ class Studio:
         scheduler = Scheduler(place, store, trainer_argv=trainer_argv,
                               grace_s=GRACE_S if grace_s is None else grace_s,
                               exit_grace_s=EXIT_GRACE_S if grace_s is None else grace_s)
-        return cls(place, store, scheduler,
-                   Preflight(place, scheduler.devices, data_roots=data_roots))
+        data = DataService(place, lambda: [record.run for record in store.records(None)],
+                           roots=data_roots)
+        return cls(place, store, scheduler, Preflight(place, scheduler.devices, data=data))
 
     def close(self) -> None:
-        """Let go of the index; runs go on."""
+        """End the work on data, let go of the index; runs go on."""
+        self.data.close()
         self.scheduler.close()
         self.store.close()
 
@@ -361,14 +367,8 @@ class Studio:
         return list_models(self.home, self.runs(state=RunState.COMPLETED))
 
     def datasets(self) -> list[DatasetChoice]:
-        """Return what the registry knows."""
-        return self._catalog.list()
-
-    def add_dataset_file(self, path: Path, name: str, *, who: str = "local",
-                         rename: bool = False) -> str:
-        """Copy a file into the home and register it; see ``add_file``."""
-        with self._audited("add_dataset", name, who):
-            return add_file(self.home, path, name, rename=rename)
+        """Return the datasets that a config may name."""
+        return self.data.all()
 
     # Audit
 

@@ -15,10 +15,17 @@ from trainer.contract.models import ModelError
 from trainer.contract.problems import ConfigError, Problem, message_and_advice
 from trainer.contract.redact import redact
 from trainer.data import DatasetError
+from trainer.data.sandbox import TemplateError
 
 STATUS = {
     "unknown_run": 404,
     "unknown_checkpoint": 404,
+    "unknown_dataset": 404,
+    "unknown_job": 404,
+    "unknown_version": 404,
+    "no_such_row": 404,
+    "dataset_in_use": 409,
+    "shared_dataset": 409,
     "path_outside_roots": 403,
     "too_large": 413,
     "no_space": 507,
@@ -47,7 +54,7 @@ def _config_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _refused(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RunError | DatasetError | ModelError)
+    assert isinstance(error, RunError | DatasetError | ModelError | TemplateError)
     default = 409 if isinstance(error, RunError) else 422
     message, advice = message_and_advice(error)
     return JSONResponse(document(error.code, message, advice=advice),
@@ -87,7 +94,7 @@ def _internal(request: Request, error: Exception) -> JSONResponse:
 def install(api: FastAPI) -> None:
     """Register a handler for every error that a route may raise on purpose."""
     api.add_exception_handler(ConfigError, _config_error)
-    for kind in (RunError, DatasetError, ModelError):
+    for kind in (RunError, DatasetError, ModelError, TemplateError):
         api.add_exception_handler(kind, _refused)
     api.add_exception_handler(RequestValidationError, _bad_request)
     api.add_exception_handler(HTTPException, _http)

@@ -1,11 +1,12 @@
 """The board: the studio's pages, drawn with Gradio and a little HTML, CSS and script of our own.
 
 ``build(studio, chat, locale)`` makes the pages in one language, ``mount`` puts them into the server
-in every language. Addresses: ``/`` (Runs), ``/train``, ``/run?id=RUN_ID``.
+in every language. Addresses: ``/`` (Runs), ``/train``, ``/run?id=RUN_ID``, ``/data`` and
+``/data?name=DATASET`` (with ``row`` and how it is looked at).
 
 Element ids that tests and scripts may rely on:
 
-- header: nav-runs, nav-train, lang-en, lang-zh, theme-toggle
+- header: nav-runs, nav-train, nav-data, lang-en, lang-zh, theme-toggle
 - Runs: new-run, runs-search, runs-state, runs-table (rows: ``.f-row[data-id]``), runs-empty,
   empty-quickstart, runs-compare-button, runs-compare
 - Train: train-preset, train-upload, train-search, train-basic, train-advanced, train-start,
@@ -17,6 +18,18 @@ Element ids that tests and scripts may rely on:
   points drawn), run-samples, run-checkpoints, run-data, run-choices, run-log, run-log-search,
   run-log-follow, run-yaml, run-missing, run-chat-prompt, run-chat-send, run-chat-stop,
   run-chat-base, run-chat-tuned
+- Data: data-table (rows: ``.f-row[data-name]``), data-add (data-drop, data-file, data-sending,
+  data-add-way, data-add-source, data-add-subset, data-add-split, data-add-revision, data-add-go),
+  data-said; of one dataset: data-hero (``[data-dataset]``, ``[data-checked]``, ``[data-stat]``),
+  data-work (``[data-job]``), data-problems (``[data-code]``, links ``a[data-row]``),
+  data-recognised, data-lengths (``[data-over]``), data-row, data-row-back, data-row-next,
+  data-row-bad, data-view (``[data-row]``, ``[data-bad]``; trained text is ``mark``, what is cut
+  ``s``, a special token ``.f-token``; ``.f-counts[data-tokens]``), data-view-name_or_path,
+  data-view-template, data-view-max_length, data-view-overlong, data-view-train_on_prompt,
+  data-view-mask_history, ``data-map-<role or tag>``, data-mapping-save, data-mapping-reset,
+  data-effect, data-fix-bad, data-fix-duplicates, ``data-fix-<filter>``, data-fix-go,
+  data-split-size, data-split-seed, data-split-go, data-versions, data-train-link, data-check,
+  data-delete, data-delete-confirm, data-delete-cancel, data-missing
 """
 
 from __future__ import annotations
@@ -36,11 +49,12 @@ from starlette.staticfiles import StaticFiles
 from app.board import shell
 from app.board.i18n import LOCALES
 from app.board.pages import runs
+from app.board.pages.data import DataPage
 from app.board.pages.run import RunPage
 from app.board.pages.train import TrainPage
 from app.board.theme import make_theme
 
-MAX_UPLOAD = "1gb"
+MAX_UPLOAD = 1 << 30
 Made = TypeVar("Made")
 
 
@@ -63,6 +77,8 @@ def _pages(studio: Any, chat: Any, locale: str) -> Any:
         TrainPage(studio, locale).build(page)
     with blocks.route("Run", "/run", show_in_navbar=False) as page:
         RunPage(studio, chat, locale).build(page)
+    with blocks.route("Data", "/data", show_in_navbar=False) as page:
+        DataPage(studio, locale, MAX_UPLOAD).build(page)
     return blocks
 
 

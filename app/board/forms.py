@@ -3,11 +3,13 @@
 One component per field. What a component holds is called raw: text for numbers (so that "abc" or
 "2e-4" stays what was typed), a list for datasets, a boolean for a tick. ``show`` and ``read``
 translate between raw and what a YAML file would hold; validation is the contract's alone.
+A dataset that is more than a name reads ``name (weight=2, split=test)``.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +17,7 @@ import gradio as gr
 
 from app.board.i18n import choice_label, field_help, field_title, t
 from trainer.contract.config import FieldInfo, all_fields
+from trainer.contract.places import template_names
 
 DATASETS = ("data.train", "data.eval")
 _WIDTHS = {"name": 6, "objective": 6, "model.name_or_path": 6, "model.quantization": 6,
@@ -91,8 +94,8 @@ def show(info: FieldInfo, value: Any) -> Any:
     if info.kind == "boolean":
         return value if isinstance(value, bool) else str(value).lower() == "true"
     if info.path in DATASETS:
-        names = value if isinstance(value, list) else [] if value is None else [value]
-        return [str(name) for name in names]
+        uses = value if isinstance(value, list) else [] if value is None else [value]
+        return [show_use(use) for use in uses]
     if info.kind == "list":
         return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
     if info.kind == "choice":
@@ -104,12 +107,65 @@ def show(info: FieldInfo, value: Any) -> Any:
     return str(value)
 
 
+_USE_KEYS = ("weight", "subset", "split", "revision", "max_samples")
+_USE = re.compile(rf"(.+?) \(((?:(?:{'|'.join(_USE_KEYS)})=[^,()]+(?:, )?)+)\)")
+
+
+def show_use(use: Any) -> str:
+    """Return one dataset of a mixture as the form has it; ``read_use`` takes it back."""
+    if not isinstance(use, Mapping):
+        return str(use)
+    known = [f"{key}={_shown(use[key])}" for key in _USE_KEYS if use.get(key) is not None]
+    name = str(use.get("name", ""))
+    return f"{name} ({', '.join(known)})" if known else name
+
+
+def _shown(value: Any) -> str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return _number_text(value) if number else str(value)
+
+
+def read_use(words: str) -> str | dict[str, Any]:
+    """Return what a YAML file would hold for one dataset: a name, or a name with more."""
+    found = _USE.fullmatch(words.strip())
+    if found is None:
+        return words.strip()
+    pairs = dict(part.split("=", 1) for part in found[2].split(", "))
+    return {"name": found[1], **{key: _number(value) if key in ("weight", "max_samples") else value
+                                 for key, value in pairs.items()}}
+
+
+def name_of(words: str) -> str:
+    """Return the name alone of a dataset as the form has it."""
+    use = read_use(words)
+    return str(use["name"]) if isinstance(use, dict) else use
+
+
+def weights_text(raw: Sequence[str]) -> str:
+    """Return the weights of a mixture as one text, ``a=2, b=1``; '' when none is given."""
+    uses = [use for item in raw if isinstance(use := read_use(item), dict) and "weight" in use]
+    return ", ".join(f"{use['name']}={_shown(use['weight'])}" for use in uses)
+
+
+def with_weights(raw: Sequence[str], words: str) -> list[str]:
+    """Return the datasets with the weights of a text; one that it leaves out has none."""
+    pairs = (part.rpartition("=") for part in words.split(",") if part.strip())
+    weights = {name.strip(): _number(weight.strip()) for name, _, weight in pairs}
+    found = []
+    for item in raw:
+        use = read_use(item)
+        values: dict[str, Any] = dict(use) if isinstance(use, dict) else {"name": use}
+        values["weight"] = weights.get(values["name"])
+        found.append(show_use(values))
+    return found
+
+
 def read(info: FieldInfo, raw: Any) -> Any:
     """Return what a YAML file would hold for what the component holds."""
     if info.kind == "boolean":
         return bool(raw)
     if info.path in DATASETS:
-        return [str(name).strip() for name in raw or [] if str(name).strip()]
+        return [read_use(str(name)) for name in raw or [] if str(name).strip()]
     text = str(raw if raw is not None else "").strip()
     if info.kind == "list":
         return _names(text)
@@ -209,8 +265,9 @@ def known_choices(studio: Any, locale: str) -> dict[str, list[tuple[str, str]]]:
               else (_model_label(studio, locale, name), name) for name in studio.models()]
     devices = [(t(locale, "device.auto"), "auto"),
                *((device.name or device.key, device.key) for device in studio.devices())]
+    templates = [(t(locale, "template.auto"), "auto"), *((n, n) for n in template_names())]
     return {"data.train": data, "data.eval": data, "model.name_or_path": models,
-            "training.device": devices}
+            "training.device": devices, "data.template": templates}
 
 
 def _model_label(studio: Any, locale: str, name: str) -> str:

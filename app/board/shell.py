@@ -1,7 +1,7 @@
 """What stands around Gradio's pages: language, first paint, header.
 
 Gradio draws its pages in the browser. So that the header, the colours and the language are right
-at the first paint, the three pages' HTML gets our head and header on its way out.
+at the first paint, the pages' HTML gets our head and header on its way out.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from app.board.locale import choose
 
 STATIC = Path(__file__).resolve().parent / "static"
 ASSETS = "/board-assets"
-PAGES = {"/": "runs", "/train": "train", "/run": "run"}
-SCRIPTS = ("board.js", "chart.js", "form.js")
+PAGES = {"/": "runs", "/train": "train", "/run": "run", "/data": "data"}
+SCRIPTS = ("board.js", "chart.js", "form.js", "data.js")
+STYLES = ("finestra.css", "data.css")
 
 # Runs before the first paint, so that a chosen theme never flashes the other one. Gradio sets the
 # document's language to the browser's; screen readers need the one that the page is written in.
@@ -59,10 +60,11 @@ def _asset(name: str) -> str:
 def head_html(locale: str, page: str) -> str:
     """Return what goes into ``<head>``: title, styles, scripts, all from this server."""
     scripts = "".join(f'<script defer src="{_asset(name)}"></script>' for name in SCRIPTS)
+    styles = "".join(f'<link rel="stylesheet" href="{_asset(name)}">' for name in STYLES)
     title = escape(t(locale, f"page.{page}"))
     return (f"<script>{_EARLY}</script><title>{title} · Finestra</title>"
             f'<link rel="icon" type="image/svg+xml" href="{_asset("mark.svg")}">'
-            f'<link rel="stylesheet" href="{_asset("finestra.css")}">{scripts}')
+            f"{styles}{scripts}")
 
 
 def _link(locale: str, page: str, href: str, current: str) -> str:
@@ -73,7 +75,8 @@ def _link(locale: str, page: str, href: str, current: str) -> str:
 def header_html(locale: str, page: str) -> str:
     """Return the bar at the top of every page."""
     current = "runs" if page == "run" else page
-    links = _link(locale, "runs", "./", current) + _link(locale, "train", "./train", current)
+    links = "".join(_link(locale, page, href, current) for page, href in (
+        ("runs", "./"), ("train", "./train"), ("data", "./data")))
     tongues = "".join(
         f'<button type="button" id="lang-{code}" lang="{code}" data-locale="{code}" '
         f'aria-pressed="{str(code == locale).lower()}">{label}</button>'

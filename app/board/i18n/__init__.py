@@ -11,12 +11,13 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
-from app.board.i18n import en, zh, zh_fields, zh_problems, zh_reasons
+from app.board.i18n import en, en_data, zh, zh_data, zh_fields, zh_problems, zh_reasons
 from trainer.contract.config import FieldInfo
 from trainer.contract.problems import Problem
 
 LOCALES = ("en", "zh")
-TABLES: Mapping[str, Mapping[str, str]] = {"en": en.TABLE, "zh": zh.TABLE}
+TABLES: Mapping[str, Mapping[str, str]] = {"en": en.TABLE | en_data.TABLE,
+                                           "zh": zh.TABLE | zh_data.TABLE}
 
 
 def t(locale: str, key: str, **params: object) -> str:
@@ -25,13 +26,13 @@ def t(locale: str, key: str, **params: object) -> str:
     Raises:
         KeyError: No such key; a typing error of ours.
     """
-    text = TABLES[locale].get(key) or en.TABLE[key]
+    text = TABLES[locale].get(key) or TABLES["en"][key]
     return text.format(**params) if params else text
 
 
 def has(key: str) -> bool:
     """Tell whether a key exists."""
-    return key in en.TABLE
+    return key in TABLES["en"]
 
 
 def field_title(locale: str, info: FieldInfo) -> str:

@@ -113,7 +113,10 @@ def short_yaml(config: RunConfig) -> str:
     values = config.model_dump(mode="json", exclude_defaults=True)
     lead: dict[str, Any] = {"name": config.name, "objective": config.objective,
                             "model": {"name_or_path": config.model.name_or_path},
-                            "data": {"train": list(config.data.train)}}
+                            "data": {"train": [
+                                use if isinstance(use, str) else use.model_dump(
+                                    mode="json", exclude_none=True)
+                                for use in config.data.train]}}
     for key, value in values.items():
         lead[key] = {**lead.get(key, {}), **value} if isinstance(value, dict) else value
     return yaml.safe_dump(lead, sort_keys=False, allow_unicode=True, width=100)

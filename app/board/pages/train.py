@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 
@@ -18,8 +19,11 @@ from app.board.forms import (
     component,
     fields_of,
     known_choices,
+    name_of,
     read_all,
     show_all,
+    weights_text,
+    with_weights,
 )
 from app.board.i18n import problem_text, t
 from app.board.pages import _train_html
@@ -49,6 +53,8 @@ class TrainPage:
         self.draft = gr.Textbox("", visible=False)
         self.key = gr.Textbox("", visible=False)
         self.going = gr.Textbox("", visible=False)
+        # While a file is being read for the first time, the form is looked at again by itself.
+        self.again = gr.Timer(2.0, active=False)
         html(self._title())
         self.said = html("", "train-said")
         with gr.Row(elem_classes="f-split", equal_height=False):
@@ -102,6 +108,11 @@ class TrainPage:
             for info in fields_of(name):
                 self.fields[info.path] = component(info, self.locale, choices.get(info.path, ()))
             if name == "what":
+                self.weights = gr.Textbox(
+                    "", visible=False, label=t(self.locale, "train.weights"), max_lines=1,
+                    info=t(self.locale, "train.weights_help"), elem_id="train-weights",
+                    elem_classes=["f-field"], interactive=True)
+                self.look = html("", "train-look")
                 with gr.Row(elem_classes="f-upload"):
                     self.upload = gr.UploadButton(
                         t(self.locale, "train.upload"), file_types=list(ENDINGS),
@@ -137,14 +148,20 @@ class TrainPage:
         self.same = html("", "train-same")
 
     def _wire(self, blocks: gr.Blocks) -> None:
-        sides = [self.problems, self.start, self.fit, self.chosen, self.same]
-        check = door(self.locale, lambda banner: (banner, *[gr.skip()] * 4))(self._check)
+        sides = [self.problems, self.start, self.fit, self.chosen, self.same, self.look,
+                 self.again]
+        check = door(self.locale, lambda banner: (banner, *[gr.skip()] * 6))(self._check)
         load = door(self.locale, lambda banner: (
             banner, gr.skip(), "", *[gr.skip()] * len(self.all)))(self._load)
         blocks.load(load, [self.draft], [self.said, self.preset, self.key, *self.all],
                     js=_DRAFT, **QUIET).then(check, self.all, sides, **QUIET)
         gr.on([field.change for field in self.all], check, self.all, sides,
               trigger_mode="always_last", **QUIET)
+        self.again.tick(check, self.all, sides, **QUIET)
+        train = self.fields["data.train"]
+        train.change(self._weigh, [train, self.weights], self.weights, **QUIET)
+        gr.on([self.weights.blur, self.weights.submit], with_weights, [train, self.weights],
+              train, **QUIET)
         self.preset.input(self._choose, self.preset, [self.said, *self.all], **QUIET)
         self.paste.click(lambda: gr.update(visible=True), None, self.pasting, **QUIET)
         self.cancel.click(lambda: gr.update(visible=False), None, self.pasting, **QUIET)
@@ -159,9 +176,10 @@ class TrainPage:
 
     def _load(self, draft: str, request: gr.Request) -> Any:
         query = request.query_params
-        said, preset, values = self._from_address(query.get("clone", ""), query.get("preset", ""))
+        address = {key: query.get(key, "") for key in ("clone", "preset", "data")}
+        said, preset, values = self._from_address(**address)
         raws = show_all(values)
-        kept = _kept(draft, {"clone": query.get("clone", ""), "preset": query.get("preset", "")})
+        kept = _kept(draft, address)
         if kept is not None and kept != raws:
             raws, said = kept, note("info", t(self.locale, "train.draft"))
         choices = known_choices(self.studio, self.locale)
@@ -169,8 +187,11 @@ class TrainPage:
                   for path, raw in zip(all_fields(), raws, strict=True)]
         return (said, preset, uuid.uuid4().hex, *fields)
 
-    def _from_address(self, clone: str, preset: str) -> tuple[str, str, dict[str, Any]]:
+    def _from_address(self, clone: str, preset: str,
+                      data: str) -> tuple[str, str, dict[str, Any]]:
         """Return (what to say, preset shown, values) for the address."""
+        if data:
+            return self._with_data(data)
         if clone:
             try:
                 values: dict[str, Any] = self.studio.clone_values(clone)
@@ -183,6 +204,28 @@ class TrainPage:
             return note("warn", t(self.locale, "train.preset_missing", name=preset)), "", {}
         return "", preset, recipe
 
+    def _with_data(self, name: str) -> tuple[str, str, dict[str, Any]]:
+        """Return the defaults with a dataset chosen, and an objective that it fits."""
+        one = next((d for d in self.studio.datasets() if d.name == name), None)
+        if one is None:
+            return "", "", {}
+        objective = one.objectives[0] if one.objectives else "sft"
+        values = {"name": name[:100], "objective": objective, "data": {"train": [name]}}
+        return note("info", t(self.locale, "train.data_chosen")), "", values
+
+    def _weigh(self, chosen: list[str] | None, before: str) -> Any:
+        """Show the weights where there is something to weigh."""
+        several = len(chosen or []) > 1
+        return gr.update(visible=several, value=weights_text(chosen or []) if several else "")
+
+    def _looked_at(self, chosen: list[str] | None) -> str:
+        """Return links to the pages of the chosen datasets."""
+        known = {one.name for one in self.studio.datasets()}
+        names = [name for name in map(name_of, chosen or []) if name in known]
+        links = "".join(f'<a href="./data?name={quote(name, safe="")}">{text(name)}</a>'
+                        for name in names)
+        return f'<p class="f-look">{self._word("train.look")} {links}</p>' if links else ""
+
     def _check(self, *raws: Any) -> Any:
         dry = self.studio.dry_run(read_all(raws), origin="web")
         named = dict(zip(all_fields(), raws, strict=True))
@@ -191,7 +234,9 @@ class TrainPage:
                 gr.update(interactive=not dry.problems),
                 _train_html.fit(self.locale, dry.estimate, bool(dry.problems)),
                 _train_html.choices(self.locale, dry.choices),
-                _train_html.same_run(self.locale, yaml_text))
+                _train_html.same_run(self.locale, yaml_text),
+                self._looked_at(named["data.train"]),
+                gr.Timer(active=any(p.code == "still_reading" for p in dry.problems)))
 
     def _choose(self, name: str) -> Any:
         return ("", *show_all(presets.read(name) or {}))
@@ -221,7 +266,7 @@ class TrainPage:
         if not path:
             return gr.skip(), gr.skip(), gr.skip()
         try:
-            name = self.studio.add_dataset_file(Path(path), Path(path).name, rename=True)
+            name = self.studio.changes.add_file(Path(path), Path(path).name, rename=True)
         except Exception as error:
             return error_note(self.locale, error), gr.skip(), gr.skip()
         choices = known_choices(self.studio, self.locale)["data.train"]

@@ -101,6 +101,7 @@
       followLog();
       if (window.finestraCharts) window.finestraCharts();
       if (window.finestraForm) window.finestraForm();
+      if (window.finestraData) window.finestraData();
       const name = $(".f-hero h1");
       const wanted = name ? `${name.firstChild.textContent.trim()} · Finestra` : title;
       if (document.title !== wanted) document.title = wanted;

@@ -57,7 +57,8 @@
     if (applied !== element.dataset.state) {
       applied = element.dataset.state;
       const query = new URLSearchParams(location.search);
-      const address = { clone: query.get("clone") || "", preset: query.get("preset") || "" };
+      const address = { clone: query.get("clone") || "", preset: query.get("preset") || "",
+        data: query.get("data") || "" };
       try {
         sessionStorage.setItem("finestra_draft", JSON.stringify({ address, values: state.values }));
       } catch { /* private window */ }

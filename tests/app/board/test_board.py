@@ -15,6 +15,7 @@ from app.board.pages.run import RunPage
 from app.board.pages.train import TrainPage, _kept
 from app.studio import Studio
 from trainer.contract.config import all_fields, parse
+from trainer.data.sources import ENDINGS
 
 ELEMENTS = {
     "": ["runs-search", "runs-state", "runs-table", "runs-compare"],
@@ -24,6 +25,14 @@ ELEMENTS = {
             "run-delete-cancel", "run-health", "run-charts", "run-samples", "run-checkpoints",
             "run-log-search", "run-log-follow", "run-chat-prompt", "run-chat-send",
             "run-chat-stop", "run-chat-base", "run-chat-tuned"],
+    "data": ["data-table", "data-add", "data-add-way", "data-add-source", "data-add-go", "data-do",
+             "data-hero", "data-work", "data-problems", "data-recognised", "data-lengths",
+             "data-row", "data-row-back", "data-row-next", "data-row-bad", "data-row-view",
+             "data-view-name_or_path", "data-view-template", "data-view-max_length",
+             "data-view-train_on_prompt", "data-view-mask_history", "data-map-prompt",
+             "data-map-role_tag", "data-mapping-save", "data-mapping-reset", "data-effect",
+             "data-fix-go", "data-split-go", "data-versions", "data-check", "data-delete",
+             "data-delete-confirm", "data-delete-cancel"],
 }
 
 
@@ -158,4 +167,4 @@ def test_the_advice_of_an_error_is_shown_once(studio, tmp_path):
 def test_the_page_takes_what_can_be_read(pages):
     (button,) = [block for block in pages["en"].blocks.values()
                  if getattr(block, "elem_id", "") == "train-upload"]
-    assert button.file_types == [".jsonl", ".json", ".csv", ".tsv", ".txt", ".md", ".gz"]
+    assert button.file_types == list(ENDINGS)

@@ -1,0 +1,200 @@
+"""What preflight says of a run's data: every row read, a template that works, nothing leaked."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from app.choices import Choice
+from app.datajobs import Job
+from app.datarows import ViewOptions, lengths
+from app.datasets import SMALL_BYTES, DataService
+from trainer.contract import Problem, RunConfig
+from trainer.contract.config import DatasetUse
+from trainer.data import DatasetError, DatasetSpec
+from trainer.data.leakage import find as find_leaks
+from trainer.data.objectives import require_fit
+from trainer.data.registry import Registry
+from trainer.data.report import DataReport
+from trainer.data.sandbox import TemplateError
+
+Origin = Literal["cli", "web"]
+Scope = Literal["config", "machine", "network"]
+FEW_ROWS = 20_000
+OFFLINE = ("1", "true", "yes", "on")
+
+
+@dataclass
+class DataFindings:
+    """What was found; ``rows`` is None when a training set cannot be used or is not here."""
+
+    problems: list[Problem] = field(default_factory=list)
+    choices: list[Choice] = field(default_factory=list)
+    rows: int | None = 0
+
+
+class DataFit:
+    """Holds configs against the data; remembers what it has asked of unchanged files."""
+
+    def __init__(self, data: DataService) -> None:
+        """Ask ``data``."""
+        self._data = data
+        self._templates: dict[object, dict[str, Any] | Problem] = {}
+        self._leaks: dict[object, int] = {}
+
+    def look(self, config: RunConfig, known: Registry, origin: Origin,
+             model: Path | None) -> DataFindings:
+        """Return problems and choices of a config's data.
+
+        A file that is not small and was never read is read in a child; until then it is a problem
+        for the web, while the command line waits for it.
+
+        Args:
+            config: A valid config.
+            known: The registry.
+            origin: Who asks.
+            model: The folder of the base, when it is on this machine.
+        """
+        found = DataFindings()
+        specs: dict[str, list[DatasetSpec]] = {"train": [], "eval": []}
+        for split in ("train", "eval"):
+            for use in config.data.uses("train" if split == "train" else "eval"):
+                looked = _Look(self._data, config, known, origin, f"data.{split}")
+                rows, spec = looked.at(use, found)
+                if spec is not None:
+                    specs[split].append(spec)
+                if split == "train":
+                    found.rows = None if rows is None or found.rows is None else found.rows + rows
+        if model is not None and config.objective != "pretrain":
+            self._template(config, model, found)
+        if not found.problems:
+            self._leak(specs["train"], specs["eval"], found)
+            self._lengths(config, found)
+        return found
+
+    def _template(self, config: RunConfig, model: Path, found: DataFindings) -> None:
+        """Say which template is used and how its answers are told apart, or why it cannot be."""
+        name = config.data.template
+        key = (name, *_stamps(model))
+        if key not in self._templates:
+            self._templates[key] = self._describe(name, model)
+        told = self._templates[key]
+        if isinstance(told, Problem):
+            found.problems.append(told)
+            return
+        value = str(told.get("name") or name)
+        how = str(told.get("reason") or told.get("how") or "")
+        found.choices.append(Choice("data.template", value, how))
+
+    def _describe(self, name: str, model: Path) -> dict[str, Any] | Problem:
+        try:
+            return self._data.ask("describe", {"model_folder": str(model), "template": name})
+        except (DatasetError, TemplateError) as error:
+            advice = error.advice or "Choose a chat template by its name."
+            return Problem(field="data.template", code=error.code, message=error.message,
+                           advice=advice, params={"name": name})
+
+    def _leak(self, train: list[DatasetSpec], held: list[DatasetSpec],
+              found: DataFindings) -> None:
+        """Tell of evaluation rows that are trained on; only where that takes moments."""
+        if not train or sum(spec.size() for spec in (*train, *held)) > SMALL_BYTES:
+            return
+        for spec in held:
+            key = (spec.stamp(), repr(spec.entry), *((t.stamp(), repr(t.entry)) for t in train))
+            if key not in self._leaks:
+                self._leaks[key] = find_leaks(train, spec).leaked
+            if leaked := self._leaks[key]:
+                found.choices.append(Choice(
+                    "data.eval", spec.name, f"{leaked:,} of its rows stand in the training data "
+                    "as well: they measure memory"))
+
+    def _lengths(self, config: RunConfig, found: DataFindings) -> None:
+        """Tell how many rows are too long, where that was measured already."""
+        data = config.data
+        options = ViewOptions(config.model.name_or_path, data.template, data.max_length,
+                              data.overlong, data.train_on_prompt, data.mask_history)
+        for name in data.names("train"):
+            try:
+                told, _ = lengths(self._data, name, options, start=False)
+            except (DatasetError, TemplateError):
+                continue
+            if told and told.get("rows"):
+                found.choices.append(Choice(
+                    "data.max_length", f"{data.max_length:,}",
+                    f"{name}: half of the rows have up to {told['p50']:,} tokens, the longest "
+                    f"{told['max']:,}; {told['over_max_length']:,} are longer"))
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Looks at one dataset of a config."""
+
+    data: DataService
+    config: RunConfig
+    known: Registry
+    origin: Origin
+    where: str
+
+    def at(self, use: DatasetUse, found: DataFindings) -> tuple[int | None, DatasetSpec | None]:
+        """Return (usable rows, what it is); problems and choices go into ``found``."""
+        try:
+            spec = self.known.resolve_use(use)
+            report = self._report(use, spec)
+            if isinstance(report, Job):
+                found.problems.append(self._reading(use, report))
+                return None, None
+            require_fit(report.shape, self.config.objective, spec.name)
+            report.require(self.config.data.bad_rows)
+        except DatasetError as error:
+            self._refused(use, error, found)
+            return None, None
+        skipped = f"; {report.bad_rows:,} rows are skipped" if report.bad_rows else ""
+        found.choices.append(Choice(self.where, f"{use.name}: {report.shape.kind}",
+                                    f"{report.shape.reason}; {report.rows:,} rows{skipped}"))
+        return report.usable, spec
+
+    def _report(self, use: DatasetUse, spec: DatasetSpec) -> DataReport | Job:
+        """Return the report, or the work that makes it; small files are read at once."""
+        limits = [n for n in (self.config.data.max_samples, use.max_samples) if n]
+        limit = min(limits) if limits and self.where == "data.train" else None
+        small = spec.size() <= SMALL_BYTES or (limit is not None and limit <= FEW_ROWS)
+        if self.origin == "cli" or small:
+            return self.data.reports.check(spec, max_samples=limit)
+        report = self.data.reports.find(spec)
+        return report if report is not None else self.data.reading(use)
+
+    def _reading(self, use: DatasetUse, job: Job) -> Problem:
+        if job.error is not None:
+            code, message, advice = job.error
+            return self._problem(code, message, advice, use.name)
+        percent = f"{100 * job.fraction:.0f} %"
+        return self._problem(
+            "still_reading", f"'{use.name}' is still being read ({percent}).",
+            "Start is possible as soon as every row was looked at.", use.name, scope="machine",
+            percent=percent)
+
+    def _refused(self, use: DatasetUse, error: DatasetError, found: DataFindings) -> None:
+        if error.code == "hub_not_here":
+            if os.environ.get("HF_HUB_OFFLINE", "").lower() not in OFFLINE:
+                found.choices.append(Choice(self.where, use.name,
+                                            "fetched from the hub at the start"))
+                return
+            found.problems.append(self._problem(
+                "data_offline", f"'{use.name}' is not on this machine, and the hub is switched "
+                "off (HF_HUB_OFFLINE).", "Choose other data, or switch the hub on.", use.name,
+                scope="network"))
+            return
+        found.problems.append(self._problem(error.code, error.message, error.advice, use.name))
+
+    def _problem(self, code: str, message: str, advice: str, name: str, *,
+                 scope: Scope = "config", **params: str) -> Problem:
+        return Problem(field=self.where, code=code, message=message, advice=advice, scope=scope,
+                       params={"name": name, **params})
+
+
+def _stamps(folder: Path) -> list[tuple[str, int, int]]:
+    files = [folder / name for name in ("tokenizer.json", "tokenizer_config.json",
+                                        "chat_template.jinja")]
+    return [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
