@@ -19,6 +19,7 @@ from trainer.data.guard import Guard
 from trainer.data.marks import Parsed, Rendered, Span, parse
 from trainer.data.messages import Message
 from trainer.data.prefixes import Prefixes
+from trainer.data.probes import shows_tools
 from trainer.data.rewrite import Rewrite, learn
 from trainer.data.sandbox import CompiledTemplate, TemplateError, compile_template
 from trainer.data.template_library import NamedTemplate, read_template
@@ -123,8 +124,14 @@ class ChatTemplate:
     @property
     def reason(self) -> str:
         """Why it is known in that way, for people."""
-        return ("The template marks what the assistant says." if self.has_marks
-                else self._rewrite.reason)
+        found = ("The template marks what the assistant says." if self.has_marks
+                 else self._rewrite.reason)
+        return found if self.shows_tools else f"{found} It shows no tools."
+
+    @cached_property
+    def shows_tools(self) -> bool:
+        """Whether tools, calls and their results stand in the text."""
+        return shows_tools(lambda turns, tools: self._render(self._template, turns, tools).text)
 
     @property
     def digest(self) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from trainer.data.messages import Message
+from trainer.data.sandbox import TemplateError
 
 Kind = Literal["plain", "system", "tools", "thinking"]
 Tools = Sequence[Mapping[str, Any]]
@@ -49,6 +50,19 @@ def probes() -> Iterator[tuple[list[Message], Tools | None]]:
             yield calls, _TOOLS
             yield [_system(), *calls], _TOOLS
             yield calls, None
+
+
+def shows_tools(render: Callable[[list[Message], Tools], str]) -> bool:
+    """Tell whether a template shows tools, calls and their results."""
+    tools = ({"type": "function", "function": {
+        "name": "look_up_7", "description": "Looks it up.", "parameters": {}}},)
+    call = {"type": "function", "function": {"name": "find_8", "arguments": {"key": "value-9"}}}
+    try:
+        text = render([_user("A?"), Message("assistant", "", (call,)),
+                       Message("tool", "result-6", name="find_8"), _said("B.")], tools)
+    except TemplateError:
+        return False
+    return all(word in text for word in ("look_up_7", "find_8", "value-9", "result-6"))
 
 
 def _talks(*thoughts: str) -> Iterator[list[Message]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ from trainer.data.sandbox import TemplateError
 from trainer.data.template_library import library, read_template
 from trainer.data.tokenizer import IGNORED, Tokenizer
 
-WANTED = """default empty alpaca chatml qwen qwen3 qwen3_nothink llama3 gemma mistral deepseekr1 vicuna
-llama2 gemma2 gemma3 deepseek3 phi4 yi zephyr glm4 mistral_small internlm2 granite3 baichuan2
-cohere""".split()
-REFERENCE = Path(__file__).parents[4] / "shared" / "reference" / "template_parity.json"
+WANTED = {"default", "empty", "alpaca", "chatml", "qwen", "qwen3", "qwen3_nothink", "llama3",
+          "gemma", "mistral", "deepseekr1", "vicuna", "llama2", "gemma2", "gemma3", "deepseek3",
+          "phi4", "yi", "zephyr", "glm4", "mistral_small", "internlm2", "granite3", "baichuan2",
+          "cohere"}
 CALL = Message("assistant", "", (
     {"type": "function", "function": {"name": "add", "arguments": {"a": 1}}},))
 TOOLS = [{"type": "function", "function": {
@@ -48,15 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@cache
-def parity() -> dict[str, Any]:
-    """What LLaMA-Factory renders and learns, where that file is at hand."""
-    return json.loads(REFERENCE.read_text(encoding="utf-8")) if REFERENCE.is_file() else {
-        "rows": [], "conversations": {}}
-
-
-def conversation(name: str) -> tuple[list[Message], list[dict[str, Any]] | None]:
-    values = parity()["conversations"][name]
+def conversation(values: dict[str, Any]) -> tuple[list[Message], list[dict[str, Any]] | None]:
+    """Read a conversation of the parity file."""
     messages = [Message("system", values["system"])] if "system" in values else []
     for role, content in values["messages"]:
         if role == "function":
@@ -69,20 +61,23 @@ def conversation(name: str) -> tuple[list[Message], list[dict[str, Any]] | None]
                       for tool in values.get("tools", [])] or None
 
 
-@pytest.mark.skipif(not REFERENCE.is_file(), reason="needs the parity file")
-@pytest.mark.parametrize("row", parity()["rows"],
-                         ids=lambda row: f"{row['template']}-{row['conv']}")
 def test_text_and_labels_are_those_that_llama_factory_users_know(
-        row: dict[str, Any], folder: Path) -> None:
+        shared: Path, folder: Path) -> None:
+    parity = json.loads((shared / "reference" / "template_parity.json").read_text("utf-8"))
     tokenizer = Tokenizer.from_folder(folder)
-    messages, tools = conversation(row["conv"])
-    tokens = tokenizer.encode(ChatTemplate.named(row["template"], folder).render(messages, tools))
-    assert tokenizer.decode(tokens.input_ids) == row["text"]
-    assert tokenizer.decode([i for i in tokens.labels if i != IGNORED]) == row["trained"]
+    for row in parity["rows"]:
+        messages, tools = conversation(parity["conversations"][row["conv"]])
+        tokens = tokenizer.encode(
+            ChatTemplate.named(row["template"], folder).render(messages, tools))
+        learned = tokenizer.decode([i for i in tokens.labels if i != IGNORED])
+        name = row["template"], row["conv"]
+        assert (*name, tokenizer.decode(tokens.input_ids)) == (*name, row["text"])
+        assert (*name, learned) == (*name, row["trained"])
+    assert len(parity["rows"]) == 55
 
 
 def test_there_are_the_names_that_people_know() -> None:
-    assert set(WANTED) <= set(template_names())
+    assert set(template_names()) >= WANTED
 
 
 @pytest.mark.parametrize("named", library(), ids=lambda named: named.name)
@@ -130,9 +125,11 @@ def test_a_thought_beside_the_content_is_learned_once(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "text", "trained"), [
-    ("llama2", "<s>[INST] <<SYS>>\nSys\n<</SYS>>\n\nA? [/INST] B. </s><s>[INST] C? [/INST] D. </s>",
+    ("llama2", "<s>[INST] <<SYS>>\nSys\n<</SYS>>\n\nA? [/INST] B. </s>"
+     "<s>[INST] C? [/INST] D. </s>",
      [" B. </s>", " D. </s>"]),
-    ("vicuna", "<s>Sys USER: A? ASSISTANT: B.</s>USER: C? ASSISTANT: D.</s>", [" B.</s>", " D.</s>"]),
+    ("vicuna", "<s>Sys USER: A? ASSISTANT: B.</s>USER: C? ASSISTANT: D.</s>",
+     [" B.</s>", " D.</s>"]),
     ("deepseek3", "<s>Sys<｜User｜>A?<｜Assistant｜>B.</s><｜User｜>C?<｜Assistant｜>D.</s>",
      ["B.</s>", "D.</s>"]),
     ("phi4", "<|im_start|>system<|im_sep|>Sys<|im_end|><|im_start|>user<|im_sep|>A?<|im_end|>"
