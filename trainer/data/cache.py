@@ -102,7 +102,7 @@ class TokenCache:
         (made / LOCK).touch()
         write_json(made / META, meta)
         target = self.root / key
-        if read_json(target / META) is None:
+        if self.find(key) is None:  # half of one, or damaged
             shutil.rmtree(target, ignore_errors=True)
         with suppress(OSError):  # someone else was faster: theirs is the same
             made.rename(target)

@@ -5,7 +5,7 @@ for ``source, [home], [use: {subset, split, revision}], [mapping]``, MODEL for `
 [template]`` ('auto' by default).
 
 describe        MODEL -> {template_source, digest, how, reason, name, eos, eos_ids,
-                special_tokens, stop_strings}; DatasetError ``eos_missing`` when nothing ends an answer
+                special_tokens, stop_strings}; ``eos_missing`` when nothing ends an answer
 encode_prompt   MODEL, messages, [tools] -> {input_ids, text}: up to where the assistant begins
 encode_prompts  MODEL, prompts: [{messages, [tools]}] -> {prompts: [{input_ids, text}]}
 preview         SOURCE, MODEL, row, [objective, max_length, overlong, train_on_prompt,

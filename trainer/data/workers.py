@@ -30,7 +30,7 @@ ARGV = (sys.executable, "-P", "-m", "trainer.data.worker")
 RENDERS = frozenset({"describe", "encode_prompt", "encode_prompts", "preview", "lengths",
                      "plan", "shard"})
 _LOOK_S = 0.1
-_GRACE_S = 3.0
+_GRACE_S = 2.0
 Document = dict[str, Any]
 Progress = Callable[[Document], None]
 
@@ -72,6 +72,11 @@ class DataWorker:
         """Start the child now, so that the first call finds it ready."""
         with self._lock:
             self._ready()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child; None when there is none."""
+        return self._child.pid if self._child is not None and self._child.alive else None
 
     def call(self, op: str, params: Mapping[str, Any], *, timeout_s: float = 30.0,
              progress: Progress | None = None, cancel: threading.Event | None = None) -> Document:
@@ -190,6 +195,11 @@ class _Child:
     def _output(self) -> IO[bytes]:
         assert self._process.stdout is not None
         return self._process.stdout
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
 
     @property
     def alive(self) -> bool:
