@@ -53,6 +53,8 @@ def guess(sample: bytes, *, whole: bool) -> str:
     """
     if b"\0" in sample and (name := _with_nulls(sample)):
         return name
+    if sample.isascii():
+        return "utf-8"
     good, bad = _utf8_counts(sample, whole)
     if good >= bad:
         return "utf-8"
@@ -60,9 +62,21 @@ def guess(sample: bytes, *, whole: bool) -> str:
 
 
 def _utf8_counts(sample: bytes, whole: bool) -> tuple[int, int]:
-    """Return how many characters beyond ASCII are UTF-8, and how many sequences are not."""
-    text, bad = _decoded(sample, "utf-8", whole)
+    """Return how many characters beyond ASCII are UTF-8, and how many bytes are not.
+
+    A torn character, which lacks its last byte, speaks for UTF-8.
+    """
+    text = codecs.getincrementaldecoder("utf-8")("finestra.torn").decode(sample, whole)
+    bad = text.count("\udcff")
     return sum(not char.isascii() for char in text) - bad, bad
+
+
+def _torn(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return "\udcfe" if error.end - error.start > 1 else "\udcff", error.end
+
+
+codecs.register_error("finestra.torn", _torn)
 
 
 def _decoded(sample: bytes, name: str, whole: bool) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from trainer.data.readers_lines import json_row, read_lines, row_of
 from trainer.data.rows import DatasetError, Row, RowProblem, shown
 
 _BATCH = 1000
-_OPENING = re.compile(r'\{(\s*)("(?:[^"\\]|\\.)*"\s*:)?')
+_OPENING = re.compile(r'\{(\s*)("(?:[^"\\]|\\.)*")?')
 
 
 def read_json(source: Source) -> Iterator[Batch]:
@@ -36,12 +36,13 @@ def read_json(source: Source) -> Iterator[Batch]:
 
 def _first_lines(source: Source) -> list[bytes]:
     """Return the first lines that are not blank."""
+    found: list[bytes] = []
     with opened(source.part) as stream:
         for _, block in lines(stream):
-            found = [line.strip() for line in (block or b"").split(b"\n") if line.strip()]
-            if found or block is None:
-                return found
-    return []
+            found += [line.strip() for line in (block or b"").split(b"\n") if line.strip()]
+            if len(found) > 1 or block is None:
+                break
+    return found
 
 
 def _read_objects(source: Source) -> Iterator[Batch]:
@@ -97,24 +98,24 @@ def read_array(source: Source) -> Iterator[Batch]:
 class _Elements:
     """The elements of a list, one after the other, also behind broken ones.
 
-    Where an element is broken the next one is looked for: an object that begins as the others do,
-    with the same white space and the same first key. Inside a text no such thing can stand,
-    because its quotes are escaped there.
+    Where an element is broken the next one is looked for: what begins as the others do. Inside
+    a text no such thing can stand, because line ends and quotes are escaped there.
     """
 
     def __init__(self, text: JsonText) -> None:
         self._text = text
-        self._space, self._last = "", ""
+        self._space, self._last, self._taken = "", "", ""
 
     def rows(self, number: int) -> Iterator[Item]:
         """Yield elements; meanwhile the position is that of the next one, behind the comma."""
         text, more = self._text, True
         while more:
             text.peek()
-            self._space = text.space or self._space
+            space = text.space
             try:
                 item = self._element(number)
             except BrokenJson as error:
+                self._space = self._space or space
                 more = self._next(text.buffer[text.position:text.position + 200])
                 yield _broken(number, str(error), more)
                 number += 1
@@ -122,6 +123,7 @@ class _Elements:
             after = text.peek()
             if after == ",":
                 text.position += 1
+                self._last, self._space = self._taken, space or self._space
                 yield item
                 number += 1
                 continue
@@ -131,7 +133,7 @@ class _Elements:
 
     def _element(self, number: int) -> Item:
         value, wrong = self._text.value()
-        self._last = self._text.taken
+        self._taken = self._text.taken
         if wrong:
             return RowProblem(number, "", "not_utf8", f"is not UTF-8 ({wrong})")
         return row_of(number, value)
@@ -149,20 +151,31 @@ class _Elements:
                 return [item], False
         why = f"{what} at {text.where(text.position)}"
         more = self._next("", inclusive=ended)
-        if more and (ended or after != "{"):
-            return [_broken(number, why, True)], True
+        if after not in {"", "{"} and (more or not ended):
+            return [_broken(number, why, more)], more
         return [item, _broken(number + 1, why, more)], more
 
     def _next(self, opening: str, *, inclusive: bool = False) -> bool:
         """Go to the element after a broken one; False when it cannot be told where it begins."""
+        for pattern in self._beginnings(opening):
+            if not pattern.search(self._last):
+                return self._text.skip_to(pattern, inclusive)
+        return False
+
+    def _beginnings(self, opening: str) -> Iterator[re.Pattern[str]]:
+        """Yield how an element may begin; what also occurs inside of one is of no use.
+
+        On lines of their own by the white space before it, or also by what follows; else by a
+        comma and the first key.
+        """
         found = _OPENING.match(self._last or opening)
-        if not found:
-            return False
-        before = r",\s*"
         if "\n" in self._space:
-            before = re.escape("\n" + self._space.rpartition("\n")[2])
-        pattern = re.compile(before + "(?=" + re.escape("{" + found[1] + (found[2] or "")) + ")")
-        return not pattern.search(self._last) and self._text.skip_to(pattern, inclusive)
+            margin = re.escape("\n" + self._space.rpartition("\n")[2])
+            yield re.compile(margin + r"(?=[^\s\]},])")
+            if found:
+                yield re.compile(margin + r"(?=\{" + re.escape(found[1]) + '")')
+        elif found and found[2]:
+            yield re.compile(r",\s*(?=\{" + re.escape(found[1] + found[2]) + ")")
 
 
 def _broken(number: int, why: str, more: bool) -> RowProblem:

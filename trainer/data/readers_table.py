@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Iterator
 from io import StringIO
+from itertools import chain, islice
 from typing import Any
 
 from trainer.data import bounds
@@ -16,6 +17,7 @@ from trainer.data.rows import DatasetError, Row, RowProblem, listed
 
 _WRONG = re.compile("[\udc80-\udcff]")
 _LONGEST_NAME = 200
+_LOOK_AHEAD = 200
 
 
 def read_table(source: Source) -> Iterator[Batch]:
@@ -154,6 +156,7 @@ class _Table:
         self._feed, self._names, self._encoding = feed, names, encoding
         self._options: dict[str, Any] = {"delimiter": delimiter, "strict": True}
         self._reader = csv.reader(feed, **self._options)
+        self._tall = False
 
     def rows(self, number: int) -> list[Item]:
         """Return the next records, [] at the end."""
@@ -167,10 +170,11 @@ class _Table:
             except (csv.Error, _TooLong) as error:
                 found.append(self._broken(number + len(found), error))
                 continue
-            feed.record.clear()
             if not cells or (len(cells) == 1 < width and not cells[0].strip()):
-                continue
-            if len(cells) == width and not feed.odd:
+                feed.record.clear()
+            elif len(cells) == width and not feed.odd:
+                self._tall = self._tall or len(feed.record) > 1
+                feed.record.clear()
                 found.append(Row(number + len(found), dict(zip(names, cells, strict=True))))
             else:
                 found.append(self._odd_row(number + len(found), cells))
@@ -178,6 +182,9 @@ class _Table:
 
     def _odd_row(self, number: int, cells: list[str]) -> Item:
         """Return a record that has too many or too few cells, or stands near odd bytes."""
+        if len(cells) != len(self._names) and (taken := self._resumed()):
+            return self._left_open(number, taken)
+        self._feed.record.clear()
         text = "".join(cells) if self._feed.odd else ""
         if wrong := _WRONG.search(text):
             byte = f"byte 0x{ord(wrong.group()) - 0xdc00:02X}"
@@ -198,27 +205,50 @@ class _Table:
         return self._names[at] if at < len(self._names) else ""
 
     def _broken(self, number: int, error: Exception) -> RowProblem:
-        """Say what is wrong with a record, and go on behind it.
-
-        A quote that is not closed takes the records after it into its cell: they are given once
-        more, from the first line on that is a record by itself.
-        """
-        taken, self._feed.record = self._feed.record, []
-        resume = next((at for at in range(1, len(taken)) if self._is_record(taken[at])), 0)
-        if resume:
-            self._feed.push_back(taken[resume:])
+        """Say what is wrong with a record that cannot be read, and go on behind it."""
         if isinstance(error, _TooLong) or "field limit" in str(error):
+            self._resumed()
             return RowProblem(number, "", "row_too_long", too_long())
         why = str(error)
-        if resume or why == "unexpected end of data":
-            why = f"a quote is opened and not closed ({why})"
+        if (taken := self._resumed()) or why == "unexpected end of data":
+            return self._left_open(number, taken)
         return RowProblem(number, "", "not_csv", f"cannot be read: {why}")
 
-    def _is_record(self, line: str) -> bool:
-        """Tell whether a line is a record: the right number of cells, no stray quotes."""
+    def _left_open(self, number: int, taken: int) -> RowProblem:
+        more = f", which would take the next {taken} lines into a cell" if taken > 1 else ""
+        return RowProblem(number, "", "not_csv",
+                          f"cannot be read: a quote is opened and not closed{more}")
+
+    def _resumed(self) -> int:
+        """Give the lines of a record once more, from the first on that is a record by itself.
+
+        A quote that is not closed takes the records after it into its cell. The second line is
+        one, broken perhaps, as long as no cell of this table had a line end. Returns the number
+        of lines that are given again.
+        """
+        taken, self._feed.record = self._feed.record, []
+        second = taken[1] if len(taken) > 1 else ""
+        whole = not self._tall and second.count('"') % 2 == 0 and (
+            self._options["delimiter"] in second or len(self._names) == 1)
+        for at in range(1, len(taken)):
+            if whole or self._is_record(taken[at:at + 1], at == len(taken) - 1):
+                self._feed.push_back(taken[at:])
+                return len(taken) - at
+        return 0
+
+    def _is_record(self, line: list[str], last: bool) -> bool:
+        """Tell whether a record begins with a line: the right number of cells, no stray quotes.
+
+        The last line may go on in lines that were not read yet: they are looked at.
+        """
+        lines = chain(line, islice(self._feed, _LOOK_AHEAD) if last else [])
         try:
-            cells = next(csv.reader([line], **self._options), [])
-        except csv.Error:
+            cells = next(csv.reader(lines, **self._options), [])
+        except (csv.Error, _TooLong):
             return False
-        stray = any('"' in cell for cell in cells) and '""' not in line
+        finally:
+            ahead, self._feed.record = self._feed.record, []
+            self._feed.push_back(ahead)
+        stray = any('"' in cell for cell in cells) and not any('""' in text
+                                                               for text in [*line, *ahead])
         return len(cells) == len(self._names) and not stray

@@ -81,7 +81,7 @@ def test_bytes_that_are_not_utf8_name_the_row(make: Make) -> None:
 
 @pytest.mark.parametrize(("content", "name", "where"), [
     (b"q,a\nx,y\nx,caf\xe9\n", "a.csv", "byte 0xE9"),
-    (b'[{"a": 1}, {"a": "caf\xe9"}]', "a.json", "line 1, column 21"),
+    (b'[{"a": 1}, {"a": "caf\xe9"}]', "a.json", "line 1, column 22"),
     (b"one\n\nx\xe9y\n", "a.txt", "byte 0xE9 at position 2")])
 def test_wrong_bytes_are_a_problem_of_their_row(make: Make, content: bytes, name: str,
                                                 where: str) -> None:
