@@ -139,6 +139,7 @@ class _Look:
 
     def at(self, use: DatasetUse, found: DataFindings) -> tuple[int | None, DatasetSpec | None]:
         """Return (usable rows, what it is); problems and choices go into ``found``."""
+        spec = None
         try:
             spec = self.known.resolve_use(use)
             report = self._report(use, spec)
@@ -148,7 +149,7 @@ class _Look:
             require_fit(report.shape, self.config.objective, spec.name)
             report.require(self.config.data.bad_rows)
         except DatasetError as error:
-            self._refused(use, error, found)
+            self._refused(use, error, found, self.data.own_file(spec) if spec else "")
             return None, None
         skipped = f"; {report.bad_rows:,} rows are skipped" if report.bad_rows else ""
         found.choices.append(Choice(self.where, f"{use.name}: {report.shape.kind}",
@@ -175,7 +176,8 @@ class _Look:
             "Start is possible as soon as every row was looked at.", use.name, scope="machine",
             percent=percent)
 
-    def _refused(self, use: DatasetUse, error: DatasetError, found: DataFindings) -> None:
+    def _refused(self, use: DatasetUse, error: DatasetError, found: DataFindings,
+                 own_file: str) -> None:
         if error.code == "hub_not_here":
             if os.environ.get("HF_HUB_OFFLINE", "").lower() not in OFFLINE:
                 found.choices.append(Choice(self.where, use.name,
@@ -186,7 +188,8 @@ class _Look:
                 "off (HF_HUB_OFFLINE).", "Choose other data, or switch the hub on.", use.name,
                 scope="network"))
             return
-        found.problems.append(self._problem(error.code, error.message, error.advice, use.name))
+        message = error.message.replace(own_file, use.name) if own_file else error.message
+        found.problems.append(self._problem(error.code, message, error.advice, use.name))
 
     def _problem(self, code: str, message: str, advice: str, name: str, *,
                  scope: Scope = "config", **params: str) -> Problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,13 +58,23 @@ def row_view(service: DataService, name: str, number: int, options: ViewOptions)
                            "Choose a smaller number.")
     report, _ = service.report(name)
     if not isinstance(found, Row):
-        return RowView(number, problem=(found.code, found.message, ""))
+        return RowView(number, problem=(found.code, _said(service, spec, found.message), ""))
     cells, more = cells_of(found.values, report.mapping)
     try:
         seen = preview(service, name, number, options)
     except (DatasetError, TemplateError) as error:
         return RowView(number, cells, more, error=_words(error))
-    return _view(number, cells, more, seen)
+    view = _view(number, cells, more, seen)
+    if view.problem is None:
+        return view
+    code, message, advice = view.problem
+    return replace(view, problem=(code, _said(service, spec, message), advice))
+
+
+def _said(service: DataService, spec: DatasetSpec, message: str) -> str:
+    """Return a message with the dataset's name instead of a file name of ours."""
+    own = service.own_file(spec)
+    return message.replace(own, spec.name) if own else message
 
 
 def preview(service: DataService, name: str, number: int,

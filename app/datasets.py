@@ -24,6 +24,7 @@ from trainer.data.check import first_look
 from trainer.data.objectives import KINDS
 from trainer.data.readers import read
 from trainer.data.registry import Registry
+from trainer.data.report import DataReport
 from trainer.data.reports import ReportStore
 from trainer.data.rows import Row
 from trainer.data.sandbox import TemplateError
@@ -135,7 +136,8 @@ class DataService:
         return DatasetChoice(
             name, report.rows if report.complete else None, report.kind,
             objectives(report.kind), origin, size_bytes=spec.size(),
-            bad_rows=report.bad_rows if report.complete else None, file_name=spec.file_name,
+            bad_rows=report.bad_rows if report.complete else None,
+            file_name="" if self.own_file(spec) else spec.file_name,
             used_by=used_by, versions=len(versions(known, name)) - 1)
 
     def _users(self) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -164,7 +166,14 @@ class DataService:
     def stored(self, spec: DatasetSpec) -> ReportView | None:
         """Return what a whole check found of the file as it is now; None when there was none."""
         report = self.reports.find(spec)
-        return None if report is None else ReportView.of_report(report)
+        return None if report is None else self._view(spec, report)
+
+    def _view(self, spec: DatasetSpec, report: DataReport) -> ReportView:
+        return ReportView.of_report(report, file_name=self.own_file(spec), name=spec.name)
+
+    def own_file(self, spec: DatasetSpec) -> str:
+        """Return the name of a dataset's file where that is one of ours; '' where it is not."""
+        return spec.file_name if spec.path.parent == self.home.data else ""
 
     def first_look(self, spec: DatasetSpec) -> ReportView:
         """Return what the first rows say, within a second; small files are read whole.
@@ -173,10 +182,10 @@ class DataService:
             DatasetError: The file cannot be read.
         """
         if spec.size() <= SMALL_BYTES:
-            return ReportView.of_report(self.reports.check(spec))
+            return self._view(spec, self.reports.check(spec))
         key = (*spec.stamp(), spec.entry)
         if key not in self._looked:
-            self._looked[key] = ReportView.of_report(first_look(spec))
+            self._looked[key] = self._view(spec, first_look(spec))
         return self._looked[key]
 
     def report(self, name: str) -> tuple[ReportView, Job | None]:

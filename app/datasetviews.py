@@ -73,6 +73,8 @@ class ReportView:
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     problems_file: str = ""
+    file_name: str = ""
+    name: str = ""
     complete: bool = False
     document: Mapping[str, Any] = field(default_factory=dict)
 
@@ -97,17 +99,27 @@ class ReportView:
             int(values.get("characters") or 0), tuple(sorted({str(e) for e in named})),
             {int(k): int(v) for k, v in turns.items()} if isinstance(turns, Mapping) else {},
             tuple(values.get("columns") or ()), tuple(values.get("notes") or ()),
-            str(values.get("problems_file") or ""), complete, values)
+            str(values.get("problems_file") or ""), complete=complete, document=values)
 
 
     @classmethod
-    def of_report(cls, report: DataReport) -> ReportView:
-        """Read a report; of each kind of problem the first rows are there in any case."""
+    def of_report(cls, report: DataReport, *, file_name: str = "", name: str = "") -> ReportView:
+        """Read a report; of each kind of problem the first rows are there in any case.
+
+        Args:
+            report: The report.
+            file_name: A file name of ours, which would tell nobody anything.
+            name: What messages say instead.
+        """
         view = cls.of(report.document(), complete=report.complete)
         known = {(note.row, note.code) for note in view.problems}
         more = [RowNote.of(problem.document()) for shown in report.shown.values()
                 for problem in shown if (problem.row, problem.code) not in known]
-        return replace(view, problems=(*view.problems, *more)) if more else view
+        notes = (*view.problems, *more)
+        if not file_name:
+            return replace(view, problems=notes)
+        return replace(view, file_name=file_name, name=name, problems=tuple(
+            replace(note, message=note.message.replace(file_name, name)) for note in notes))
 
 
 @dataclass(frozen=True)
@@ -135,7 +147,7 @@ def group_problems(view: ReportView, offsets: Mapping[str, int], limit: int) -> 
         offset, total = max(0, offsets.get(code, 0)), view.counts.get(code, len(notes))
         items = notes[offset:offset + limit]
         if len(items) < min(limit, total - offset) and view.problems_file:
-            rest = _of_file(view.problems_file, code)
+            rest = _of_file(view, code)
             items += islice(rest, max(0, offset - len(notes)),
                             max(0, offset - len(notes)) + limit - len(items))
         severity = (notes or items or [RowNote(0, "", code, "")])[0].severity
@@ -143,10 +155,11 @@ def group_problems(view: ReportView, offsets: Mapping[str, int], limit: int) -> 
     return sorted(pages, key=lambda page: (page.severity != "error", -page.total))
 
 
-def _of_file(path: str, code: str) -> Iterator[RowNote]:
+def _of_file(view: ReportView, code: str) -> Iterator[RowNote]:
     """Yield the problems of a kind that a report had no room for."""
-    with open(path, encoding="utf-8") as file:
+    with open(view.problems_file, encoding="utf-8") as file:
         for line in file:
             note = RowNote.of(json.loads(line))
             if note.code == code:
-                yield note
+                words = note.message.replace(view.file_name or "\0", view.name)
+                yield replace(note, message=words)

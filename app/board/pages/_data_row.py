@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.board.i18n import said, t
+from app.board.i18n import has, said, t
 from app.board.pages._parts import card, note, paragraph, text
 from app.board.wording import count, percent
 from app.rowview import Cell, Piece, RowView, Side
@@ -121,8 +121,8 @@ def _legend(locale: str) -> str:
 
 
 def _how(locale: str, view: RowView) -> str:
-    return paragraph(view.template, "f-quiet") + "".join(
-        paragraph(line, "f-quiet") for line in view.notes)
+    key = f"how.{view.template}"
+    return paragraph(t(locale, key) if has(key) else " ".join(view.notes), "f-quiet")
 
 
 def lengths(locale: str, found: Mapping[str, Any] | None, max_length: int, *,
@@ -146,9 +146,9 @@ def lengths(locale: str, found: Mapping[str, Any] | None, max_length: int, *,
         locale, "len.over", n=count(over), share=percent(over / max(1, rows)),
         max=count(max_length))
     if over and found.get("tokens_over") is not None:
-        whole = int(found.get("tokens") or 0)
-        words += " " + t(locale, "len.tokens_cut", n=count(int(found["tokens_over"])), share=percent(
-            int(found["tokens_over"]) / max(1, whole)))
+        whole, beyond = int(found.get("tokens") or 0), int(found["tokens_over"])
+        words += " " + t(locale, "len.tokens_cut", n=count(beyond),
+                         share=percent(beyond / max(1, whole)))
     sampled = paragraph(t(locale, "len.sampled", n=count(rows)), "f-quiet") \
         if found.get("sampled") else ""
     kind = "f-len-over" if over else "f-len-fits"
@@ -176,9 +176,10 @@ def _histogram(locale: str, bars: Sequence[Sequence[int]], max_length: int) -> s
         f'<line class="f-limit" x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="96"/>'
         for place, (lo, hi, _) in enumerate(bars) if lo <= max_length < hi
         for at in [wide * (place + (max_length - lo) / max(1, hi - lo))])
+    kind = "f-limit-words" if mark else "f-dim"
     return (f'<figure class="f-hist"><svg viewBox="0 0 400 96" preserveAspectRatio="none" '
             f'role="img" aria-label="{text(t(locale, "len.title"))}">{drawn}{mark}</svg>'
-            f"<figcaption><span>{count(low)}</span><span class=\"f-limit-words\">"
+            f"<figcaption><span>{count(low)}</span><span class=\"{kind}\">"
             f"{text(_limit_words(locale, max_length, low, high))}</span>"
             f"<span>{count(high - 1)}</span></figcaption></figure>")
 

@@ -59,7 +59,8 @@ class RowViewer:
                                  **common("model.name_or_path", 4))
         self.template = gr.Dropdown(["auto", *template_names()], value="auto",
                                     **common("data.template", 3))
-        self.longest = gr.Textbox("512", max_lines=1, **common("data.max_length", 2))
+        self.longest = gr.Textbox("512", max_lines=1, **{
+            **common("data.max_length", 2), "label": t(self.locale, "view.longest")})
         self.overlong = gr.Dropdown(
             [(choice_label(self.locale, "data.overlong", value), value)
              for value in fields["data.overlong"].choices], value="cut_turns", filterable=False,
