@@ -5,8 +5,8 @@ READY := $(VENV)/.ready
 DEMO_HOME ?= .finestra/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-fast test-long check bench starter data screenshots \
-	chromium wheel clean
+.PHONY: help setup run demo test test-fast test-long check bench bench-data starter data \
+	screenshots chromium wheel clean
 
 help: ## Shows this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ check: $(READY) ## Lint, types and the rules of the house
 
 bench: $(READY) chromium ## Measures the numbers of docs/benchmarks.md and writes it
 	@$(BIN)/python -m bench
+
+bench-data: $(READY) ## Measures reading, checking and tokenising; needs 2 GB in the temporary folder
+	@$(BIN)/python -m bench data
 
 starter: $(READY) ## Trains the starter model again, from generated text (long)
 	@$(BIN)/python -m assets.make starter

@@ -1,6 +1,7 @@
-"""``python -m bench [board] [training] [demo]``: measure, print, write docs/benchmarks.md.
+"""``python -m bench [board] [training] [demo]`` or ``data``: measure, print, write the document.
 
-The document is written only when everything was measured. Ends with 1 when a goal is missed.
+docs/benchmarks.md has a section for the studio and one for data; a section is written only when
+all of it was measured. Ends with 1 when a goal is missed.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import board, training
-from bench.report import ROOT, Number, document, table
+from bench import board, data, training
+from bench.report import DATA, ROOT, STUDIO, Number, section, table, with_section
 
 PARTS = ("board", "training", "demo")
+BENCHMARKS = ROOT / "docs" / "benchmarks.md"
 
 
 def measure_demo(folder: Path) -> list[Number]:
@@ -47,31 +49,42 @@ def measure(part: str, folder: Path, rounds: int) -> list[Number]:
     """Measure one part."""
     if part == "board":
         return board.measure(folder, rounds)
+    if part == "data":
+        return data.measure(folder)
     return training.measure(folder) if part == "training" else measure_demo(folder)
+
+
+def write(title: str, numbers: list[Number], command: str) -> None:
+    """Write one section of the document; the others stay."""
+    today = datetime.date.today().isoformat()
+    text = with_section(BENCHMARKS.read_text(encoding="utf-8"),
+                        section(title, numbers, command, today))
+    BENCHMARKS.write_text(text, encoding="utf-8")
 
 
 def main() -> int:
     """Measure what was asked for; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("parts", nargs="*", metavar="PART", 
+                        help=f"of {', '.join(PARTS)}; or data")
     parser.add_argument("--rounds", type=int, default=5, help="starts of each server")
     options = parser.parse_args()
-    if unknown := set(options.parts) - set(PARTS):
+    if unknown := set(options.parts) - {*PARTS, "data"}:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     if os.getloadavg()[0] > 1:
         print("Other programs are busy on this machine; the numbers will be too large.",
               file=sys.stderr)
     numbers: list[Number] = []
     with tempfile.TemporaryDirectory(prefix="finestra-bench-") as folder:
-        for part in PARTS:
-            if part in options.parts or not options.parts:
+        for part in (*PARTS, "data"):
+            if part in (options.parts or PARTS):
                 print(f"measuring: {part}", file=sys.stderr, flush=True)
                 numbers += measure(part, Path(folder), options.rounds)
     print(table(numbers))
     if not options.parts:
-        today = datetime.date.today().isoformat()
-        (ROOT / "docs" / "benchmarks.md").write_text(document(numbers, "make bench", today),
-                                                     encoding="utf-8")
+        write(STUDIO, numbers, "make bench")
+    if options.parts == ["data"]:
+        write(DATA, numbers, "make bench-data")
     return 1 if any(number.met is False for number in numbers) else 0
 
 

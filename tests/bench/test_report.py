@@ -1,6 +1,6 @@
 import pytest
 
-from bench.report import Number, document, table
+from bench.report import DATA, STUDIO, Number, section, table, with_section
 from bench.training import delays, written
 from trainer.contract.events import MetricsEvent, StageEvent, to_line
 from trainer.contract.rundir import RunDir
@@ -14,9 +14,19 @@ def test_a_table_says_which_goal_is_missed():
     assert "| yes " in lines[2] and "| **no**" in lines[3] and lines[4].endswith("|        |")
 
 
-def test_the_document_names_machine_command_and_revision():
-    text = document([Number("a", "1 s")], "make bench", "2026-01-31")
+def test_a_section_names_machine_command_and_revision():
+    text = section(STUDIO, [Number("a", "1 s")], "make bench", "2026-01-31")
+    assert text.startswith("## Studio\n")
     assert "`make bench` on 2026-01-31" in text and "cores" in text and "| a " in text
+
+
+def test_a_section_is_replaced_and_the_others_stay():
+    first = with_section("# Benchmarks\n", section(STUDIO, [Number("a", "1")], "x", "2026-01-31"))
+    both = with_section(first, section(DATA, [Number("b", "2")], "y", "2026-01-31"))
+    again = with_section(both, section(STUDIO, [Number("c", "3")], "z", "2026-02-01"))
+    assert again.count("# Benchmarks") == 1 and both.startswith(first.rstrip())
+    assert "| c " in again and "| b " in again and "| a " not in again
+    assert again.index("## Studio") < again.index("## Data") and again.endswith(".\n")
 
 
 def test_a_point_counts_as_shown_with_the_first_later_one():
