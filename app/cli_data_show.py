@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import dropwhile
 from typing import Any
 
 from rich.console import Console
@@ -18,7 +19,7 @@ from trainer.data.report import DataReport
 from trainer.data.rows import RowProblem
 
 SHOWN = 20
-BARS = 12
+WIDEST = 40
 MAX_MESSAGE = 400
 EVERY_S = 0.1
 
@@ -144,10 +145,10 @@ def _show_lengths(lengths: Mapping[str, Any], model: str, out: Console) -> None:
     over, limit = lengths["over_max_length"], lengths["max_length"]
     out.print(plain(f"longer than {limit:,}: {over:,} rows, {lengths['tokens_over']:,} tokens "
                     "would be cut" if over else f"no row is longer than {limit:,}"))
-    bins = lengths.get("histogram") or []
+    bins = list(dropwhile(lambda one: not one[2], lengths.get("histogram") or []))
     most = max((rows for _, _, rows in bins), default=0)
-    for low, high, rows in bins:
-        bar = "█" * round(40 * rows / most) if most else ""
+    for low, high, rows in bins if len(bins) > 1 else []:
+        bar = "█" * round(WIDEST * rows / most)
         out.print(plain(f"{low:>9,} - {high:<9,} {rows:>9,} {bar}"))
 
 

@@ -12,7 +12,7 @@ from trainer.data.hub_files import RemoteFile
 from trainer.data.hub_names import TITLES, HubId
 from trainer.data.rows import DatasetError
 
-UNREACHABLE = ("hub_offline", "hub_unreachable", "hub_busy")
+UNREACHABLE = ("hub_data_offline", "hub_data_unreachable", "hub_busy")
 _TOKENS = {"hf": "HF_TOKEN", "ms": "MODELSCOPE_API_TOKEN"}
 Advance = Callable[[int], None]
 
@@ -50,14 +50,14 @@ def check_cancelled(cancel: threading.Event | None) -> None:
 
 def offline(wanted: HubId) -> DatasetError:
     """Return the error for a dataset that is not here while the network may not be used."""
-    return DatasetError("hub_offline", f"'{wanted}' is not on this machine, and HF_HUB_OFFLINE "
+    return DatasetError("hub_data_offline", f"'{wanted}' is not on this machine, and HF_HUB_OFFLINE "
                         "keeps this program off the network.",
                         "Unset HF_HUB_OFFLINE, or name files that are here.")
 
 
 def unreachable(wanted: HubId, endpoint: str, why: str) -> DatasetError:
     """Return the error for a hub that does not answer."""
-    return DatasetError("hub_unreachable", f"{TITLES[wanted.hub]} does not answer at {endpoint} "
+    return DatasetError("hub_data_unreachable", f"{TITLES[wanted.hub]} does not answer at {endpoint} "
                         f"({why}), and '{wanted}' is not on this machine.",
                         "Check the network, or name a mirror in "
                         f"{'HF_ENDPOINT' if wanted.hub == 'hf' else 'MODELSCOPE_ENDPOINT'}. What "

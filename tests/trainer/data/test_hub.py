@@ -210,11 +210,11 @@ def test_no_network_says_what_to_do_and_copies_stay_usable(stub: Stub, data: Pat
     assert hub.fetch(wanted(split="test"), data) == here
     with pytest.raises(DatasetError) as caught:
         hub.fetch(wanted(), data)
-    assert caught.value.code == "hub_unreachable" and "HF_ENDPOINT" in caught.value.advice
+    assert caught.value.code == "hub_data_unreachable" and "HF_ENDPOINT" in caught.value.advice
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(DatasetError) as caught:
         hub.fetch(wanted(), data)
-    assert caught.value.code == "hub_offline" and "HF_HUB_OFFLINE" in caught.value.advice
+    assert caught.value.code == "hub_data_offline" and "HF_HUB_OFFLINE" in caught.value.advice
     assert hub.fetch(wanted(split="test"), data) == here
 
 
@@ -232,7 +232,7 @@ def test_offline_what_lies_in_the_librarys_cache_is_used(stub: Stub, data: Path,
     assert caught.value.code == "hub_incomplete"
     with pytest.raises(DatasetError) as caught:
         hub.fetch(wanted("team/other"), data)
-    assert caught.value.code == "hub_offline"
+    assert caught.value.code == "hub_data_offline"
 
 
 def test_programs_in_a_repository_are_never_run(stub: Stub, data: Path, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_the_environment_is_honoured(stub: Stub, data: Path) -> None:
         return done.stdout.strip()
 
     home = str(data.parent / "hf")
-    assert run(HF_ENDPOINT=stub.url, HF_HUB_OFFLINE="1", HF_HOME=home) == "hub_offline"
+    assert run(HF_ENDPOINT=stub.url, HF_HUB_OFFLINE="1", HF_HOME=home) == "hub_data_offline"
     assert not stub.asked
     path = run(HF_ENDPOINT=stub.url, HF_HUB_OFFLINE="0", HF_HOME=home)
     assert Path(path).read_bytes() == ROWS[:340]

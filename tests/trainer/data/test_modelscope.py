@@ -73,7 +73,7 @@ def test_a_broken_off_download_goes_on_where_it_ended(stub: Stub, data: Path) ->
     stub.cut_after["train.jsonl"] = 50_000
     with pytest.raises(DatasetError) as caught:
         hub.fetch(wanted(), data)
-    assert caught.value.code == "hub_unreachable"
+    assert caught.value.code == "hub_data_unreachable"
     assert hub.fetch(wanted(), data).read_bytes() == ROWS
     ranges = [headers.get("Range") for _, path, headers in stub.asked if "train.jsonl" in path]
     assert ranges[0] is None and ranges[1] is not None
@@ -117,11 +117,11 @@ def test_without_a_network(stub: Stub, data: Path, monkeypatch: pytest.MonkeyPat
     assert hub.fetch(wanted(), data) == here
     with pytest.raises(DatasetError, match="MODELSCOPE_ENDPOINT") as caught:
         hub.fetch(wanted(split="test"), data)
-    assert caught.value.code == "hub_unreachable"
+    assert caught.value.code == "hub_data_unreachable"
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(DatasetError) as caught:
         hub.fetch(wanted(split="test"), data)
-    assert caught.value.code == "hub_offline"
+    assert caught.value.code == "hub_data_offline"
 
 
 def test_the_variable_of_llamafactory_chooses_the_hub(stub: Stub, data: Path, tmp_path: Path,
