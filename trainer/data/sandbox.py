@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from itertools import islice
 from typing import Any
 
@@ -80,15 +80,27 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def call(self, context: Any, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Refuse paddings of text (``'x'.ljust(10**9)``) before they are made."""
-        if isinstance(text := getattr(obj, "__self__", None), str):
-            _refuse_width(text if obj.__name__.startswith("format") else "", *args)
+        if isinstance(getattr(obj, "__self__", None), str):
+            _refuse_width("", *args)
         return super().call(context, obj, *args, **kwargs)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Refuse paddings in ``'{:>999999}'.format(1)``."""
+        if (call := super().wrap_str_format(value)) is not None:
+            return partial(_formatted, value.__self__, call)
+        return None
 
 
 def _refuse_width(form: str, *numbers: Any) -> None:
     wide = any(isinstance(number, int) and number > MAX_WIDTH for number in numbers)
     if wide or _WIDE.search(form):
         raise SecurityError("a padding is too wide")
+
+
+def _formatted(form: str, call: Callable[..., str], *args: Any, **kwargs: Any) -> str:
+    fields = args[0] if args and isinstance(args[0], Mapping) else kwargs
+    _refuse_width(form, *args, *fields.values())
+    return call(*args, **kwargs)
 
 
 def _narrow(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
