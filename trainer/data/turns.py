@@ -70,7 +70,7 @@ def role_names(value: Any, role_key: str) -> list[str]:
     turns = as_list(value)
     names = [turn.get(role_key) for turn in turns if isinstance(turn, dict)] \
         if isinstance(turns, list) else []
-    return [name for name in names if isinstance(name, str)]
+    return [name for name in names if isinstance(name, str) and name.strip()]
 
 
 def parse_turns(value: Any, column: str, mapping: ColumnMap) -> list[Message]:
