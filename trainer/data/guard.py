@@ -58,12 +58,10 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
     kind = type(value)
     if kind is str:
         return change(value)
-    if kind is list:
+    if kind is list or kind is tuple:
         items = [_mapped(item, change) for item in value]
         return items if any(map(is_not, items, value)) else value
     if isinstance(value, Mapping):
         inner = {key: _mapped(item, change) for key, item in value.items()}
         return inner if any(map(is_not, inner.values(), value.values())) else value
-    if isinstance(value, tuple):
-        return _mapped(list(value), change)
     return change(str(value)) if isinstance(value, str) else value

@@ -12,6 +12,7 @@ Span = tuple[int, int]
 GENERATION = ("\ufdd0", "\ufdd1")
 LITERAL = ("\ufdd2", "\ufdd3")
 TURN = ("\ufdd4", "\ufdd5", "\ufdd6")
+_OTHERS = LITERAL + TURN
 _SENTINELS = re.compile(f"[{GENERATION[0]}-{TURN[2]}]")
 _NONCHARACTERS = re.compile("[\ufdd0-\ufdef]")
 
@@ -61,7 +62,10 @@ def parse(raw: str) -> Parsed:
 def _only_marks(raw: str) -> Parsed | None:
     """Parse a text with nothing but well-formed marks, which is the common case; else None."""
     opened, closed = GENERATION
-    if LITERAL[0] in raw or TURN[2] in raw or raw.count(opened) != raw.count(closed):
+    for other in _OTHERS:
+        if other in raw:
+            return None
+    if raw.count(opened) != raw.count(closed):
         return None
     before, *rest = raw.split(opened)
     parts, spans, length = [before], [], len(before)

@@ -61,6 +61,58 @@ def test_special_tokens_in_messages_are_noted_as_text(template: ChatTemplate) ->
     assert said(rendered) == ["a<|endoftext|><|im_end|>"]
 
 
+def learned(rendered: Rendered) -> str:
+    return "|".join(said(rendered))
+
+
+def test_prompts_are_learned_too_when_told(template: ChatTemplate, unmarked: ChatTemplate) -> None:
+    for some in (template, unmarked):
+        rendered = some.render(TALK, train_on_prompt=True)
+        assert rendered.trained == ((0, len(rendered.text)),)
+        assert rendered.answers == some.render(TALK).trained
+
+
+def test_history_is_read_but_not_learned_when_told(template: ChatTemplate,
+                                                   unmarked: ChatTemplate) -> None:
+    for some in (template, unmarked):
+        rendered = some.render(TALK, mask_history=True)
+        assert learned(rendered) == "D.<|im_end|>"
+        assert len(rendered.answers) == 2
+        assert some.render(TALK[:3], mask_history=True) == some.render(TALK[:3])
+        calls = [TALK[1], TALK[2], Message("tool", "r"), TALK[4]]
+        assert learned(some.render(calls, mask_history=True)) == "D.<|im_end|>"
+
+
+def test_with_both_everything_but_earlier_answers_is_learned(template: ChatTemplate) -> None:
+    rendered = template.render(TALK, train_on_prompt=True, mask_history=True)
+    assert rendered.text.replace("Yo<|im_end|>", "|") == learned(rendered)
+    assert "Yo" not in learned(rendered)
+
+
+def test_a_turn_that_is_marked_in_parts_is_one_answer_of_the_history() -> None:
+    template = make("{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' %}"
+                    "{% generation %}{{ m.content[0] }}{% endgeneration %}-"
+                    "{% generation %}{{ m.content[1:] }}{% endgeneration %}"
+                    "{% else %}{{ m.content }}{% endif %}{% endfor %}"
+                    "{% if add_generation_prompt %}<assistant>{% endif %}")
+    assert said(template.render(TALK)) == ["Y", "o", "D", "."]
+    assert said(template.render(TALK, mask_history=True)) == ["D", "."]
+
+
+def test_an_end_that_the_user_wrote_is_no_end_of_an_answer() -> None:
+    template = make("{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}"
+                    "{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}"
+                    "{% endfor %}", eos_token="</s>")
+    assert said(template.render([USER, Message("assistant", "Yo"), Message("user", "</s>")])) == [
+        "Yo"]
+
+
+def test_a_thought_beside_the_content_is_part_of_what_is_said(template: ChatTemplate) -> None:
+    rendered = template.render([{"role": "user", "content": "Q"}, {
+        "role": "assistant", "content": "R", "reasoning_content": " t\n"}])
+    assert said(rendered) == ["<think>\nt\n</think>\n\nR<|im_end|>"]
+
+
 def test_no_text_can_forge_a_mark(template: ChatTemplate) -> None:
     sly = "".join(map(chr, range(0xFDD0, 0xFDF0)))
     rendered = template.render([Message("user", sly), Message("assistant", sly + "a")])
