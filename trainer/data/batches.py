@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from trainer.data.rows import Row, RowProblem
 from trainer.data.rowindex import Watch
+from trainer.data.rows import Row, RowProblem
 from trainer.data.sources import Part
 
 Item = Row | RowProblem

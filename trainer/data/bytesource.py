@@ -8,7 +8,7 @@ from typing import IO
 
 from trainer.data import bounds
 from trainer.data.compressed import Bytes, Unpacked
-from trainer.data.encodings import Encoding, Recoded, detect
+from trainer.data.encodings import Recoded, detect
 from trainer.data.rowindex import Watch
 from trainer.data.sniff import require_text
 from trainer.data.sources import Part

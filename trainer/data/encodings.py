@@ -77,18 +77,16 @@ def detect(sample: bytes, *, whole: bool) -> Encoding:
     """
     for mark, name in _MARKS:
         if sample.startswith(mark):
-            return Encoding(name, len(mark), _bare_returns(sample[len(mark):], name))
+            return Encoding(name, len(mark), _bare_returns(sample[len(mark):], name, whole))
     from trainer.data.guess import guess
 
     name = guess(sample, whole=whole)
-    return Encoding(name, 0, _bare_returns(sample, name), name != "utf-8")
+    return Encoding(name, 0, _bare_returns(sample, name, whole), name != "utf-8")
 
 
-def _bare_returns(sample: bytes, name: str) -> bool:
+def _bare_returns(sample: bytes, name: str, whole: bool) -> bool:
     """Tell a text whose lines end in carriage returns alone."""
     if b"\r" not in sample:
         return False
-    if not name.startswith(("utf-16", "utf-32")):
-        return b"\n" not in sample and not sample.endswith(b"\r")
-    text = sample.decode(name, "replace")
-    return "\r" in text and "\n" not in text and not text.endswith("\r")
+    text = sample.decode(name if name.startswith("utf-") else "latin-1", "replace")
+    return "\n" not in text and "\r" in (text if whole else text[:-1])

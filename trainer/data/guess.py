@@ -88,15 +88,17 @@ def _decoded(sample: bytes, name: str, whole: bool) -> tuple[str, int]:
 def _with_nulls(sample: bytes) -> str:
     """Return UTF-16 or UTF-32 of some byte order, when the NULs of a text stand for it; or ''."""
     size = len(sample) // 4 * 4
-    for name, empty, full in (("utf-32-le", (2, 3), 0), ("utf-32-be", (0, 1), 3)):
-        if size and not any(any(sample[at:size:4]) for at in empty) and (
-                sample[full:size:4].count(0) * 10 < size // 4):
+    for name, empty, plane in (("utf-32-le", 3, 2), ("utf-32-be", 0, 1)):
+        if size and not any(sample[empty:size:4]) and max(sample[plane:size:4]) <= 0x10 and (
+                _decoded(sample[:size], name, False)[0].count("\0") * 10 < size // 4):
             return name
     units = len(sample) // 2
     first, second = sample[:units * 2:2].count(0), sample[1:units * 2:2].count(0)
     many, few = max(first, second), min(first, second)
-    enough = many * 4 >= units or (many * 50 >= units and _decoded(sample, "utf-8", False)[1])
-    if not enough or few * 20 > many:
+    plain = sum(32 <= byte < 127 for byte in sample[:4096])
+    enough = many * 4 >= units or (many * 50 >= units and many > 3
+                                   and plain * 10 <= 7 * len(sample[:4096]))
+    if not enough or few * 3 > many:
         return ""
     name = "utf-16-le" if second > first else "utf-16-be"
     text, bad = _decoded(sample, name, False)

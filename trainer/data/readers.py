@@ -7,8 +7,8 @@ from dataclasses import replace
 from importlib import import_module
 
 from trainer.data.batches import Batch, Item, Reader, Source
-from trainer.data.rows import DatasetError, Row, RowProblem
 from trainer.data.rowindex import Place, RowIndex, Watch, where_in
+from trainer.data.rows import DatasetError, Row, RowProblem
 from trainer.data.sources import DatasetSpec
 from trainer.data.watching import changed
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from trainer.data.batches import Batch, Item, Source
 from trainer.data.bytesource import lines, opened

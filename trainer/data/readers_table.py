@@ -182,7 +182,7 @@ class _Table:
 
     def _odd_row(self, number: int, cells: list[str]) -> Item:
         """Return a record that has too many or too few cells, or stands near odd bytes."""
-        if len(cells) != len(self._names) and (taken := self._resumed()):
+        if len(cells) != len(self._names) and (taken := self._resumed(sound=True)):
             return self._left_open(number, taken)
         self._feed.record.clear()
         text = "".join(cells) if self._feed.odd else ""
@@ -219,16 +219,16 @@ class _Table:
         return RowProblem(number, "", "not_csv",
                           f"cannot be read: a quote is opened and not closed{more}")
 
-    def _resumed(self) -> int:
+    def _resumed(self, *, sound: bool = False) -> int:
         """Give the lines of a record once more, from the first on that is a record by itself.
 
         A quote that is not closed takes the records after it into its cell. The second line is
-        one, broken perhaps, as long as no cell of this table had a line end. Returns the number
-        of lines that are given again.
+        one, broken perhaps, as long as no cell of this table had a line end, unless all is
+        ``sound`` but for the number of cells. Returns the number of lines that are given again.
         """
         taken, self._feed.record = self._feed.record, []
         second = taken[1] if len(taken) > 1 else ""
-        whole = not self._tall and second.count('"') % 2 == 0 and (
+        whole = not (self._tall or sound) and second.count('"') % 2 == 0 and (
             self._options["delimiter"] in second or len(self._names) == 1)
         for at in range(1, len(taken)):
             if whole or self._is_record(taken[at:at + 1], at == len(taken) - 1):

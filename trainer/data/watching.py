@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from trainer.data.rows import DatasetError
 from trainer.data.rowindex import Watch
+from trainer.data.rows import DatasetError
 from trainer.data.sources import Part
 
 
