@@ -56,4 +56,36 @@ REASONS: dict[str, str] = {
     "The run could not be started: {why}.": "无法启动这次训练：{why}。",
     "The machine was restarted while the run was working.": "训练过程中机器重新启动了。",
     "torch and its libraries, a usual size": "torch 及其依赖库，通常大小",
+    "The template marks what the assistant says.":
+        "模板标出了助手说的内容。",
+    "The template marks what the assistant says. It shows no tools.":
+        "模板标出了助手说的内容。它不显示工具。",
+    "The template marks nothing; its turns were marked, and found to agree with what is "
+    "rendered before each answer.":
+        "模板没有标记；已为它的各轮加上标记，并与每个回答之前的渲染结果核对一致。",
+    "The template marks nothing; its turns were marked, and found to agree with what is "
+    "rendered before each answer. It shows no tools.":
+        "模板没有标记；已为它的各轮加上标记，并与每个回答之前的渲染结果核对一致。它不显示工具。",
+    "The template marks nothing; its turns were marked, and found to agree with what is "
+    "rendered before each answer. Conversations with {kinds} are read answer by answer.":
+        "模板没有标记；已为它的各轮加上标记，并与每个回答之前的渲染结果核对一致。"
+        "含有 {kinds} 的对话逐个回答读取。",
+    "The template marks nothing; its turns were marked, and found to agree with what is "
+    "rendered before each answer. Conversations with {kinds} are read answer by answer. "
+    "It shows no tools.":
+        "模板没有标记；已为它的各轮加上标记，并与每个回答之前的渲染结果核对一致。"
+        "含有 {kinds} 的对话逐个回答读取。它不显示工具。",
+    "The template marks nothing, and what opens an answer depends on the conversation; "
+    "each answer is found between what is rendered before it and its end.":
+        "模板没有标记，回答的开头又随对话而变；每个回答位于其之前的渲染结果与结束符之间。",
+    "The template marks nothing, and what opens an answer depends on the conversation; "
+    "each answer is found between what is rendered before it and its end. It shows no "
+    "tools.":
+        "模板没有标记，回答的开头又随对话而变；每个回答位于其之前的渲染结果与结束符之间。它不显示工具。",
+    "The template marks nothing, and its turns cannot be told apart in its source; each "
+    "answer is found between what is rendered before it and its end.":
+        "模板没有标记，源码中也分不出各轮；每个回答位于其之前的渲染结果与结束符之间。",
+    "The template marks nothing, and its turns cannot be told apart in its source; each "
+    "answer is found between what is rendered before it and its end. It shows no tools.":
+        "模板没有标记，源码中也分不出各轮；每个回答位于其之前的渲染结果与结束符之间。它不显示工具。",
 }
