@@ -39,7 +39,7 @@ class Sample:
 
     def opened(self) -> Sample:
         """Return the same rows with what their objects and lists hold as columns."""
-        rows = self.rows if len(self.names) <= _SPREAD_COLUMNS else self.rows[:20]
+        rows = self.rows if len(self.names) <= _SPREAD_COLUMNS else self.rows[:5]
         return Sample([spread(row) for row in rows], nested=True)
 
     def find(self, names: Names, test: Test = _present) -> str:

@@ -34,6 +34,8 @@ _WANTED = ("Columns such as 'instruction' and 'output', 'question' and 'answer',
            "'completion', 'messages', 'conversations', 'chosen' and 'rejected', 'text' and "
            "'label', or 'text' are needed")
 _NESTED = 0.8
+# Of tables with very many columns fewer rows are looked at.
+_WIDE, _WIDE_ROWS = 500, 20
 _SURE_RULES: tuple[Callable[[Sample], Shape | None], ...] = (
     kto, preference, prompt_with_reference, chat, pair, other_chat, question_with_reference)
 
@@ -46,7 +48,8 @@ def recognise(rows: Iterable[Row | RowProblem]) -> Shape:
     """
     source = iter(rows)
     items = list(islice(source, SAMPLED_ROWS))
-    sample = Sample([row.values for row in items if isinstance(row, Row)])
+    known = [row.values for row in items if isinstance(row, Row)]
+    sample = Sample(known[:_WIDE_ROWS] if known and len(known[0]) > _WIDE else known)
     if not sample.rows:
         broken = next((item.message for item in items if isinstance(item, RowProblem)), "")
         return Shape("unknown", ColumnMap(), f"no row could be read. {broken}".rstrip(" ."), 0.0)
@@ -155,10 +158,10 @@ def needed_names(shape: Shape) -> dict[str, str | None]:
 
 
 def _why_unknown(sample: Sample) -> str:
-    nested = [name for name in sample.names
+    nested = [name for name in sample.names[:_WIDE]
               if sample.most(name, lambda v: isinstance(v, list) and bool(v)
                              and isinstance(v[0], dict))]
-    bare = [name for name in sample.names if not any(True for _ in sample.values(name))]
+    bare = [name for name in sample.names[:_WIDE] if not any(True for _ in sample.values(name))]
     tree = {"parent_id", "message_id"} & set(sample.names) and "role" in sample.names
     hints = [f"; {listed(bare)} is null in every row looked at" if bare else "",
              f"; {listed(nested)} holds lists of objects: write one row for each of them"
