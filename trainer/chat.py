@@ -28,8 +28,9 @@ from trainer.failures import Failure, classify
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from trainer.data.chat import ChatTemplate
-    from trainer.data.tokenizer import Tokenizer
+    from trainer.contract.config import RunConfig
+    from trainer.model import Base
+    from trainer.prompts import Prompter, Template
 
 Side = Literal["base", "tuned"]
 SIDES: tuple[Side, ...] = ("base", "tuned")
@@ -38,20 +39,21 @@ Request = dict[str, Any]
 
 @dataclass(frozen=True)
 class Pair:
-    """A finished run's base and tuned model; of a LoRA run they share the base's weights."""
+    """A finished run's base and tuned model; of a LoRA run they share the base's weights.
+
+    ``prompter`` renders the chat template that the run was trained with.
+    """
 
     models: dict[Side, Any]
     shared: bool
     text: PreTrainedTokenizerBase
-    template: ChatTemplate
-    tokens: Tokenizer
-    eos_ids: tuple[int, ...]
+    prompter: Prompter
+    template: Template
     name: str
 
     def prompt(self, messages: list[Any], tools: list[Any] | None) -> list[int]:
         """Return the conversation as tokens, up to where the assistant begins."""
-        rendered = self.template.render(messages, tools, add_generation_prompt=True)
-        return self.tokens.encode(rendered).input_ids
+        return self.prompter.encode([{"messages": messages, "tools": tools}])[0]
 
     def room(self, prompt: list[int], wanted: int) -> int:
         """Return how many tokens may follow; Failure when the prompt alone is too long."""
@@ -72,15 +74,13 @@ def load_pair(run: RunDir) -> Pair:
     """Load what a finished run was trained from and what came out of it.
 
     Raises:
-        ValueError: The run has no finished model, or its base changed or cannot be loaded.
+        ValueError: The run has no finished model, its base changed or cannot be loaded, or the
+            chat template cannot be used.
     """
     from trainer import manifest
     from trainer import model as models
-    from trainer.adapters import attach_adapter, check_adapter
-    from trainer.data.chat import ChatTemplate
-    from trainer.data.tokenizer import Tokenizer
-    from trainer.precision import choose, find_gpu
-    from trainer.splits import find_eos
+    from trainer.adapters import check_adapter
+    from trainer.prompts import Prompter
 
     config = run.read_config()
     runs = Path(os.environ.get("FINESTRA_RUNS") or run.path.parent)
@@ -88,21 +88,34 @@ def load_pair(run: RunDir) -> Pair:
     if shared:
         check_adapter(run.adapter)
     base = models.locate(config.model, runs, lambda text: print(text, file=sys.stderr))
-    template = ChatTemplate.from_folder(base.folder)
-    manifest.require_same_base(run, base, template.source)
+    prompter = Prompter(base.folder, config.data.template)
+    try:
+        template = prompter.describe()
+        manifest.require_same_base(run, base, template.source)
+        return Pair(_load_models(run, base, config), shared, models.load_tokenizer(base.folder),
+                    prompter, template, config.name)
+    except BaseException:
+        prompter.close()
+        raise
+
+
+def _load_models(run: RunDir, base: Base, config: RunConfig) -> dict[Side, Any]:
+    """Load base and tuned weights onto the device, ready to answer."""
+    from trainer import model as models
+    from trainer.adapters import attach_adapter
+    from trainer.precision import choose, find_gpu
+
     precision = choose(config, "auto", find_gpu())
     weights = models.load_model(base, config, precision)
-    if shared:
+    if config.tuner.type == "lora":
         tuned = weights = attach_adapter(weights, run.adapter)
     else:
         own = models.locate(config.model.model_copy(update={
-            "name_or_path": str(run.model)}), runs, lambda text: None)
+            "name_or_path": str(run.model)}), run.path.parent, lambda text: None)
         tuned = models.load_model(own, config, precision)
     for model in (weights, tuned):
         model.to(precision.device.value).eval()
-    tokens = Tokenizer.from_folder(base.folder)
-    return Pair({"base": weights, "tuned": tuned}, shared, models.load_tokenizer(base.folder),
-                template, tokens, find_eos(base.folder, template, tokens), config.name)
+    return {"base": weights, "tuned": tuned}
 
 
 @dataclass
@@ -161,6 +174,8 @@ class Chat:
         """
         operation = request.get("op")
         if operation == "load":
+            if self.pair is not None:
+                self.pair.prompter.close()
             self.pair = load_pair(RunDir(Path(str(request["run_dir"])).resolve()))
             self.say(request, "loaded", name=self.pair.name)
         elif operation == "ask":
@@ -194,12 +209,13 @@ class Chat:
         model, adapter = pair.side(side)
         with adapter:
             tokens = generate_ids(
-                model, prompt, eos_ids=pair.eos_ids,
+                model, prompt, eos_ids=pair.template.eos_ids,
                 max_new_tokens=pair.room(prompt, int(request.get("max_new_tokens", 256))),
                 temperature=float(request.get("temperature", 0)),
                 seed=int(request.get("seed", 0)))
             count = stream_text(watched(tokens), pair.text,
-                                lambda text: self.say(request, "delta", side=side, text=text))
+                                lambda text: self.say(request, "delta", side=side, text=text),
+                                stops=pair.template.stop_strings)
         seconds = time.monotonic() - began
         self.say(request, "done", side=side, tokens=count, first_token_s=first[0],
                  tokens_per_s=count / seconds if seconds > 0 else 0.0,

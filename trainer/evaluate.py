@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trainer.contract.files import write_atomic
+from trainer.generate import cut_at
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,12 +35,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Answerer:
-    """A model that answers greedily; ``eos_ids`` end an answer."""
+    """A model that answers greedily; the tokens ``eos_ids`` or ``stop_strings`` end an answer."""
 
     model: Any
     tokenizer: PreTrainedTokenizerBase
     eos_ids: tuple[int, ...]
     max_new_tokens: int
+    stop_strings: tuple[str, ...] = ()
 
     def answer(self, questions: Sequence[Question],
                progress: Callable[[int], None] = lambda done: None) -> list[str]:
@@ -71,18 +73,21 @@ class Answerer:
         ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=device)
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts],
                             device=device)
+        stops = {"stop_strings": list(self.stop_strings), "tokenizer": self.tokenizer} \
+            if self.stop_strings else {}
         with torch.inference_mode():
             out = self.model.generate(
                 input_ids=ids, attention_mask=mask, max_new_tokens=self.max_new_tokens,
                 do_sample=False, num_beams=1, use_cache=True, temperature=None, top_p=None,
-                top_k=None, pad_token_id=pad, eos_token_id=list(self.eos_ids))
+                top_k=None, pad_token_id=pad, eos_token_id=list(self.eos_ids) or None, **stops)
         return [self.decode(row) for row in out[:, width:].tolist()]
 
     def decode(self, ids: list[int]) -> str:
-        """Return the text before the first end token."""
+        """Return the text before the first end token or stop string."""
         ends = [i for i, token in enumerate(ids) if token in self.eos_ids]
         kept = ids[:ends[0]] if ends else ids
-        return str(self.tokenizer.decode(kept, skip_special_tokens=True)).strip()
+        text = str(self.tokenizer.decode(kept, skip_special_tokens=True))
+        return cut_at(text, self.stop_strings).strip()
 
 
 def exact_match(prediction: str, reference: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -48,18 +48,35 @@ def _pick(logits: torch.Tensor, temperature: float, chance: torch.Generator) -> 
     return int(torch.multinomial(odds, 1, generator=chance))
 
 
+def cut_at(text: str, stops: Sequence[str]) -> str:
+    """Return a text up to the first of the stop strings in it."""
+    return text[:min((text.find(stop) for stop in stops if stop in text), default=len(text))]
+
+
 def stream_text(tokens: Iterator[int], tokenizer: PreTrainedTokenizerBase,
-                emit: Callable[[str], None]) -> int:
-    """Emit text as tokens arrive; characters that are not whole yet wait. Returns the count."""
+                emit: Callable[[str], None], *, stops: Sequence[str] = ()) -> int:
+    """Emit text as tokens arrive, up to a stop string; return how many tokens there were.
+
+    Characters that are not whole yet wait, and so does what may be the beginning of a stop string.
+    """
     ids: list[int] = []
-    shown = ""
+    shown = text = ""
     for token in tokens:
         ids.append(token)
-        text = str(tokenizer.decode(ids, skip_special_tokens=True))
-        if len(text) > len(shown) and not text.endswith(_UNFINISHED):
-            emit(text[len(shown):])
-            shown = text
-    text = str(tokenizer.decode(ids, skip_special_tokens=True))
+        whole = str(tokenizer.decode(ids, skip_special_tokens=True))
+        text = cut_at(whole, stops)
+        if text != whole:
+            break
+        sure = len(text) - _may_stop(text, stops)
+        if sure > len(shown) and not text.endswith(_UNFINISHED):
+            emit(text[len(shown):sure])
+            shown = text[:sure]
     if len(text) > len(shown):
         emit(text[len(shown):])
     return len(ids)
+
+
+def _may_stop(text: str, stops: Sequence[str]) -> int:
+    """Return how many characters at the end may be the beginning of a stop string."""
+    return max((length for stop in stops for length in range(1, len(stop))
+                if text.endswith(stop[:length])), default=0)

@@ -16,6 +16,7 @@ from trainer.contract.rundir import RunDir
 from trainer.failures import Failure
 from trainer.model import Base
 from trainer.precision import Precision
+from trainer.prompts import Template
 
 PACKAGES = ("finestra", "torch", "transformers", "trl", "peft", "accelerate", "datasets",
             "bitsandbytes", "tokenizers", "safetensors", "swanlab")
@@ -58,7 +59,7 @@ def _revision(base: Base) -> str | None:
 
 
 def build(context: Context, *, base: Base, precision: Precision,
-          datasets: Sequence[Mapping[str, str]], template: str,
+          datasets: Sequence[Mapping[str, Any]], template: Template,
           tokenizer: Any) -> dict[str, Any]:
     """Put the manifest together.
 
@@ -66,14 +67,15 @@ def build(context: Context, *, base: Base, precision: Precision,
         context: The attempt.
         base: The base model.
         precision: Device and number formats.
-        datasets: Name, split and hash of each dataset.
-        template: The chat template's source.
+        datasets: Name, split, hash and rows of each dataset.
+        template: The chat template.
         tokenizer: The loaded tokenizer, for its special tokens.
     """
     return {
         "version": 1, "run": context.run.id, "versions": versions(),
         "base": describe_base(base), "datasets": [dict(d) for d in datasets],
-        "chat_template": {"sha256": text_hash(template), "text": template},
+        "chat_template": {"name": template.name, "sha256": text_hash(template.source),
+                          "how": template.how, "text": template.source},
         "special_tokens": {k: str(v) for k, v in tokenizer.special_tokens_map.items()},
         "precision": {"device": precision.device.value, "compute": precision.compute.value,
                       "weights": precision.weights.value,

@@ -21,11 +21,13 @@ class Stop:
 
     Until ``training_begins`` a signal ends the work at once by raising Stopped where the main
     thread is; afterwards it only sets ``requested``, which the loop reads at each step's end.
+    ``cancel`` is set in any case, for work that other threads and processes do.
     """
 
     def __init__(self) -> None:
         """Begin without a request."""
         self.requested = False
+        self.cancel = threading.Event()
         self._at_once = False
         self._before: dict[int, object] = {}
 
@@ -47,6 +49,7 @@ class Stop:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         first = not self.requested
         self.requested = True
+        self.cancel.set()
         if first and self._at_once:
             raise Stopped
 

@@ -11,13 +11,15 @@ import torch
 
 from trainer.contract.files import fsync_folder, read_json, write_json
 from trainer.failures import Failure
+from trainer.prompts import Template
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
                    "special_tokens_map.json", "generation_config.json", "vocab.json",
                    "merges.txt", "added_tokens.json")
 
 
-def save_adapter(model: Any, target: Path, *, base_folder: Path, base_name: str) -> None:
+def save_adapter(model: Any, target: Path, *, base_folder: Path, base_name: str,
+                 template: Template) -> None:
     """Write a LoRA adapter with its tokenizer.
 
     Args:
@@ -25,6 +27,7 @@ def save_adapter(model: Any, target: Path, *, base_folder: Path, base_name: str)
         target: The folder to end up in.
         base_folder: Where the base's tokenizer files are copied from.
         base_name: Written as ``base_model_name_or_path``: a hub id or the base's folder.
+        template: The chat template it was trained with.
 
     Raises:
         Failure: A trained weight is not a number ('nan_weights').
@@ -32,7 +35,7 @@ def save_adapter(model: Any, target: Path, *, base_folder: Path, base_name: str)
     _check_finite(model)
     scratch = _scratch(target)
     model.save_pretrained(scratch)
-    _copy_tokenizer(base_folder, scratch)
+    _write_tokenizer(base_folder, scratch, template)
     (scratch / "README.md").unlink(missing_ok=True)
     config = read_json(scratch / "adapter_config.json")
     config["base_model_name_or_path"] = base_name
@@ -40,19 +43,17 @@ def save_adapter(model: Any, target: Path, *, base_folder: Path, base_name: str)
     _publish(scratch, target)
 
 
-def save_full(model: Any, target: Path, *, base_folder: Path, eos_ids: tuple[int, ...]) -> None:
+def save_full(model: Any, target: Path, *, base_folder: Path, template: Template) -> None:
     """Write a whole model with its tokenizer; same errors as ``save_adapter``.
 
-    ``eos_ids`` are added to the generation config, so that every engine ends an answer where
-    training did.
+    The tokens that end an answer are added to the generation config, so that every engine ends it
+    where training did.
     """
     _check_finite(model)
     scratch = _scratch(target)
     model.save_pretrained(scratch)
-    _copy_tokenizer(base_folder, scratch)
-    generation = read_json(scratch / "generation_config.json") or {}
-    generation["eos_token_id"] = list(eos_ids) if len(eos_ids) > 1 else eos_ids[0]
-    write_json(scratch / "generation_config.json", generation)
+    _write_tokenizer(base_folder, scratch, template)
+    _write_ends(scratch, template.eos_ids)
     _publish(scratch, target)
 
 
@@ -70,10 +71,26 @@ def _scratch(target: Path) -> Path:
     return scratch
 
 
-def _copy_tokenizer(base_folder: Path, folder: Path) -> None:
+def _write_tokenizer(base_folder: Path, folder: Path, template: Template) -> None:
+    """Copy the tokenizer's files; a template of another name stands in place of its own."""
     for name in TOKENIZER_FILES:
         if (base_folder / name).is_file():
             shutil.copyfile(base_folder / name, folder / name)
+    if template.is_own or not template.source:
+        return
+    (folder / "chat_template.jinja").write_text(template.source, encoding="utf-8")
+    config = read_json(folder / "tokenizer_config.json")
+    if isinstance(config, dict) and config.pop("chat_template", None) is not None:
+        write_json(folder / "tokenizer_config.json", config)
+    _write_ends(folder, template.eos_ids)
+
+
+def _write_ends(folder: Path, eos_ids: tuple[int, ...]) -> None:
+    if not eos_ids:
+        return
+    generation = read_json(folder / "generation_config.json") or {}
+    generation["eos_token_id"] = list(eos_ids) if len(eos_ids) > 1 else eos_ids[0]
+    write_json(folder / "generation_config.json", generation)
 
 
 def _publish(scratch: Path, target: Path) -> None:

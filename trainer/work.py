@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from trainer.callbacks import Reporter
     from trainer.loop import CommittedLoop
-    from trainer.splits import Split, Splits
+    from trainer.prompts import Template
+    from trainer.splits import Splits
 
 Metrics = dict[str, float | None]
 
@@ -82,13 +83,6 @@ def record(context: Context, bench: Workbench, splits: Splits, start: Selected) 
                             datasets=splits.sources, template=splits.template,
                             tokenizer=bench.tokenizer)
     manifest.write(context, values, resumed=start.path is not None)
-
-
-def as_dataset(split: Split) -> Any:
-    """Return token rows as a datasets.Dataset in memory; None for an empty split."""
-    from datasets import Dataset
-
-    return Dataset.from_list(split.rows) if split.rows else None
 
 
 def adopt(context: Context, loop: CommittedLoop, splits: Splits, start: Selected) -> None:
@@ -162,16 +156,16 @@ def tracked(context: Context, loop: CommittedLoop) -> Iterator[None]:
         tracker.finish()
 
 
-def save(context: Context, bench: Workbench, model: Any, eos_ids: tuple[int, ...]) -> None:
+def save(context: Context, bench: Workbench, model: Any, template: Template) -> None:
     """Write the finished weights to adapter/ or model/."""
     from trainer.weights import save_adapter, save_full
 
     context.emit.stage("saving", "Writing the finished weights")
     if context.config.tuner.type == "lora":
         save_adapter(model, context.run.adapter, base_folder=bench.base.folder,
-                     base_name=bench.base.name)
+                     base_name=bench.base.name, template=template)
     else:
-        save_full(model, context.run.model, base_folder=bench.base.folder, eos_ids=eos_ids)
+        save_full(model, context.run.model, base_folder=bench.base.folder, template=template)
 
 
 def check_targets(error: ValueError) -> Failure:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -184,6 +186,23 @@ def runs(tmp_path: Path, tiny_model: Path, colours: Path,
     monkeypatch.setenv("FINESTRA_RUNS", str(tmp_path))
     monkeypatch.delenv("FINESTRA_HOME", raising=False)
     yield Runs(tmp_path, tiny_model, colours)
+
+
+class StopAt:
+    """Asks for a stop as a signal does, when the events of a step are written."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+        from trainer.callbacks import Reporter
+
+        original = Reporter.on_step_end
+
+        def on_step_end(reporter: Any, args: Any, state: Any, control: Any,
+                        **kwargs: Any) -> None:
+            if state.global_step == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+            original(reporter, args, state, control, **kwargs)
+
+        monkeypatch.setattr(Reporter, "on_step_end", on_step_end)
 
 
 Train = Callable[..., list[AnyEvent]]

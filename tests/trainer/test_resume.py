@@ -31,23 +31,6 @@ def curves(cf: Any, *attempts: Any) -> dict[str, dict[int, float | None]]:
     return joined
 
 
-class StopAt:
-    """Asks for a stop as a signal does, when the events of a step are written."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-        from trainer.callbacks import Reporter
-
-        original = Reporter.on_step_end
-
-        def on_step_end(reporter: Any, args: Any, state: Any, control: Any,
-                        **kwargs: Any) -> None:
-            if state.global_step == step:
-                os.kill(os.getpid(), signal.SIGTERM)
-            original(reporter, args, state, control, **kwargs)
-
-        monkeypatch.setattr(Reporter, "on_step_end", on_step_end)
-
-
 METHODS: dict[str, dict[str, Any]] = {
     "lora": {"tuner": {"lora_dropout": 0.2}},
     "full": {"tuner": {"type": "full"}, "training": {"learning_rate": 1e-3}},
@@ -67,7 +50,7 @@ def test_ten_and_ten_steps_are_twenty(runs: Any, cf: Any, held_out: Path, method
     whole = runs.train(runs.make("whole", **over))
     run = runs.make("halves", **over)
     with monkeypatch.context() as patch:
-        StopAt(patch, 10)
+        cf.StopAt(patch, 10)
         first = runs.train(run)
     assert cf.end_of(first).outcome == "stopped", cf.end_of(first)
     second = runs.train(run)
@@ -86,7 +69,7 @@ def test_dpo_resumes_exactly(runs: Any, cf: Any, pairs: Path,
     whole = runs.train(runs.make("whole", **over))
     run = runs.make("halves", **over)
     with monkeypatch.context() as patch:
-        StopAt(patch, 5)
+        cf.StopAt(patch, 5)
         first = runs.train(run)
     second = runs.train(run)
     assert cf.end_of(second).outcome == "completed", cf.end_of(second)
@@ -127,10 +110,10 @@ def test_an_explicit_checkpoint_makes_later_ones_the_past(runs: Any, cf: Any,
                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     run = runs.make("choose", training={"max_steps": 12, "save_steps": 4, "save_total_limit": 3})
     with monkeypatch.context() as patch:
-        StopAt(patch, 8)
+        cf.StopAt(patch, 8)
         runs.train(run)
     with monkeypatch.context() as patch:
-        StopAt(patch, 5)
+        cf.StopAt(patch, 5)
         events = runs.train(run, "checkpoint-4")
     assert events[0].step == 4
     assert [n for n, _ in run.checkpoint_folders()] == [5, 4]
@@ -167,7 +150,7 @@ def test_stopped_after_the_last_step(runs: Any, cf: Any, held_out: Path,
     run = runs.make("late", data={"eval": [str(held_out)]}, training={"max_steps": 3},
                     evaluation={"exact_match": True})
     with monkeypatch.context() as patch:
-        StopAt(patch, 3)
+        cf.StopAt(patch, 3)
         first = runs.train(run)
     assert cf.end_of(first).outcome == "stopped" and not run.adapter.exists()
     second = runs.train(run)
@@ -182,7 +165,7 @@ def test_changed_data_is_not_resumed_on(runs: Any, cf: Any, tmp_path: Path, colo
     own = Path(shutil.copy(colours, tmp_path / "own.jsonl"))
     run = runs.make("changed", data={"train": [str(own)]}, training={"max_steps": 4})
     with monkeypatch.context() as patch:
-        StopAt(patch, 2)
+        cf.StopAt(patch, 2)
         runs.train(run)
     own.write_text(own.read_text().replace("red", "rot"))
     end = cf.end_of(runs.train(run))

@@ -56,7 +56,7 @@ def test_bad_rows_are_refused_by_number_or_skipped_and_counted(runs: Any, cf: An
     ({"data": {"train": ["sample_instrutions"]}}, "unknown_dataset", "sample_instrutions"),
     ({"data": {"train": ["gone.jsonl"]}}, "missing_file", "gone.jsonl"),
     ({"model": {"name_or_path": "/nowhere/at-all"}}, "model_missing", "/nowhere/at-all"),
-    ({"objective": "dpo"}, "alpaca_for_dpo", "preference"),
+    ({"objective": "dpo"}, "alpaca_for_dpo", "pairs of a chosen"),
     ({"tuner": {"target_modules": "q_prog"}}, "target_modules", "q_prog"),
     ({"tuner": {"target_modules": "lm_head"}}, "target_modules", "lm_head"),
     ({"data": {"max_length": 8}}, "no_rows_left", "8 tokens"),

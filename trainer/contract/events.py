@@ -52,7 +52,11 @@ class ChoiceEvent(Event):
 
 
 class DataEvent(Event):
-    """What became of a dataset's rows."""
+    """What became of the rows of a split.
+
+    ``used`` rows are learned in one epoch (of plain text: blocks; of a mixture, rows may count
+    several times); ``dropped`` ones are too long.
+    """
 
     type: Literal["data"] = "data"
     split: Literal["train", "eval"]
@@ -61,6 +65,8 @@ class DataEvent(Event):
     bad_rows: int = 0
     cut: int = 0
     dropped: int = 0
+    filtered: int = 0
+    duplicates: int = 0
     tokens: int = 0
     trained_tokens: int = 0
     max_tokens: int = 0

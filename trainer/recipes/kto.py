@@ -30,7 +30,7 @@ def run(context: Context, start: Selected) -> work.Metrics:
     reporter = Reporter(context, loop, measures.make_sampler(context, answerer, splits))
     with work.tracked(context, loop):
         work.train(context, loop, reporter, start)
-    work.save(context, bench, loop.model, splits.eos_ids)
+    work.save(context, bench, loop.model, splits.template)
     return work.summary(loop, reporter)
 
 
@@ -44,11 +44,11 @@ def build(context: Context, bench: Workbench, splits: Splits) -> CommittedKTOTra
     try:
         return CommittedKTOTrainer(
             model=model, ref_model=copy.deepcopy(model) if adapter is None else None,
-            args=kto_arguments(context, bench.precision, evaluates=bool(splits.eval.rows)),
+            args=kto_arguments(context, bench.precision, evaluates=bool(splits.eval)),
             data_collator=NeighbourCollator(bench.tokenizer.pad_token_id,
                                             max_length=context.config.data.max_length),
-            train_dataset=work.as_dataset(splits.train),
-            eval_dataset=work.as_dataset(splits.eval),
+            train_dataset=splits.train.dataset,
+            eval_dataset=splits.eval.dataset,
             processing_class=bench.tokenizer, peft_config=adapter)
     except ValueError as error:
         raise work.check_targets(error) from error

@@ -28,5 +28,5 @@ def run(context: Context, start: Selected) -> work.Metrics:
     reporter = Reporter(context, loop, measures.make_sampler(context, answerer, splits))
     with work.tracked(context, loop):
         work.train(context, loop, reporter, start)
-    work.save(context, bench, loop.model, splits.eos_ids)
+    work.save(context, bench, loop.model, splits.template)
     return work.summary(loop, reporter)

@@ -30,7 +30,7 @@ def run(context: Context, start: Selected) -> work.Metrics:
     with work.tracked(context, loop):
         work.train(context, loop, reporter, start)
     after = measures.measure_after(context, answerer, splits, loop)
-    work.save(context, bench, loop.model, splits.eos_ids)
+    work.save(context, bench, loop.model, splits.template)
     return work.summary(loop, reporter, exact_match_before=before, exact_match=after)
 
 
@@ -40,9 +40,9 @@ def build(context: Context, bench: Workbench, splits: Splits) -> CommittedSFTTra
     try:
         return CommittedSFTTrainer(
             model=model,
-            args=sft_arguments(context, bench.precision, evaluates=bool(splits.eval.rows)),
-            train_dataset=work.as_dataset(splits.train),
-            eval_dataset=work.as_dataset(splits.eval),
+            args=sft_arguments(context, bench.precision, evaluates=bool(splits.eval)),
+            train_dataset=splits.train.dataset,
+            eval_dataset=splits.eval.dataset,
             processing_class=bench.tokenizer, peft_config=work.choose_adapter(context))
     except ValueError as error:
         raise work.check_targets(error) from error

@@ -120,6 +120,8 @@ TABLE: dict[str, str] = {
     "data.title": "Data", "data.train": "Training", "data.eval": "Evaluation",
     "data.rows": "Rows", "data.used": "Used", "data.bad_rows": "Bad, skipped",
     "data.cut": "Cut to length", "data.dropped": "Dropped, too long", "data.tokens": "Tokens",
+    "data.filtered": "Filtered out", "data.duplicates": "Duplicates, left out",
+    "chosen.tokens": "Tokens", "warning.leakage": "Evaluation rows stand in the training data",
     "data.trained_tokens": "Trained tokens", "data.max_tokens": "Longest, tokens",
     "checkpoints.title": "Checkpoints", "checkpoints.step": "Step {step}",
     "checkpoints.broken": "Cannot be used: {why}.",

@@ -109,6 +109,8 @@ TABLE: dict[str, str] = {
     "samples.expected": "标准答案：", "samples.empty": "（没有回答）",
     "data.title": "数据", "data.train": "训练", "data.eval": "评估",
     "data.rows": "行数", "data.used": "已使用", "data.bad_rows": "有误并跳过",
+    "data.filtered": "已过滤", "data.duplicates": "重复并去除",
+    "chosen.tokens": "token", "warning.leakage": "训练数据中含有评估行",
     "data.cut": "已截短", "data.dropped": "过长而丢弃", "data.tokens": "token 数",
     "data.trained_tokens": "参与训练的 token", "data.max_tokens": "最长 token 数",
     "checkpoints.title": "检查点", "checkpoints.step": "第 {step} 步",

@@ -141,7 +141,10 @@ def data(locale: str, events: Iterable[DataEvent]) -> str:
     newest = {event.split: event for event in events}
     if not newest:
         return ""
-    keys = ("rows", "used", "bad_rows", "cut", "dropped", "tokens", "trained_tokens", "max_tokens")
+    seen = [key for key in ("filtered", "duplicates")
+            if any(getattr(event, key) for event in newest.values())]
+    keys = ("rows", "used", "bad_rows", *seen, "cut", "dropped", "tokens", "trained_tokens",
+            "max_tokens")
     head = "".join(f'<th scope="col">{text(t(locale, f"data.{split}"))}</th>' for split in newest)
     body = "".join(
         f'<tr><th scope="row">{text(t(locale, f"data.{key}"))}</th>'

@@ -1,0 +1,92 @@
+"""What the model is asked while it trains: held-out prompts, and what was to be said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from trainer.contract.config import RunConfig
+from trainer.data.messages import Example, Message
+from trainer.evaluate import Question
+
+if TYPE_CHECKING:
+    from trainer.prompts import Prompter
+    from trainer.tokens import Rows, TokenSet
+
+BEGINNING = 24
+
+
+def make_questions(config: RunConfig, held: Rows, prompter: Prompter,
+                   tokenizer: Any) -> list[Question]:
+    """Return the first held-out prompts, with the right answers, in the order of the rows.
+
+    Raises:
+        TemplateError: The chat template refuses one of them.
+    """
+    evaluation = config.evaluation
+    wanted = evaluation.samples
+    if evaluation.exact_match:
+        wanted = len(held) if evaluation.limit is None else max(wanted, evaluation.limit)
+    chosen = held.pick(range(min(wanted, len(held))))
+    if not len(chosen):
+        return []
+    if config.objective == "pretrain":
+        return _beginnings(chosen, tokenizer, evaluation.max_new_tokens)
+    return _prompts(chosen, prompter)
+
+
+def _beginnings(rows: Rows, tokenizer: Any, answer_tokens: int) -> list[Question]:
+    """Return the beginnings of plain texts, to be gone on with."""
+    found = []
+    table, numbers, owners = rows.dataset(), rows.numbers("row"), rows.owners()
+    for index, number in enumerate(numbers):
+        ids = table[index]["input_ids"]
+        cut = min(BEGINNING, max(1, len(ids) // 2))
+        prompt, rest = (tokenizer.decode(part, skip_special_tokens=True)
+                        for part in (ids[:cut], ids[cut:cut + answer_tokens]))
+        found.append(Question(number, rows.sets[owners[index]].name, prompt, rest, ids[:cut]))
+    return found
+
+
+def _prompts(rows: Rows, prompter: Prompter) -> list[Question]:
+    """Return the prompts of conversations, rendered all at once."""
+    numbers, owners = rows.numbers("row"), rows.owners()
+    found = [_examples(one, {n for n, owner in zip(numbers, owners, strict=True)
+                             if owner == index}) for index, one in enumerate(rows.sets)]
+    examples = [found[owner][number] for number, owner in zip(numbers, owners, strict=True)]
+    parts = [_parts(example) for example in examples]
+    rendered = prompter.render([
+        {"messages": [message.document() for message in prompt], "tools": example.tools}
+        for example, (prompt, _) in zip(examples, parts, strict=True)])
+    return [Question(example.row, rows.sets[owner].name, _shown(prompt, text["text"]),
+                     answer, text["input_ids"])
+            for example, owner, (prompt, answer), text
+            in zip(examples, owners, parts, rendered, strict=True)]
+
+
+def _parts(example: Example) -> tuple[Sequence[Message], str]:
+    """Return (prompt, right answer); what is not desired is not shown as right."""
+    if example.chosen:
+        return example.messages, example.chosen[-1].content
+    prompt, answer = example.messages[:-1], example.messages[-1].content
+    return prompt, "" if example.label is False else answer
+
+
+def _shown(prompt: Sequence[Message], text: str) -> str:
+    return next((m.content for m in reversed(prompt) if m.role == "user"), text)
+
+
+def _examples(one: TokenSet, wanted: set[int]) -> dict[int, Example]:
+    """Read some rows of a dataset again, by their numbers."""
+    from trainer.data.check import convert_rows
+
+    if not wanted:
+        return {}
+    spec = one.request.data.spec()
+    found: dict[int, Example] = {}
+    for item in convert_rows(spec, one.request.data.shape(spec)):
+        if isinstance(item, Example) and item.row in wanted:
+            found[item.row] = item
+            if len(found) == len(wanted):
+                break
+    return found
