@@ -16,18 +16,19 @@ from app.sources import copy_name
 from trainer.data import DatasetError, adding
 from trainer.data import versions as kept
 from trainer.data.check import convert_rows
-from trainer.data.entry import DatasetEntry, fields_of_mapping
+from trainer.data.entry import DatasetEntry
 from trainer.data.fixups import FixReport, entry_for, keep_rows
 from trainer.data.hub_names import parse_hub_id
+from trainer.data.mapping import shape_from_mapping
 from trainer.data.messages import Example
 from trainer.data.rows import RowProblem
-from trainer.data.shapes import from_entry
 from trainer.data.sources import DatasetSpec, locate, outside
 
 if TYPE_CHECKING:
     from app.datasets import DataService
 
 EFFECT_ROWS = 3
+_MAPPED = ("columns", "tags", "formatting", "ranking", "_kind", "_classes")
 Audited = Callable[[str, str, str], AbstractContextManager[Any]]
 
 
@@ -157,9 +158,8 @@ class DataChanges:
         Raises:
             DatasetError: The mapping names what does not exist, or the file cannot be read.
         """
-        spec = self._service.spec(name)
-        shape = from_entry(_mapped(spec.entry or DatasetEntry(file_name=spec.file_name), mapping))
-        return list(convert_rows(spec, shape, max_samples=EFFECT_ROWS))
+        shape = shape_from_mapping(mapping)
+        return list(convert_rows(self._service.spec(name), shape, max_samples=EFFECT_ROWS))
 
     def map(self, name: str, mapping: Mapping[str, str] | None, *, who: str = "local") -> str:
         """Save what the columns mean; None lets the rows be recognised again.
@@ -173,10 +173,7 @@ class DataChanges:
             DatasetError: The mapping cannot be read.
         """
         with self._audited("map_dataset", name, who):
-            fields = {"columns": None, "tags": None, "formatting": None, "ranking": None}
-            if mapping is not None:
-                fields |= _fields(mapping)
-                self.effect(name, mapping)
+            fields = dict.fromkeys(_MAPPED) | adding.mapped_fields(mapping)
             chosen = self._own(name)
             self._service.registry().update_entry(chosen, **fields)
             return chosen
@@ -287,18 +284,3 @@ def _outside(path: str) -> DatasetError:
     return DatasetError("path_outside_roots", f"'{path[:200]}' lies outside the folders that "
                         "pages may use.",
                         "Add the file on the page, or start the server with --data-root.")
-
-
-def _fields(mapping: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        return fields_of_mapping(mapping)
-    except ValueError as error:
-        raise DatasetError("mapping", f"This mapping cannot be used: {error}.",
-                           "Name columns for the roles.") from None
-
-
-def _mapped(entry: DatasetEntry, mapping: Mapping[str, str]) -> DatasetEntry:
-    """Return an entry with another mapping."""
-    values = {k: v for k, v in entry.document().items()
-              if k not in ("columns", "tags", "formatting", "ranking")}
-    return DatasetEntry.model_validate({**values, **_fields(mapping)})

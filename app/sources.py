@@ -6,7 +6,6 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from app.home import Home
 from app.runs import Run
@@ -88,17 +87,3 @@ def model_folder(home: Home, model: str, allowed: Callable[[str], bool]) -> Path
 def copy_name(spec: DatasetSpec) -> str:
     """Return a new file name of our choice for a copy of a dataset's file (rule R4)."""
     return f"{secrets.token_hex(8)}{spec.ending}"
-
-
-class Catalog:
-    """The registered datasets of a home, for the command line."""
-
-    def __init__(self, home: Home) -> None:
-        """Look at ``home``."""
-        self._home = home
-
-    def list(self) -> list[Any]:
-        """Return the datasets; see ``DataService.all``."""
-        from app.datasets import DataService
-
-        return DataService(self._home, lambda: ()).all()

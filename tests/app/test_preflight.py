@@ -17,9 +17,23 @@ def place(tmp_path):
 
 
 @pytest.fixture
-def preflight(place, monkeypatch):
+def make(place):
+    """Make preflights; the children that they ask are ended afterwards."""
+    made = []
+
+    def one(devices=list, **options):
+        made.append(Preflight(place, DeviceProbe(devices), **options))
+        return made[-1]
+
+    yield one
+    for preflight in made:
+        preflight.data.close()
+
+
+@pytest.fixture
+def preflight(make, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    return Preflight(place, DeviceProbe(list))
+    return make()
 
 
 def codes(found):
@@ -100,7 +114,7 @@ def test_relative_paths_become_absolute(preflight, tmp_path, monkeypatch):
     assert found.config.data.train == [path] and not found.problems
 
 
-def test_r5_pages_name_only_what_lies_under_the_roots(preflight, place, tmp_path):
+def test_r5_pages_name_only_what_lies_under_the_roots(make, preflight, place, tmp_path):
     outside = write(tmp_path / "d.jsonl", {"question": "q", "answer": "a"})
     inside = write(place.data / "d.jsonl", {"question": "q", "answer": "a"})
     link = place.data / "link.jsonl"
@@ -117,7 +131,7 @@ def test_r5_pages_name_only_what_lies_under_the_roots(preflight, place, tmp_path
         assert codes(found) == {("model.name_or_path", "path_outside_roots")}, name
     assert not preflight.check({"data": {"train": [inside]}}, origin="web").problems
     assert not preflight.check({}, origin="web").problems
-    more = Preflight(place, DeviceProbe(list), data_roots=[tmp_path])
+    more = make(data_roots=[tmp_path])
     assert not more.check({"data": {"train": [outside]}}, origin="web").problems
 
 
@@ -134,8 +148,8 @@ def test_a_hub_model_is_a_choice_with_a_network_and_a_problem_without(preflight,
     assert (problem.code, problem.scope) == ("hub_offline", "network")
 
 
-def test_what_an_old_gpu_can(place):
-    preflight = Preflight(place, DeviceProbe(lambda: [GPU]))
+def test_what_an_old_gpu_can(make):
+    preflight = make(lambda: [GPU])
     found = preflight.check({})
     assert {c.field: c.value for c in found.choices}["model.dtype"] == "float16"
     (problem,) = preflight.check({"model": {"dtype": "bfloat16"}}).problems
@@ -177,3 +191,54 @@ def test_a_cached_revision_stays_in_the_cache(monkeypatch, tmp_path):
     assert cached_snapshot("a/b", None) == folder / "snapshots" / "c0ffee"
     for revision in ("evil", str(tmp_path / "outside"), "../../../outside"):
         assert cached_snapshot("a/b", revision) is None
+
+
+def test_a_long_file_is_read_in_a_child_and_never_holds_up_the_form(preflight, place, monkeypatch):
+    monkeypatch.setattr("app.datafit.SMALL_BYTES", 10)
+    path = write(place.data / "long.jsonl", *({"question": f"q{n}", "answer": f"a{n}"}
+                                              for n in range(50)))
+    config = {"data": {"train": [path]}}
+    (problem,) = preflight.check(config, origin="web").problems
+    assert (problem.field, problem.code, problem.scope) == ("data.train", "still_reading",
+                                                            "machine")
+    (job,) = preflight.data.jobs.of(path)
+    assert preflight.data.jobs.wait(job.id, 60).state == "done"
+    found = preflight.check(config, origin="web")
+    assert not found.problems and found.estimate.steps
+    assert len(preflight.data.jobs.of(path)) == 1
+
+
+def test_the_command_line_waits_for_a_long_file(preflight, place, monkeypatch):
+    monkeypatch.setattr("app.datafit.SMALL_BYTES", 10)
+    path = write(place.data / "long.jsonl", {"question": "q", "answer": "a"})
+    assert not preflight.check({"data": {"train": [path]}}).problems
+
+
+def test_the_template_is_told_and_one_that_fails_is_a_problem(preflight):
+    chosen = {c.field: c for c in preflight.check({}).choices}
+    assert chosen["data.template"].value == "auto" and chosen["data.template"].reason
+    named = {c.field: c for c in preflight.check({"data": {"template": "chatml"}}).choices}
+    assert named["data.template"].value == "chatml"
+    (problem,) = preflight.check({"data": {"template": "no-such"}}).problems
+    assert problem.field == "data.template" and problem.message and problem.advice
+
+
+def test_evaluation_rows_that_are_trained_on_are_told(preflight, place):
+    rows = [{"question": f"q{n}", "answer": f"a{n}"} for n in range(20)]
+    train = write(place.data / "train.jsonl", *rows)
+    held = write(place.data / "held.jsonl", *rows[15:], {"question": "new", "answer": "new"})
+    found = preflight.check({"data": {"train": [train], "eval": [held]}})
+    assert not found.problems
+    assert any(c.field == "data.eval" and c.reason.startswith("5 of its rows")
+               for c in found.choices)
+
+
+def test_data_of_a_hub(preflight, monkeypatch):
+    config = {"data": {"train": ["somebody/something"]}}
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    found = preflight.check(config, origin="web")
+    assert not found.problems
+    assert ("data.train", "somebody/something") in {(c.field, c.value) for c in found.choices}
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (problem,) = preflight.check(config, origin="web").problems
+    assert (problem.code, problem.scope) == ("data_offline", "network")

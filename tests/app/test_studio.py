@@ -3,12 +3,12 @@ import json
 import pytest
 
 from app.runs import RunError, RunState
-from app.sources import plain_name
 from app.studio import Studio
 from tests.app.conftest import until_ended, until_step
 from trainer.contract import ConfigError, RunConfig
 from trainer.contract.config import parse
 from trainer.data import DatasetError
+from trainer.data.adding import plain_name
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_what_there_is_to_choose_from(studio, tmp_path, monkeypatch):
 def test_an_added_file_is_copied_and_can_be_trained_on(studio, tmp_path):
     path = tmp_path / "my data.jsonl"
     path.write_text('{"question": "q", "answer": "a"}\n' * 3)
-    assert studio.add_dataset_file(path, "mine") == "mine"
+    assert studio.changes.add_file(path, "mine") == "mine"
     path.unlink()
     assert not studio.dry_run({"data": {"train": ["mine"]}}, origin="web").problems
     (choice,) = [c for c in studio.datasets() if c.name == "mine"]
@@ -180,7 +180,7 @@ def test_any_file_name_gives_a_plain_dataset_name(file_name, name):
 def test_a_file_may_be_added_again_under_the_next_name(studio, tmp_path):
     path = tmp_path / "问题 (1).jsonl"
     path.write_text('{"question": "q", "answer": "a"}\n')
-    names = [studio.add_dataset_file(path, path.name, rename=True) for _ in range(3)]
+    names = [studio.changes.add_file(path, path.name, rename=True) for _ in range(3)]
     assert names == ["问题-1", "问题-1-2", "问题-1-3"]
     assert not studio.dry_run({"data": {"train": names}}, origin="web").problems
 
@@ -191,16 +191,16 @@ def test_a_file_that_is_no_dataset_leaves_nothing(studio, tmp_path, name, conten
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(DatasetError):
-        studio.add_dataset_file(path, "bad")
+        studio.changes.add_file(path, "bad")
     assert list(studio.home.data.iterdir()) == []
 
 
 def test_a_taken_name_keeps_the_first_file(studio, tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text('{"question": "q", "answer": "a"}\n')
-    studio.add_dataset_file(path, "mine")
+    studio.changes.add_file(path, "mine")
     before = sorted(p.name for p in studio.home.data.glob("*.jsonl"))
     with pytest.raises(DatasetError):
-        studio.add_dataset_file(path, "mine")
+        studio.changes.add_file(path, "mine")
     assert sorted(p.name for p in studio.home.data.glob("*.jsonl")) == before
     assert [r["ok"] for r in audit(studio)] == [True, False]
