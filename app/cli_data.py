@@ -10,7 +10,7 @@ import typer
 
 from app import cli_data_change
 from app.cli_data_show import progress_bar, show_list, show_preview, show_report
-from app.cli_options import command, parse_map
+from app.cli_options import command, lent_token, parse_map
 from app.cli_output import print_json
 from app.home import Home
 from trainer.contract import RunConfig
@@ -120,8 +120,8 @@ def check_source(options: CheckOptions) -> None:
     home = Home.open()
     known = registry.load(home.data)
     shape = options.shape()
-    spec = _spec(known, options.use())
-    others = [_spec(known, DatasetUse(name=name)) for name in options.against or []]
+    spec = _spec(home, known, options.use())
+    others = [_spec(home, known, DatasetUse(name=name)) for name in options.against or []]
     params = options.params(home) if options.tokens else {}
     report = _check(home, spec, options, shape=shape, against=others)
     lengths = _lengths(report, params) if params else {}
@@ -137,7 +137,7 @@ def preview_row(options: PreviewOptions) -> None:
     """Show one row as the model will see it, and which part of it is learned."""
     home = Home.open()
     options.shape()
-    _spec(registry.load(home.data), options.use())
+    _spec(home, registry.load(home.data), options.use())
     found = _ask("preview", {
         **options.params(home), "row": options.row, "overlong": options.overlong,
         "train_on_prompt": options.train_on_prompt, "mask_history": options.mask_history})
@@ -154,9 +154,9 @@ command(app, "check", CheckOptions, check_source)
 command(app, "preview", PreviewOptions, preview_row)
 
 
-def _spec(known: Registry, use: DatasetUse) -> DatasetSpec:
+def _spec(home: Home, known: Registry, use: DatasetUse) -> DatasetSpec:
     """Find a dataset; one of a hub is fetched."""
-    with progress_bar("fetching") as told:
+    with lent_token(home), progress_bar("fetching") as told:
         return known.resolve_use(use, fetch=Fetching(True, told.bytes))
 
 

@@ -15,7 +15,7 @@ import typer
 from pydantic import ValidationError
 
 from app.cli_data_show import plain, progress_bar
-from app.cli_options import command, parse_map
+from app.cli_options import command, lent_token, parse_map
 from app.cli_output import console, note, print_json
 from app.home import Home
 from trainer.contract.config.data import FilterConfig
@@ -126,7 +126,7 @@ def add(options: AddOptions) -> None:
             results = add_folder(known, path)
         _show_added(results, options.as_json)
         return
-    with _audited(home, "add_dataset", options.name or options.source):
+    with _audited(home, "add_dataset", options.name or options.source), lent_token(home):
         added = _add_one(known, path, options)
     spec = known.resolve(added)
     if options.as_json:

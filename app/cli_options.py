@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, get_type_hints
 
 import typer
 
+from app.home import Home
 from trainer.data import DatasetError
 
 Options = TypeVar("Options")
@@ -42,6 +45,20 @@ def command(app: typer.Typer, name: str, options: type[Options],
 def _default(field: dataclasses.Field[Any]) -> Any:
     missing = field.default is dataclasses.MISSING
     return inspect.Parameter.empty if missing else field.default
+
+
+@contextmanager
+def lent_token(home: Home) -> Iterator[None]:
+    """Let the hub's token of the home's secrets stand in the environment while the block runs."""
+    token = home.read_secrets().get("HF_TOKEN", "")
+    if not token or os.environ.get("HF_TOKEN"):
+        yield
+        return
+    os.environ["HF_TOKEN"] = token
+    try:
+        yield
+    finally:
+        del os.environ["HF_TOKEN"]
 
 
 def parse_map(pairs: list[str] | None) -> dict[str, str]:

@@ -1,10 +1,15 @@
 """Links of the documents lead to files that exist."""
 
+import ast
+import json
 import re
 
 import pytest
 
-from tests.source_tree import ROOT
+from tests.source_tree import ROOT, called, modules
+from trainer.data import Row, recognise
+from trainer.data.convert import convert
+from trainer.data.objectives import objectives_of
 
 PAGES = sorted(p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"),
                                                          ROOT / "assets/make/README.md",
@@ -18,3 +23,38 @@ def test_every_relative_link_leads_somewhere(page):
     missing = [link for link in links if "://" not in link
                and not (ROOT / page).parent.joinpath(link).exists()]
     assert not missing
+
+
+# The place of the code among the arguments of what says something of a row.
+CODE_AT = {"RowProblem": 2, "RowError": 0, "Remark": 0}
+
+
+def row_codes():
+    """Every code that a row can be given, as written in trainer/data."""
+    calls = [node for module in modules("trainer/data") for node in ast.walk(module.tree)
+             if isinstance(node, ast.Call) and called(node) in CODE_AT]
+    places = [node.args[CODE_AT[called(node)]] for node in calls
+              if len(node.args) > CODE_AT[called(node)]]
+    return {part.value for place in places for part in ast.walk(place)
+            if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+
+
+def test_every_code_of_a_row_is_explained():
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    explained = {code for line in text.splitlines() if line.startswith("| `")
+                 for code in re.findall(r"`([a-z_0-9]+)`", line.split("|")[1])}
+    found = row_codes()
+    assert {"not_json", "empty_text", "duplicate", "special_token"} <= found
+    assert found - explained == set()
+
+
+def test_every_shape_is_what_its_example_is_recognised_as():
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    found = re.findall(r"^\| (\w+) \| `(\{.*?\})`[^`|]*(?:`\w+`[^`|]*)*\| (.*) \|$", text, re.M)
+    assert len(found) == 11
+    for kind, example, purpose in found:
+        row = Row(1, json.loads(example))
+        shape = recognise([row])
+        assert shape.kind == kind, example
+        assert convert(row, shape)
+        assert objectives_of(shape.kind) == ([] if " " in purpose else [purpose])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app import cli
+from tests.trainer.data.hub_stub import hub_stub
 from trainer.contract.places import starter
 
 ROWS = [{"question": f"What is {n} + {n}?", "answer": f"It is {n + n}."} for n in range(30)]
@@ -226,6 +227,34 @@ def test_a_hub_dataset_that_cannot_come_is_said_kindly(script, home, monkeypatch
         status, document = script(verb, "team/questions")
         assert status == 1 and document["error"]["code"] == "hub_data_offline"
         assert "HF_HUB_OFFLINE" in document["error"]["advice"]
+
+
+def test_a_hub_dataset_is_fetched_added_and_read_offline(script, home, monkeypatch):
+    from huggingface_hub import close_session, constants
+
+    (home).mkdir(mode=0o700, exist_ok=True)
+    (home / "secrets.json").write_text('{"HF_TOKEN": "hf_secret"}')
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with hub_stub() as stub:
+        stub.repos["team/questions"] = {"train.jsonl": lines(ROWS).encode(),
+                                        "test.jsonl": lines(ROWS[:3]).encode()}
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", stub.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE",
+                            stub.url + "/{repo_id}/resolve/{revision}/{filename}")
+        status, document = script("add", "team/questions", "--split", "test")
+        close_session()
+    assert status == 0 and document["name"] == "questions"
+    assert {headers.get("Authorization", headers.get("authorization"))
+            for _, _, headers in stub.asked} == {"Bearer hf_secret"}
+    assert "HF_TOKEN" not in os.environ
+    status, document = script("check", "questions")
+    assert status == 0 and document["rows"] == 3
+    assert script("preview", "questions", "--row", 3)[0] == 0
+    assert script("check", "team/questions", "--split", "test")[1]["rows"] == 3
+    entry = json.loads((home / "data" / "dataset_info.json").read_text())["questions"]
+    assert entry == {"hf_hub_url": "team/questions", "split": "test"}
+    assert "hf_secret" not in (home / "audit.jsonl").read_text()
 
 
 def test_control_characters_of_a_dataset_stay_out_of_the_terminal(finestra, tmp_path):

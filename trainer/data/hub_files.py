@@ -23,7 +23,7 @@ _SPLITS = {split: re.compile(rf"(?:^|[^A-Za-z])(?:{'|'.join(words)})(?:[^A-Za-z]
            for split, words in _WORDS.items()}
 _ASIDE = {"readme", "license", "licence", "citation", "changelog", "contributing", "notice",
           "requirements", "dataset_info", "dataset_infos", "dataset_dict", "state", "metadata",
-          "configuration", "croissant"}
+          "config", "configuration", "croissant", "data_card", "datasheet"}
 _PLAIN = (".txt", ".md")
 
 

@@ -152,7 +152,7 @@ def _plain_names(paths: Sequence[str]) -> list[str]:
     Names that occur twice, that do not sort so or are odd get a number before them.
     """
     names = [PurePosixPath(path).name for path in paths]
-    fine = all(name and not name.startswith(".") and len(name) < 200
+    fine = all(name and not name.startswith((".", "_")) and len(name) < 200
                and all(c.isalnum() or c in "._-+= ()," for c in name) for name in names)
     if fine and names == sorted(set(names)):
         return names
