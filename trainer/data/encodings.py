@@ -35,7 +35,15 @@ class Encoding:
         if self.is_utf8:
             return ""
         how = "looks like" if self.guessed else "is"
-        return f"'{file_name}' {how} {self.name.upper()} text and is read as such."
+        return f"'{file_name}' {how} {spoken(self.name)} text and is read as such."
+
+
+def spoken(name: str) -> str:
+    """Return the name that people use for one of Python's encodings: ``Windows-1252``."""
+    if name.startswith("cp125"):
+        return f"Windows-{name[2:]}"
+    return {"cp949": "EUC-KR", "cp874": "Windows-874", "big5": "Big5",
+            "shift_jis": "Shift-JIS"}.get(name, name.upper().replace("_", "-"))
 
 
 class _Bytes(Protocol):

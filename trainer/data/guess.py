@@ -39,7 +39,7 @@ _JAPANESE = _KANA | frozenset("。、「」の日本人年大")
 _WIDE = (("gb18030", _CHINESE), ("big5", _TRADITIONAL), ("shift_jis", _JAPANESE),
          ("euc_jp", _JAPANESE), ("cp949", _KOREAN))
 _QUOTES = frozenset(b"\x85\x91\x92\x93\x94\x96\x97\xa0\xa3\x80\x99")
-_ACCENTS = frozenset("éèêëàâäáãåæçñóòôöõøœúùûüíìîïßÿýÉÈÊÀÂÄÁÅÆÇÑÓÖÕØÚÜÍ«»¿¡°€£§ºª·©®²³½’‘“”–—…š žŠŽ\xa0")
+_ACCENTS = frozenset("éèêëàâäáãåæçñóòôöõøœúùûüíìîïßÿýÉÈÊÀÂÄÁÅÆÇÑÓÖÕØÚÜÍšžŠŽ«»¿¡°€£§ºª·©®²³½’‘“”–—…\xa0")
 _NARROW = ["cp1252", "cp1250", "cp1254", "cp1251", "koi8_r", "cp1253", "cp1255", "cp1256",
            "cp1257", "cp1258", "cp874", "cp866"]
 
@@ -73,7 +73,8 @@ def _utf8_counts(sample: bytes, whole: bool) -> tuple[int, int]:
 
 def _torn(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeDecodeError)
-    return "\udcfe" if error.end - error.start > 1 else "\udcff", error.end
+    length = error.end - error.start
+    return chr(0xdcfe if length > 1 else 0xdcff), error.end
 
 
 codecs.register_error("finestra.torn", _torn)

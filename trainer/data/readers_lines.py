@@ -13,6 +13,7 @@ import orjson
 from trainer.data import bounds
 from trainer.data.batches import Batch, Item, Source
 from trainer.data.bytesource import lines, opened, where_not_utf8
+from trainer.data.encodings import spoken
 from trainer.data.jsonstream import decode_json
 from trainer.data.rows import Row, RowProblem, shown
 
@@ -108,7 +109,7 @@ def bytes_that_are_not(encoding: str, where: str) -> str:
     """Say that bytes are no text: where, if the file is UTF-8, else what it is read as."""
     if encoding == "utf-8":
         return f"is not UTF-8 ({where})"
-    return f"has bytes that are not {encoding.upper()}, which the file is read as"
+    return f"has bytes that are not {spoken(encoding)}, which the file is read as"
 
 
 def row_of(number: int, value: Any) -> Item:

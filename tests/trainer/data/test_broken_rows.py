@@ -18,8 +18,8 @@ from trainer.data.rowindex import Watch
 from trainer.data.rows import Row, RowProblem
 from trainer.data.sources import DatasetSpec, locate
 
-TEXTS = ["x", "", "你好，世界", "two\nlines", 'a "quoted" word', "é😀", "1,5; 2", "a\\b", "tab\there",
-         'tricky }, {"q": "a"}, [', "{", "]", "}, {", "\r\n", "'", "=1+1"]
+TEXTS = ["x", "", "你好，世界", "two\nlines", 'a "quoted" word', "é😀", "1,5; 2", "a\\b",
+         "tab\there", 'tricky }, {"q": "a"}, [', "{", "]", "}, {", "\r\n", "'", "=1+1"]
 ROWS = st.lists(st.tuples(st.sampled_from(TEXTS), st.sampled_from(TEXTS)), min_size=1, max_size=12)
 Rows = list[dict[str, Any]]
 Breaker = Callable[[bytes], bytes]

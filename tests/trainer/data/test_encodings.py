@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.data.encodings import detect
+from trainer.data.encodings import detect, spoken
 from trainer.data.readers import read, row_at
 from trainer.data.rowindex import Watch
 from trainer.data.rows import Row, RowProblem
 from trainer.data.sources import DatasetSpec
 
 Make = Callable[..., DatasetSpec]
-CHINESE = ["你好，世界。今天天气很好，我们去公园散步吧。", "请问如何学习机器学习？", "它是一个分支。😀"]
+CHINESE = ["你好，世界。今天天气很好，我们去公园散步吧。", "请问如何学习机器学习？",
+           "它是一个分支。😀"]
 TEXTS = {
     "gb18030": CHINESE, "utf-16-le": CHINESE, "utf-16-be": ["hello", "world"],
     "utf-32-le": CHINESE, "utf-8": CHINESE,
@@ -49,7 +50,7 @@ def test_encodings_are_found_and_said(make: Make, encoding: str, name: str) -> N
     assert found == (["text", *texts] if name == "a.txt" else texts)
     assert watch.encodings == {name: encoding}
     assert watch.notes == ([] if encoding == "utf-8" else [
-        f"'{name}' looks like {encoding.upper()} text and is read as such."])
+        f"'{name}' looks like {spoken(encoding)} text and is read as such."])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
@@ -63,8 +64,8 @@ def test_byte_order_marks_are_believed(make: Make, encoding: str, name: str) -> 
     assert watch.encodings[name].startswith(encoding.removesuffix("-sig"))
 
 
-@pytest.mark.parametrize("text", ['{"q": "你好"}', "姓名,年龄\n张伟,30\n王芳,25\n", "text\n东风夜放花千树\n",
-                                  "问题,答案\n你是谁,我是助手\n"])
+@pytest.mark.parametrize("text", [
+    '{"q": "你好"}', "姓名,年龄\n张伟,30\n王芳,25\n", "text\n东风夜放花千树\n", "问题,答案\n你是谁,我是助手\n"])
 def test_short_chinese_files_are_found(text: str) -> None:
     assert detect(text.encode("gb18030"), whole=True).name == "gb18030"
 
@@ -119,3 +120,8 @@ def test_an_encoding_that_shows_late_is_found(make: Make) -> None:
     row = row_at(spec, 40_001)
     assert isinstance(row, Row)
     assert row.values["text"] == CHINESE[0]
+
+
+def test_encodings_are_called_as_people_do() -> None:
+    assert [spoken(name) for name in ("gb18030", "cp1252", "euc_jp", "shift_jis", "cp949")] == [
+        "GB18030", "Windows-1252", "EUC-JP", "Shift-JIS", "EUC-KR"]
