@@ -9,6 +9,7 @@ from typing import Any
 
 from trainer.data.mapping import ColumnMap
 from trainer.data.messages import Remark
+from trainer.data.paths import lift
 from trainer.data.rows import shown
 from trainer.data.special import SpecialTokens
 
@@ -16,18 +17,24 @@ VERY_LONG = 200_000
 # UTF-8 that was read as Latin-1 or Windows-1252, and what stands for a lost character.
 _GARBLED = re.compile("\ufffd|\u00c3[\u0080-\u00bf]|\u00c2[\u00a0-\u00bf]|\u00e2\u20ac"
                       "[\u0098-\u009d\u00a6\u02dc\u2122\u0153\u201c\u201d]")
-# A text of ASCII is looked at only when it has one of the signs.
-_SIGNS = ("\x00", "\x1b", "\x08")
-_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1b\x7f]")
+# Those that break tools and terminals; others are rare and do no harm.
+_CONTROLS = "\x00\x08\x1b\x7f"
+_CONTROL = re.compile(f"[{_CONTROLS}]")
+_RARE = f"{_CONTROLS}\ufffd\u00c2\u00c3\u00e2"
 
 
 class Oddities:
-    """Finds what is odd in texts; ``signs`` are what an odd text of ASCII has one of."""
+    """Finds what is odd in texts.
+
+    ``signs`` are what an odd text of ASCII has one of, ``maybe`` finds what any odd text has;
+    both only say that it is worth looking.
+    """
 
     def __init__(self, special: SpecialTokens, mapping: ColumnMap) -> None:
         """Look for these special tokens, in these columns."""
         self._special, self._mapping = special, mapping
-        self.signs = (*special.signs, *_SIGNS)
+        self.signs = (*special.signs, *_CONTROLS)
+        self.maybe = re.compile(f"[{re.escape(''.join(special.signs))}{_RARE}]")
 
     def remarks(self, values: Mapping[str, Any], text: str) -> Iterator[Remark]:
         """Yield what is odd in a row.
@@ -54,6 +61,8 @@ class Oddities:
 
     def _column(self, values: Mapping[str, Any], part: str) -> str:
         """Return the first named column that holds a part of a text."""
+        if self._mapping.paths:
+            values = lift(dict(values), self._mapping.paths)
         names: dict[str, str] = self._mapping.columns.model_dump(exclude_none=True)
         for name in names.values():
             value = values.get(name)

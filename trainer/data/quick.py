@@ -67,6 +67,7 @@ class Scan:
         report, look, forms, lengths = self._report, self._look, self._forms.counts, self._lengths
         remember, roles, signs = self._hashes.add, self._roles, self._odd.signs
         id_column, prompt, usual, near = self._id_column, self._prompt, self._usual, self._near
+        maybe = self._odd.maybe.search
         characters = longest = 0
         report.rows += len(items)
         for item in items:
@@ -95,7 +96,8 @@ class Scan:
                 longest = size
             remember(number, xxh3_64_intdigest(text.encode()))
             if size > VERY_LONG or not text.isascii():
-                self._remark(item, text)
+                if size > VERY_LONG or maybe(text):
+                    self._remark(item, text)
                 continue
             for sign in signs:
                 if sign in text:
@@ -129,9 +131,10 @@ class Scan:
         size = sum(map(len, texts))
         report.characters += size
         report.longest = max(report.longest, size)
-        if self._look(row.values) is not None:
-            self._roles.setdefault(len(texts), _roles_of(example))
-        self._count_turns(_roles_of(example), 1)
+        roles = _roles_of(example)
+        if len(texts) not in self._roles and self._look(row.values) is not None:
+            self._roles[len(texts)] = roles
+        self._count_turns(roles, 1)
         if example.label is not None:
             name = "true" if example.label else "false"
             report.labels[name] = report.labels.get(name, 0) + 1
@@ -141,7 +144,8 @@ class Scan:
         if has_noncharacters(example):
             self._keep(row.number, Remark("noncharacter", "", "has U+FDD0..U+FDEF, which are no "
                                           "characters; they become U+FFFD"))
-        self._remark(row, text)
+        if size > VERY_LONG or self._odd.maybe.search(text):
+            self._remark(row, text)
         if self._near is not None:
             self._look_for_like(self._near, row.number, text)
 
