@@ -3,7 +3,7 @@
 Chat templates and tokens are in ``trainer.data.chat`` and ``trainer.data.tokenize``.
 """
 
-from trainer.data.check import DataReport, ReportCache, check, examples, shape_of
+from trainer.data.check import DataReport, check, examples, shape_of
 from trainer.data.entry import DatasetEntry
 from trainer.data.messages import Example, Message
 from trainer.data.readers import read
@@ -13,5 +13,5 @@ from trainer.data.shapes import Shape, recognise
 from trainer.data.sources import DatasetSpec
 
 __all__ = ["DataReport", "DatasetEntry", "DatasetError", "DatasetSpec", "Example", "Message",
-           "Registry", "ReportCache", "Row", "RowProblem", "Shape", "check", "examples", "load",
+           "Registry", "Row", "RowProblem", "Shape", "check", "examples", "load",
            "read", "recognise", "shape_of"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -28,9 +26,8 @@ from trainer.data.rows import DatasetError, Row, RowError, RowProblem, listed
 from trainer.data.shapes import SAMPLED_ROWS, Shape, from_entry, needed_names, recognise
 from trainer.data.sources import DatasetSpec
 
-__all__ = ["MAX_PROBLEMS", "BadRows", "CheckOptions", "ColumnFacts", "DataReport", "ReportCache",
-           "check", "check_steps", "convert_rows", "examples", "first_look", "problems_of",
-           "shape_of"]
+__all__ = ["MAX_PROBLEMS", "BadRows", "CheckOptions", "ColumnFacts", "DataReport", "check",
+           "check_steps", "convert_rows", "examples", "first_look", "problems_of", "shape_of"]
 Progress = Callable[[int, int, int], None]
 STEP_S = 0.25
 FIRST_ROWS, FIRST_S = 1_000, 0.5
@@ -248,41 +245,3 @@ def examples(spec: DatasetSpec, source: DataReport | Shape, *, objective: str,
             yield item
         elif bad_rows == "refuse":
             raise DatasetError("bad_rows", item.message, "Fix it, or choose to skip bad rows.")
-
-
-class ReportCache:
-    """Reports of files that have not changed; thread-safe, owned by whoever asks often."""
-
-    def __init__(self, size: int = 32) -> None:
-        self._size = size
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[object, ...], DataReport | DatasetError] = OrderedDict()
-
-    def check(self, spec: DatasetSpec, *, objective: str | None = None,
-              max_samples: int | None = None) -> DataReport:
-        """Return what ``check`` returns, or raise what it raises, without reading a file twice.
-
-        The key is the file's path, size and mtime, the objective, the mapping and max_samples.
-        """
-        key = (*spec.stamp(), spec.entry, objective, max_samples)
-        with self._lock:
-            found = self._kept.get(key)
-            if found is not None:
-                self._kept.move_to_end(key)
-        if found is None:
-            found = self._checked(spec, objective, max_samples)
-            with self._lock:
-                self._kept[key] = found
-                while len(self._kept) > self._size:
-                    self._kept.popitem(last=False)
-        if isinstance(found, DatasetError):
-            raise found.with_traceback(None)
-        return found
-
-    @staticmethod
-    def _checked(spec: DatasetSpec, objective: str | None,
-                 max_samples: int | None) -> DataReport | DatasetError:
-        try:
-            return check(spec, objective=objective, max_samples=max_samples)
-        except DatasetError as error:
-            return error

@@ -1,17 +1,15 @@
-"""Checking a dataset: problems by row, counts, refusals by name, and a cache."""
+"""Checking a dataset: problems by row, counts, refusals by name, a first look."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from trainer.data.check import ReportCache, check, check_steps, examples, first_look, shape_of
+from trainer.data.check import check, check_steps, examples, first_look, shape_of
 from trainer.data.entry import DatasetEntry
 from trainer.data.messages import Example
 from trainer.data.objectives import objectives_of
@@ -152,34 +150,6 @@ def test_a_hostile_text_file_stays_text(make: Make) -> None:
     found = next(iter(examples(make(rows), shape_of(make(rows)), objective="sft")))
     assert isinstance(found, Example)
     assert [m.content for m in found.messages] == list(rows[0].values())
-
-
-def test_reports_are_kept_until_the_file_changes(make: Make,
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, cache = make([QA]), ReportCache()
-    first = cache.check(spec, objective="sft")
-    monkeypatch.setattr(sys.modules["trainer.data.check"], "check", None)
-    assert cache.check(spec, objective="sft") is first
-    monkeypatch.undo()
-    with pytest.raises(DatasetError, match="objective: sft") as caught:
-        cache.check(spec, objective="dpo")
-    with pytest.raises(DatasetError) as again:
-        cache.check(spec, objective="dpo")
-    assert again.value.code == caught.value.code
-    os.utime(spec.path, ns=(1, 1))
-    assert cache.check(spec, objective="sft") is not first
-    make([QA, QA])
-    assert cache.check(spec, objective="sft").rows == 2
-    spec.path.unlink()
-    with pytest.raises(DatasetError, match="There is no file"):
-        cache.check(spec, objective="sft")
-
-
-def test_the_cache_forgets_the_oldest(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, cache = make([QA] * 3), ReportCache(size=2)
-    kept = [cache.check(spec, max_samples=count) for count in (1, 2, 3)]
-    assert cache.check(spec, max_samples=3) is kept[2]
-    assert cache.check(spec, max_samples=1) is not kept[0]
 
 
 REAL = {"gsm8k_train.jsonl": ("question_answer", 7473, 0),
