@@ -170,7 +170,7 @@ class Scan:
             self._role_counts[role] += rows
 
     def summarise(self) -> None:
-        """Bring the report's counts up to date."""
+        """Bring the report's counts up to date; columns are only counted at the end."""
         report = self._report
         for length, rows in self._lengths.items():
             report.usable += rows
@@ -178,9 +178,6 @@ class Scan:
         self._lengths.clear()
         report.turns = {turns: rows for turns, rows in sorted(self._turns.items()) if turns}
         report.roles = dict(self._role_counts)
-        columns = self._forms.columns()
-        report.columns = dict(islice(columns.items(), MAX_COLUMNS))
-        report.more_columns = len(columns) - len(report.columns)
 
     def finish(self, *, lines: bool = False) -> None:
         """Look at the dataset as a whole: what repeats, what is mixed.
@@ -191,6 +188,9 @@ class Scan:
         """
         self.summarise()
         report, mapping = self._report, self._report.shape.mapping
+        columns = self._forms.columns()
+        report.columns = dict(islice(columns.items(), MAX_COLUMNS))
+        report.more_columns = len(columns) - len(report.columns)
         for row, first in self._hashes.repeats():
             report.duplicates += 1
             if not lines:

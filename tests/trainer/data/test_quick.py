@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import random
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trainer.data import quick
 from trainer.data.check import check
+from trainer.data.registry import Registry
 from trainer.data.report import MAX_PROBLEMS
 from trainer.data.sources import DatasetSpec
 
@@ -86,6 +90,48 @@ def test_damaged_rows_are_named_where_they_are(make: Make, seed: int, accent: st
         assert f"Row {problem.row} of data.jsonl" in problem.message
         if problem.code == "duplicate":
             assert problem.message.endswith(f"as row {first[lines[problem.row - 1]]}.")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.json", "rows.jsonl.gz", "shards"])
+def test_damaged_records_of_other_formats_too(make: Make, tmp_path: Path, seed: int,
+                                              name: str) -> None:
+    """Blank and repeated rows, in formats whose rows are records and in a folder of files."""
+    rng = random.Random(f"{seed}{name}")
+    rows, truth = [], {}
+    for number in range(1, 1_200):
+        row = {"question": f'A "quoted", long\nquestion {number}', "answer": f"{number}; é,"}
+        chance = rng.random()
+        if chance < 0.1 and number > 250:
+            row[rng.choice(["question", "answer"])] = rng.choice(["", " "])
+            truth[number] = "empty_text"
+        elif chance < 0.2 and number > 250:
+            row = rng.choice(rows[:200])
+            truth[number] = "duplicate"
+        rows.append(row)
+    report = check(_written(make, tmp_path, name, rows))
+    assert {p.row: p.code for p in report.problems} == truth
+    assert (report.rows, report.bad_rows) == (
+        1_199, sum(code == "empty_text" for code in truth.values()))
+
+
+def _written(make: Make, folder: Path, name: str, rows: list[dict[str, str]]) -> DatasetSpec:
+    if name == "rows.json":
+        return make(json.dumps(rows, indent=1), name)
+    if name.startswith("rows.jsonl"):
+        return make(rows, name)
+    if name == "shards":
+        (folder / name).mkdir()
+        for at, start in enumerate(range(0, len(rows), 301)):
+            text = "".join(json.dumps(row) + "\n" for row in rows[start:start + 301])
+            (folder / name / f"part-{at:03}.jsonl").write_text(text)
+        return Registry(folder / "none", None).resolve(str(folder / name))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), dialect="excel" if name == "rows.csv"
+                            else "excel-tab")
+    writer.writeheader()
+    writer.writerows(rows)
+    return make(text.getvalue(), name)
 
 
 @pytest.mark.parametrize(("answer", "code"), [
