@@ -19,7 +19,7 @@ from trainer.data.guard import Guard
 from trainer.data.marks import Parsed, Rendered, Span, parse
 from trainer.data.messages import Message
 from trainer.data.prefixes import Prefixes
-from trainer.data.probes import shows_tools
+from trainer.data.probes import shows_tools, wants_text_arguments, with_text_arguments
 from trainer.data.rewrite import Rewrite, learn
 from trainer.data.sandbox import CompiledTemplate, TemplateError, compile_template
 from trainer.data.template_library import NamedTemplate, read_template
@@ -133,6 +133,11 @@ class ChatTemplate:
         """Whether tools, calls and their results stand in the text."""
         return shows_tools(lambda turns, tools: self._render(self._template, turns, tools).text)
 
+    @cached_property
+    def _wants_text(self) -> bool:
+        """Whether a call's arguments have to be text, because the template joins them to text."""
+        return wants_text_arguments(self._template, self.variables)
+
     @property
     def digest(self) -> str:
         """SHA-256 of the template's text, for a run's manifest."""
@@ -211,6 +216,8 @@ class ChatTemplate:
         variables: dict[str, Any] = {**self.variables,
                                      "add_generation_prompt": add_generation_prompt}
         documents = [turn.document() for turn in turns]
+        if self._wants_text and any(turn.tool_calls for turn in turns):
+            documents = [with_text_arguments(document) for document in documents]
         if self._guard.is_harmless(turns, tools):
             return parse(template.render({**variables, "messages": documents, "tools": None}))
         plain = self._guard.clean(documents)

@@ -34,7 +34,7 @@ class Prefixes:
         spans: list[Span] = []
         said = [index for index, turn in enumerate(turns) if turn.role == "assistant"]
         for index in said:
-            start = self.turn_start(turns[:index], is_last=index == said[-1])
+            start = self.turn_start(turns[:index], is_last=index == len(turns) - 1)
             end = self.turn_end(start, turns[:index + 1])
             if spans and start < spans[-1][1]:
                 raise _inconsistent(index, "turns overlap")
@@ -59,16 +59,19 @@ class Prefixes:
         base = self.render(before, False).text
         shared = common(prompt.text, text)
         edge = last_edge(prompt, shared, self.special)
-        if is_last or edge <= len(base) or not text.startswith(base):
-            raise _inconsistent(len(before), "the text before it changes with what comes after it")
-        return edge
+        if edge > len(base) and text.startswith(base):
+            if not is_last:
+                return edge
+            raise _inconsistent(len(before), f"a model is given {prompt.text[edge:edge + 40]!r} "
+                                f"before it answers, where the text has {text[edge:edge + 40]!r}")
+        raise _inconsistent(len(before), "the text before it changes with what comes after it")
 
     def turn_end(self, start: int, upto: Sequence[Message]) -> int:
         """Return where an assistant's turn ends: after its end-of-turn token if it has one.
 
         That is the last special token that stands both in the conversation so far and in the
-        whole one, after what is said; where a template shows earlier turns differently, the
-        first token of that kind.
+        whole one, after what is said; where a template ends earlier turns differently, the token
+        in its place; where it shows them differently, the first token of that kind.
         """
         index, whole = len(upto) - 1, self.whole
         so_far = self.render(upto, False)
@@ -83,6 +86,10 @@ class Prefixes:
         kept = [m.end() for m in closing if spoken <= m.start() and m.end() <= shared]
         if kept:
             return kept[-1]
+        for end in closing:
+            other = self.special.match(whole.text, end.start())
+            if spoken <= end.start() <= shared and other and other.span() not in whole.literal:
+                return other.end()
         for found in self.special.finditer(whole.text, start):
             if found[0] == closing[-1][0] and found.span() not in whole.literal:
                 return found.end()
@@ -116,5 +123,5 @@ def _inconsistent(index: int, why: str) -> TemplateError:
     return TemplateError("not_prefix_consistent",
                          f"The chat template does not show what the assistant says in turn "
                          f"{index + 1}: {why}.",
-                         "Choose a template by name, such as mistral or chatml, or one with "
-                         "{% generation %} marks.")
+                         "Choose a template by name, such as mistral, deepseekr1 or chatml, or one "
+                         "with {% generation %} marks.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from trainer.data.messages import Message
-from trainer.data.sandbox import TemplateError
+from trainer.data.sandbox import CompiledTemplate, TemplateError
 
 Kind = Literal["plain", "system", "tools", "thinking"]
 Tools = Sequence[Mapping[str, Any]]
@@ -63,6 +64,32 @@ def shows_tools(render: Callable[[list[Message], Tools], str]) -> bool:
     except TemplateError:
         return False
     return all(word in text for word in ("look_up_7", "find_8", "value-9", "result-6"))
+
+
+def wants_text_arguments(template: CompiledTemplate, variables: Mapping[str, str]) -> bool:
+    """Tell whether a template refuses calls with arguments as objects, and takes them as text."""
+    talk = [_user("A?").document(), _call("", 1).document()]
+    for messages, wants in ((talk, False), ([with_text_arguments(m) for m in talk], True)):
+        try:
+            template.render({**variables, "messages": messages, "tools": None,
+                             "add_generation_prompt": False})
+        except TemplateError:
+            continue
+        return wants
+    return False
+
+
+def with_text_arguments(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message as templates read it with the arguments of its calls as JSON text."""
+    if "tool_calls" not in message:
+        return message
+    calls = [{**call, "function": {**call["function"], "arguments": _text(
+        call["function"].get("arguments"))}} for call in message["tool_calls"]]
+    return {**message, "tool_calls": calls}
+
+
+def _text(arguments: Any) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
 
 
 def _talks(*thoughts: str) -> Iterator[list[Message]]:

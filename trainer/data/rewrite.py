@@ -58,7 +58,7 @@ class Rewrite:
             return None
         spans: list[Span] = []
         for index, ((begin, end), turn) in enumerate(zip(regions, said, strict=True)):
-            header = self.headers[index == len(said) - 1]
+            header = self.headers[index == len(said) - 1 and turns[-1] is turn]
             if not whole.text.startswith(header, begin, end):
                 return None
             start = begin + len(header)
@@ -168,7 +168,7 @@ def _headers(trials: list[_Trial]) -> tuple[str, str] | None:
             continue
         regions = _regions(trial.whole, trial.turns)
         for index, ((begin, _), (start, _)) in enumerate(zip(regions, trial.spans, strict=False)):
-            is_last = index == len(trial.spans) - 1
+            is_last = index == len(trial.spans) - 1 and trial.turns[-1].role == "assistant"
             if found[is_last] is None:
                 found[is_last] = trial.whole.text[begin:max(begin, start)]
     earlier, last = found

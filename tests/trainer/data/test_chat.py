@@ -167,6 +167,36 @@ def test_an_answer_that_opens_a_thought_only_when_asked_is_refused() -> None:
         make(hidden, "<s>", "</s>").render(TALK)
 
 
+def test_an_earlier_answer_may_end_with_another_token_than_the_last() -> None:
+    template = make("{% for m in messages %}{% if m.role == 'assistant' %}<bot>{{ m.content }}"
+                    "{{ '<return>' if loop.last else '<end>' }}{% else %}<user>{{ m.content }}<end>"
+                    "{% endif %}{% endfor %}{% if add_generation_prompt %}<bot>{% endif %}",
+                    "<bot>", "<user>", "<end>", "<return>")
+    assert said(template.render(TALK[1:])) == ["Yo<end>", "D.<return>"]
+
+
+def test_an_answer_before_the_last_question_may_lack_the_thought_that_is_opened() -> None:
+    hidden = OPENED.replace("{% if loop.last %}{{ '[thought]' }}{% endif %}", "")
+    assert said(make(hidden, "<s>", "</s>", bos_token="bot:").render(TALK[:4])) == ["Yo</s>"]
+
+
+def test_a_refusal_says_what_the_model_would_be_given() -> None:
+    hidden = OPENED.replace("{% if loop.last %}{{ '[thought]' }}{% endif %}", "")
+    with pytest.raises(TemplateError, match=r"given '\[thought\]' before it answers") as caught:
+        make(hidden, "<s>", "</s>", bos_token="bot:").render(TALK[1:3])
+    assert "deepseekr1" in caught.value.advice
+
+
+def test_arguments_are_text_where_a_template_joins_them_to_text() -> None:
+    call = Message("assistant", "", ({"type": "function", "function": {
+        "name": "f", "arguments": {"a": "你"}}},))
+    joined = "{% for m in messages %}{{ m.content }}{% for c in m.tool_calls or [] %}"
+    source = joined + "{{ c.function.name + ':' + c.function.arguments }}{% endfor %}{% endfor %}"
+    assert make(source).render([USER, call], add_generation_prompt=True).text == 'Hif:{"a": "你"}'
+    source = joined + "{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}"
+    assert make(source).render([USER, call], add_generation_prompt=True).text == 'Hi{"a": "你"}'
+
+
 def test_a_template_without_an_end_of_turn_trains_what_it_writes() -> None:
     plain = make("{% for m in messages %}{{ m.role + ': ' + m.content + '\\n' }}{% endfor %}"
                  "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}")
