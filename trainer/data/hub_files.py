@@ -69,7 +69,7 @@ def select(files: Sequence[RemoteFile], card: Any, *, subset: str | None = None,
         files: What the repository holds.
         card: The front matter of its README, parsed; anything else counts as none.
         subset: The configuration; None takes the default one.
-        split: None takes 'train', or the only one there is.
+        split: None takes 'train', or the only one there is; ``train+test`` takes both.
         folder: Look only into this folder of the repository.
 
     Raises:
@@ -90,10 +90,11 @@ def select(files: Sequence[RemoteFile], card: Any, *, subset: str | None = None,
                                f"There are {listed(_folders(files))}.")
     config = _choose_config(data, [] if folder and not subset else _configs(card), subset)
     by_split = _by_split(data, config)
-    chosen = _choose_split(by_split, split, config.name)
-    kept, left_out = _one_type(by_split[chosen])
+    chosen = _choose_splits(by_split, split, config.name)
+    kept, left_out = _one_type([file for name in chosen for file in by_split[name]])
     _require_whole(kept)
-    return Selection(tuple(kept), config.name, chosen, tuple(by_split), tuple(left_out))
+    return Selection(tuple(kept), config.name, "+".join(chosen), tuple(by_split),
+                     tuple(left_out))
 
 
 def is_data_file(path: str) -> bool:
@@ -254,14 +255,17 @@ def _split_of_folders(path: PurePosixPath) -> str:
                  for split, word in _SPLITS.items() if word.search(part)), "")
 
 
-def _choose_split(by_split: Mapping[str, list[RemoteFile]], split: str | None,
-                  config: str) -> str:
+def _choose_splits(by_split: Mapping[str, list[RemoteFile]], split: str | None,
+                   config: str) -> list[str]:
+    """Return the splits that are meant; several are written ``train+test``."""
     if split is None:
         split = "train" if "train" in by_split or len(by_split) > 1 else next(iter(by_split))
-    if split not in by_split:
-        raise DatasetError("hub_split", f"The subset '{config}' has no split '{split}'.",
-                           f"It has {listed(list(by_split))}.")
-    return split
+    names = list(dict.fromkeys(name.strip() for name in split.split("+")))
+    for name in names:
+        if name not in by_split:
+            raise DatasetError("hub_split", f"The subset '{config}' has no split '{name}'.",
+                               f"It has {listed(list(by_split))}.")
+    return names
 
 
 def _one_type(files: Sequence[RemoteFile]) -> tuple[list[RemoteFile], list[str]]:

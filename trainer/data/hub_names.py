@@ -9,7 +9,7 @@ from typing import Literal
 from trainer.data.rows import DatasetError
 
 Hub = Literal["hf", "ms"]
-TITLES: dict[Hub, str] = {"hf": "the Hugging Face hub", "ms": "ModelScope"}
+TITLES: dict[Hub, str] = {"hf": "The Hugging Face hub", "ms": "ModelScope"}
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _REPO = re.compile(rf"(?:{_PART}/)?{_PART}")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]{0,127}")

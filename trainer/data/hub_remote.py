@@ -45,20 +45,20 @@ def check_cancelled(cancel: threading.Event | None) -> None:
     """Raise DatasetError('cancelled') when somebody has asked for the end."""
     if cancel is not None and cancel.is_set():
         raise DatasetError("cancelled", "The download was cancelled.",
-                           "It goes on where it ended when it is started again.")
+                           "What came in whole is kept: started again, it goes on from there.")
 
 
 def offline(wanted: HubId) -> DatasetError:
     """Return the error for a dataset that is not here while the network may not be used."""
-    return DatasetError("hub_data_offline", f"'{wanted}' is not on this machine, and HF_HUB_OFFLINE "
-                        "keeps this program off the network.",
+    return DatasetError("hub_data_offline", f"'{wanted}' is not on this machine, and "
+                        "HF_HUB_OFFLINE keeps this program off the network.",
                         "Unset HF_HUB_OFFLINE, or name files that are here.")
 
 
 def unreachable(wanted: HubId, endpoint: str, why: str) -> DatasetError:
     """Return the error for a hub that does not answer."""
-    return DatasetError("hub_data_unreachable", f"{TITLES[wanted.hub]} does not answer at {endpoint} "
-                        f"({why}), and '{wanted}' is not on this machine.",
+    return DatasetError("hub_data_unreachable", f"{TITLES[wanted.hub]} does not answer at "
+                        f"{endpoint} ({why}), and '{wanted}' is not on this machine.",
                         "Check the network, or name a mirror in "
                         f"{'HF_ENDPOINT' if wanted.hub == 'hf' else 'MODELSCOPE_ENDPOINT'}. What "
                         "has been fetched before works offline.")
@@ -87,5 +87,6 @@ def refused(wanted: HubId, status: int, *, wait_s: str = "") -> DatasetError:
 
 def odd_answer(wanted: HubId, endpoint: str, why: str) -> DatasetError:
     """Return the error for an answer that is not one of a hub."""
-    return DatasetError("hub_answer", f"{endpoint} does not answer as {TITLES[wanted.hub]} does: "
-                        f"{why}.", "Check the endpoint, and whether a proxy is in between.")
+    title = TITLES[wanted.hub].replace("The ", "the ")
+    return DatasetError("hub_answer", f"{endpoint} does not answer as {title} does: {why}.",
+                        "Check the endpoint, and whether a proxy is in between.")

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ from trainer.contract.files import fsync_folder, read_json, write_json
 from trainer.data.hub_names import HubId
 
 FOLDER = ".hub"
+GIVEN_UP_S = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,13 @@ class HubStore:
             yield
 
     def workplace(self, wanted: Wanted, commit: str) -> Path:
-        """Return a folder for a download; the same one after an interruption."""
+        """Return a folder for a download; the same one after an interruption.
+
+        Those of downloads that were given up long ago are deleted.
+        """
+        for old in self._repo(wanted).glob("*.part"):
+            if time.time() - old.stat().st_mtime > GIVEN_UP_S:
+                shutil.rmtree(old, ignore_errors=True)
         folder = self._repo(wanted) / f"{_key(wanted, commit)}.part"
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
@@ -111,6 +119,8 @@ class HubStore:
 
     def remove(self, wanted: Wanted) -> None:
         """Delete every copy of what is wanted."""
+        if not self._repo(wanted).is_dir():
+            return
         with self.locked(wanted):
             for path in list(self._repo(wanted).glob("*/meta.json")):
                 meta = read_json(path)

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from trainer.data.entry import SOURCES, DatasetEntry
 from trainer.data.rows import DatasetError
 
 if TYPE_CHECKING:
+    from trainer.data.hub_store import Wanted
     from trainer.data.registry import Registry, Values
 
 KEY = "_versions"
@@ -129,7 +131,8 @@ def _into(folder: Path, path: Path) -> Path:
 def remove(registry: Registry, name: str) -> list[Path]:
     """Take a dataset of the user's out of the registry and delete the files that are only its.
 
-    Files outside the registry's folder were only named and stay.
+    Files outside the registry's folder were only named and stay; a copy of a hub's dataset goes
+    with the last dataset that is made of it.
 
     Returns:
         What was deleted.
@@ -137,11 +140,15 @@ def remove(registry: Registry, name: str) -> list[Path]:
     Raises:
         DatasetError: It is unknown or one of the shared samples.
     """
+    from trainer.data.hub_store import HubStore
+
     with registry.changing() as values:
-        mine = _files(registry.user_dir, [registry.own_values(name, values)])
+        own = registry.own_values(name, values)
         del values[name]
-        others = _files(registry.user_dir, [v for v in values.values() if isinstance(v, dict)])
-    gone = sorted(mine - others)
+        rest = [v for v in values.values() if isinstance(v, dict)]
+    for wanted in _wanted([own]) - _wanted(rest):
+        HubStore(registry.user_dir).remove(wanted)
+    gone = sorted(_files(registry.user_dir, [own]) - _files(registry.user_dir, rest))
     for path in gone:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -157,3 +164,16 @@ def _files(folder: Path, entries: Sequence[Values]) -> set[Path]:
     return {folder / name for name in named if isinstance(name, str)
             and name not in ("", ".", "..") and os.path.basename(name) == name
             and not name.startswith(".") and name != "dataset_info.json"}
+
+
+def _wanted(entries: Sequence[Values]) -> set[Wanted]:
+    """Return what entries and their versions ask of hubs; broken ones ask nothing."""
+    from trainer.data.registry import parse_entry, wanted_of
+
+    found: set[Wanted] = set()
+    for values in entries:
+        for version in _versions(values):
+            with suppress(DatasetError):
+                entry = parse_entry("", {**_without_source(values), **version.source}, Path())
+                found |= {wanted} if (wanted := wanted_of("", entry)) else set()
+    return found

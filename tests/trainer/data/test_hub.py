@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from tests.trainer.data.hub_stub import NEWER, Stub, hub_stub
 from trainer.contract.config import DatasetUse
-from trainer.data import hub
+from trainer.data import hub, versions
 from trainer.data.check import check
 from trainer.data.entry import DatasetEntry
 from trainer.data.hub_names import HubId, parse_hub_id
@@ -233,6 +234,30 @@ def test_offline_what_lies_in_the_librarys_cache_is_used(stub: Stub, data: Path,
     with pytest.raises(DatasetError) as caught:
         hub.fetch(wanted("team/other"), data)
     assert caught.value.code == "hub_data_offline"
+
+
+def test_a_copy_goes_with_the_last_dataset_that_is_made_of_it(stub: Stub, data: Path,
+                                                              tmp_path: Path) -> None:
+    found = Registry(tmp_path / "no", data)
+    for name in ("one", "two"):
+        found.add(name, DatasetEntry(hf_hub_url="team/questions", split="test"))
+    found.add("whole", DatasetEntry(hf_hub_url="team/questions"))
+    here = found.resolve("one", fetch=True).path
+    whole = found.resolve("whole", fetch=True).path
+    versions.remove(found, "one")
+    assert here.exists() and found.resolve("two").path == here
+    versions.remove(found, "two")
+    assert not here.exists() and whole.exists()
+
+
+def test_downloads_that_were_given_up_are_cleared_away(stub: Stub, data: Path) -> None:
+    hub.fetch(wanted(split="test"), data)
+    repo = data / ".hub" / "hf" / "team--questions"
+    for name, age in (("old.part", 8 * 86400), ("new.part", 60)):
+        (repo / name).mkdir()
+        os.utime(repo / name, (time.time() - age,) * 2)
+    hub.fetch(wanted(), data)
+    assert (repo / "new.part").exists() and not (repo / "old.part").exists()
 
 
 def test_programs_in_a_repository_are_never_run(stub: Stub, data: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ SHARDS = [f"data/train-0000{n}-of-00003.parquet" for n in range(3)]
      "test_sft", ["data/test_sft-00000-of-00001.parquet"]),
     (["a.jsonl"], None, ["a.jsonl"]), (["a.jsonl", "b.jsonl"], "train", ["a.jsonl", "b.jsonl"]),
     (["train.json", "dev.json"], "validation", ["dev.json"]),
+    (["train.json", "dev.json", "test.json"], "train+test", ["test.json", "train.json"]),
     (["my_training_set.csv", "my_test.csv"], None, ["my_training_set.csv"]),
     (["test/a.jsonl", "train/a.jsonl", "train/b.jsonl"], None, ["train/a.jsonl", "train/b.jsonl"]),
     (["eval.jsonl"], None, ["eval.jsonl"]), (["latest.jsonl"], None, ["latest.jsonl"]),
