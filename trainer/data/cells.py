@@ -7,7 +7,7 @@ from typing import Any
 from trainer.data.entry import Columns
 from trainer.data.mapping import ColumnMap
 from trainer.data.messages import Message
-from trainer.data.order import check_characters
+from trainer.data.order import check_characters, check_conversation
 from trainer.data.rows import RowError, shown
 from trainer.data.toolcalls import parse_tools
 from trainer.data.turns import as_list, looks_like_turns, parse_text, parse_turns, split_hh
@@ -68,7 +68,7 @@ def prompt_of(values: Values, mapping: ColumnMap) -> list[Message]:
     prompt = columns.prompt or ""
     head = system_of(values, columns)
     value = values.get(prompt)
-    if not isinstance(value, str) and looks_like_turns(value):
+    if type(value) is not str and looks_like_turns(value):
         turns = parse_turns(value, prompt, mapping)
         return turns if turns and turns[0].role == "system" else head + turns
     query = optional_text(values, columns.query) if columns.query else ""
@@ -79,7 +79,8 @@ def prompt_of(values: Values, mapping: ColumnMap) -> list[Message]:
         asked = need_text(values, prompt)
         if asked.startswith(HH_STARTS) and (turns := _waiting(asked, prompt)):
             return head + turns
-    return [*head, *_history(values, columns.history), Message("user", asked)]
+    earlier = _history(values, columns.history, mapping) if columns.history else []
+    return [*head, *earlier, Message("user", asked)]
 
 
 def _waiting(text: str, column: str) -> list[Message]:
@@ -89,18 +90,24 @@ def _waiting(text: str, column: str) -> list[Message]:
     return split_hh(text, column)[:-1]
 
 
-def _history(values: Values, column: str | None) -> list[Message]:
-    """Return earlier turns from a list of [user, assistant] pairs."""
-    pairs = as_list(values.get(column)) if column else None
+def _history(values: Values, column: str, mapping: ColumnMap) -> list[Message]:
+    """Return earlier turns from a list of [user, assistant] pairs, or of turns."""
+    pairs = as_list(values.get(column))
     if not pairs:
         return []
+    if looks_like_turns(pairs):
+        turns = parse_turns(pairs, column, mapping)
+        check_conversation(turns, column)
+        return turns
     messages: list[Message] = []
-    for pair in pairs if isinstance(pairs, list) else [pairs]:
+    for index, pair in enumerate(pairs if isinstance(pairs, list) else [pairs]):
         if not (isinstance(pair, list) and len(pair) == 2
                 and all(isinstance(text, str) for text in pair)):
-            raise RowError("wrong_type", column or "", f"has {shown(pair)} in '{column}', not a "
+            raise RowError("wrong_type", column, f"has {shown(pair)} in '{column}', not a "
                            "pair of texts [user, assistant]")
-        messages += [Message("user", pair[0]), Message("assistant", pair[1])]
+        asked, answer = (need_text({place: text}, place) for place, text in (
+            (f"{column}[{index}][{side}]", pair[side]) for side in (0, 1)))
+        messages += [Message("user", asked), Message("assistant", answer)]
     return messages
 
 

@@ -46,16 +46,16 @@ def _pair(row: Row, mapping: ColumnMap) -> Example:
     response = columns.response or ""
     messages = prompt_of(values, mapping)
     tools = tools_of(values, columns) if columns.tools else None
-    answer = values.get(response)
+    answer, start = values.get(response), len(messages)
+    if start != 1 or type(values.get(columns.prompt or "")) is not str:
+        check_prompt(messages, columns.prompt or "", response)
     if type(answer) is not str and looks_like_turns(answer):
         messages += parse_turns(answer, response, mapping)
-        check_conversation(messages, response)
-        return Example(row.number, messages, tools)
-    text = need_text(values, response)
-    calls = answer_as_calls(text, tools, response) if tools else ()
-    messages.append(Message("assistant", "" if calls else text, calls))
-    if len(messages) > 2:
-        check_conversation(messages, response)
+        check_conversation(messages, response, start=start)
+    else:
+        text = need_text(values, response)
+        calls = answer_as_calls(text, tools, response) if tools else ()
+        messages.append(Message("assistant", "" if calls else text, calls))
     return Example(row.number, messages, tools)
 
 

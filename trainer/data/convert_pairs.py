@@ -34,6 +34,10 @@ def convert_pair(row: Row, mapping: ColumnMap) -> Example:
             prompt = system_of(values, columns) + prompt
         sides = [turns[shared:] for turns in whole]
     example = Example(row.number, prompt, tools_of(values, columns), sides[0], sides[1])
+    if not prompt:
+        raise RowError("no_shared_prompt", chosen,
+                       f"has no prompt: '{chosen}' and '{rejected}' begin differently")
+    check_prompt(prompt, columns.messages or columns.prompt or chosen, chosen)
     _check(example, chosen, rejected)
     return example
 
@@ -71,10 +75,6 @@ def _shared(chosen: list[Message], rejected: list[Message]) -> int:
 
 
 def _check(example: Example, chosen: str, rejected: str) -> None:
-    if not example.messages:
-        raise RowError("no_shared_prompt", chosen,
-                       f"has no prompt: '{chosen}' and '{rejected}' begin differently")
-    check_prompt(example.messages, chosen)
     check_completion(example.chosen, chosen)
     check_completion(example.rejected, rejected)
     if example.chosen == example.rejected:

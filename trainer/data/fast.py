@@ -92,6 +92,26 @@ def _pair(mapping: ColumnMap) -> Look:
     return look
 
 
+def _preference(mapping: ColumnMap) -> Look:
+    """Look at pairs whose prompt and answers are texts."""
+    columns = mapping.columns
+    if columns.messages or not columns.prompt or columns.query or columns.system:
+        return lambda values: None
+    prompt, chosen, rejected = columns.prompt, columns.chosen or "", columns.rejected or ""
+    unread = _unread(mapping)
+
+    def look(values: dict[str, Any]) -> Texts | None:
+        asked, better, worse = values.get(prompt), values.get(chosen), values.get(rejected)
+        if not (_is_fine(asked) and _is_fine(better) and _is_fine(worse)) or better == worse \
+                or asked.startswith(HH_STARTS):
+            return None
+        for name in unread:
+            if values.get(name) not in _EMPTY:
+                return None
+        return asked, better, worse
+    return look
+
+
 def _turns(mapping: ColumnMap) -> Look:
     column, tags, roles = mapping.columns.messages or "", mapping.tags, mapping.roles
     role_key, content_key = tags.role_tag, tags.content_tag
@@ -125,4 +145,4 @@ def _turns(mapping: ColumnMap) -> Look:
 
 _LOOKS: dict[Kind, Callable[[ColumnMap], Look]] = {
     "alpaca": _pair, "prompt_completion": _pair, "question_answer": _pair, "text": _plain,
-    "openai": _turns, "sharegpt": _turns}
+    "preference": _preference, "openai": _turns, "sharegpt": _turns}

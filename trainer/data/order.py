@@ -12,8 +12,8 @@ _NONCHARACTER = re.compile("[\ufdd0-\ufdef]")
 _WHO = {"user": "the user", "assistant": "the assistant", "tool": "a tool", "system": "the system"}
 
 
-def check_conversation(messages: list[Message], column: str, *,
-                       calls_as_text: bool = False) -> None:
+def check_conversation(messages: list[Message], column: str, *, calls_as_text: bool = False,
+                       start: int = 0) -> None:
     """Check a conversation to learn from.
 
     The order is an optional system message, then user (or tools, after a call) and assistant in
@@ -23,26 +23,32 @@ def check_conversation(messages: list[Message], column: str, *,
         messages: The turns.
         column: Where they are.
         calls_as_text: Tools may answer an assistant whose call is mere text, as ShareGPT's do.
+        start: So many of them stand elsewhere and have been checked.
 
     Raises:
         RowError: ``role_order``, ``no_answer``, or ``empty_text``; the turn is named.
     """
-    _check_order(messages, column, calls_as_text)
+    _check_order(messages, column, calls_as_text, start)
     if messages[-1].role != "assistant":
         raise RowError("no_answer", column, f"ends with {_WHO[messages[-1].role]} in '{column}': "
                        "the assistant never answers")
 
 
-def check_prompt(messages: list[Message], column: str) -> None:
-    """Check the prompt of a pair: as a conversation, but the assistant speaks next.
+def check_prompt(messages: list[Message], column: str, answer: str = "") -> None:
+    """Check a prompt: as a conversation, but the assistant speaks next.
+
+    Args:
+        messages: The turns.
+        column: Where they are.
+        answer: Where the answer is; by default there as well.
 
     Raises:
         RowError: As check_conversation.
     """
     _check_order(messages, column, calls_as_text=False)
     if messages[-1].role not in ("user", "tool"):
-        raise RowError("role_order", column, "has a prompt that ends with "
-                       f"{_WHO[messages[-1].role]}, so that '{column}' answers nothing")
+        raise RowError("role_order", answer or column, "has a prompt that ends with "
+                       f"{_WHO[messages[-1].role]}, so that '{answer or column}' answers nothing")
 
 
 def check_completion(messages: list[Message], column: str) -> None:
@@ -58,10 +64,11 @@ def check_completion(messages: list[Message], column: str) -> None:
     _check_text(messages[0], column)
 
 
-def _check_order(messages: list[Message], column: str, calls_as_text: bool) -> None:
-    before = ""
-    for index, message in enumerate(messages):
-        last = messages[index - 1] if index else None
+def _check_order(messages: list[Message], column: str, calls_as_text: bool,
+                 start: int = 0) -> None:
+    before = messages[start - 1].role if start else ""
+    for index in range(start, len(messages)):
+        message, last = messages[index], messages[index - 1] if index else None
         called = last is not None and (calls_as_text or bool(last.tool_calls))
         if not _may_follow(before, message.role, called):
             after = f"after {_WHO[before]}" if before else "first"
@@ -69,7 +76,8 @@ def _check_order(messages: list[Message], column: str, calls_as_text: bool) -> N
                            f"has {_WHO[message.role]} speaking {after} (turn {index + 1})")
         content = message.content
         if not content or content.isspace() or not content.isascii():
-            _check_text(message, f"{column}[{index}]" if len(messages) > 2 else column)
+            _check_text(message, f"{column}[{index - start}]"
+                        if len(messages) - start > 2 else column)
         before = message.role
     if before in ("", "system"):
         raise RowError("no_answer", column, f"has no turn of a user or assistant in '{column}'")

@@ -9,7 +9,7 @@ from typing import Any
 from trainer.data.entry import OPENAI_TAGS, SHAREGPT_TAGS, Columns, Tags
 from trainer.data.mapping import ColumnMap, Kind, Shape
 from trainer.data.roles import TurnRole, role_of
-from trainer.data.sample import Names, Sample
+from trainer.data.sample import Names, Sample, plain
 from trainer.data.turns import (
     as_list,
     looks_like_turns,
@@ -25,6 +25,7 @@ TURN_COLUMNS: Names = ("messages", "conversations", "conversation", "dialogue", 
 _SYSTEM: Names = ("system", "system_prompt", "system_message", "system_instruction", "sys",
                   "meta_instruction", "系统", "系统提示", "系统提示词")
 _TOOLS: Names = ("tools", "functions", "available_tools", "工具")
+_NOT_ALL = ("history", "context")
 _PICTURES = ("images", "videos", "audios")
 _TAG_OF: dict[TurnRole, str] = {"user": "user_tag", "assistant": "assistant_tag",
                                 "tool": "observation_tag", "call": "function_tag",
@@ -138,7 +139,8 @@ def _says_human(tags: Tags) -> bool:
 
 def _only_turns(sample: Sample) -> str:
     """Return the one column that holds turns which the assistant ends, whatever its name."""
-    found = [name for name in sample.names if sample.most(name, looks_like_turns)]
+    found = [name for name in sample.names
+             if plain(name) not in _NOT_ALL and sample.most(name, looks_like_turns)]
     if len(found) != 1 or sample.most(found[0], ends_with_user):
         return ""
     return found[0]

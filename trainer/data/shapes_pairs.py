@@ -9,16 +9,17 @@ from trainer.data.entry import Columns
 from trainer.data.mapping import ColumnMap, Kind, Shape
 from trainer.data.sample import Names, Sample, plain
 from trainer.data.shapes_chat import chat, extras, other_chat, tags_of
-from trainer.data.turns import looks_like_turns
+from trainer.data.turns import as_list, looks_like_turns
 
 _ANSWERS: Names = ("output", "response", "answer", "completion", "target", "outputs", "responses",
                    "answers", "reply", "solution", "输出", "回答", "答案", "回复", "答复", "答")
 INSTRUCTIONS: Names = ("instruction", "instructions", "指令")
-QUESTIONS: Names = ("question", "query", "user_question", "questions", "问题", "提问", "问", "q")
+QUESTIONS: Names = ("question", "query", "user_question", "questions", "问题", "提问", "问", "q",
+                    "ask")
 PROBLEMS: Names = ("problem", "math_problem", "题目")
 PROMPTS: Names = ("prompt", "input", "inputs", "user", "human", "source", "src", "user_prompt",
-                  "user_input", "user_message", "input_text", "text_input", "prompt_text",
-                  "request", "context", "提示", "提示词", "输入", "用户")
+                  "user_input", "user_message", "input_text", "text_input", "source_text",
+                  "prompt_text", "request", "context", "提示", "提示词", "输入", "用户")
 _COMPLETIONS: Names = ("completion", "response", "output", "assistant", "target", "tgt", "outputs",
                        "targets", "reply", "bot", "gpt", "ai", "model", "assistant_response",
                        "model_response", "output_text", "target_text", "completions", "输出",
@@ -31,6 +32,8 @@ _PAIRS: tuple[tuple[Kind, Names, Names, float], ...] = (
     ("question_answer", PROBLEMS, ("solution", *_ANSWERS), 1.0),
     ("prompt_completion", PROMPTS, _COMPLETIONS, 1.0),
     ("prompt_completion", ("input", "user", "human", "context", "输入"), _ANSWERS, 0.9),
+    ("prompt_completion", ("patient", "customer", "client", "message", "post", "utterance"),
+     ("doctor", "agent", "therapist", "reply", "response"), 0.8),
     ("prompt_completion", ("document", "article", "dialogue", "dialog", "text", "passage", "body",
                            "content", "原文"),
      ("summary", "highlights", "abstract", "tldr", "summary_text", "摘要"), 0.6))
@@ -83,7 +86,7 @@ def pair(sample: Sample, *, loose: bool = False) -> Shape | None:
 def make_pair(sample: Sample, kind: Kind, prompt: str, response: str, sure: float) -> Shape:
     """Return the shape of a prompt and its response, with whatever goes with them."""
     query = query_of(sample, prompt, response)
-    history = sample.find(("history",), lambda value: isinstance(value, list))
+    history = sample.find(("history",), lambda value: isinstance(as_list(value), list))
     columns = Columns(prompt=prompt, response=response, query=query, history=history or None,
                       **extras(sample))
     source = next((name for name in (prompt, response) if sample.most(name, looks_like_turns)), "")

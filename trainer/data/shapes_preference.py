@@ -65,7 +65,7 @@ def _of(sample: Sample, chosen: str, rejected: str, sure: float) -> Shape | None
         return None
     source = prompt if sample.most(prompt, looks_like_turns) else chosen
     tags, remark, guess = tags_of(sample.values(source))
-    history = sample.find(("history",), lambda value: isinstance(value, list))
+    history = sample.find(("history",), lambda value: isinstance(as_list(value), list))
     columns = Columns(prompt=prompt, query=query_of(sample, prompt, chosen, rejected),
                       history=history or None, **sides, **extras(sample))
     return Shape("preference", ColumnMap(columns, tags),

@@ -21,7 +21,7 @@ _REFERENCES: Names = (
 _EITHER: Names = ("answer", "solution")
 _SHORT = 50
 _LABELS: Names = ("label", "labels", "sentiment", "intent", "emotion", "标签", "类别", "情感")
-_GROUPS: Names = ("category", "class", "topic", "type", "coarse_label")
+_GROUPS: Names = ("category", "class", "coarse_label")
 _LABEL_TEXTS: Names = ("label_text", "label_name", "labels_text", "class_name", "intent_name")
 _TEXTS: Names = ("text", "sentence", "review", "content", "comment", "tweet", "headline", "title",
                  "message", "sms", "utterance", "query", "question", "document", "body", "news",
@@ -114,7 +114,7 @@ def text(sample: Sample) -> Shape | None:
         column = sample.find(tuple(sample.names), lambda value: isinstance(value, str))
     if not column or "[" in column:
         return None
-    sure = 1.0 if plain(column) == "text" else 0.5
+    sure = 1.0 if plain(column) == "text" and not sample.find(_PROMPTS) else 0.5
     return Shape("text", ColumnMap(Columns(prompt=column)), f"column '{column}' "
                  f"{sample.extent(column)} holds plain text", sample.share(column) * sure)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from typing import Any
@@ -17,19 +18,38 @@ _ROLE_KEYS = ("from", "role", "speaker", "author", "sender", "user_type", "who")
 _CONTENT_KEYS = ("value", "content", "text", "message", "utterance", "parts")
 _THOUGHTS = ("reasoning_content", "thinking", "reasoning")
 _TEXT_PARTS = ("text", "input_text", "output_text")
+_NO_COMMA = re.compile(r"\}\s*\n\s*\{")
+_PRINTED_LENGTH = 1_000_000
 _HH_TURN = re.compile(r"\n\n(Human|Assistant):")
 _NAMES = "(Human|User|USER|Assistant|ASSISTANT|System|SYSTEM):"
 _HASHED, _BARE = re.compile(rf"\s*### ?{_NAMES}"), re.compile(rf"(?:^|\n\n+){_NAMES}")
 
 
 def as_list(value: Any) -> Any:
-    """Return a list or object that is written as JSON text (a cell of a CSV) as such."""
+    """Return a list or object that is written as text (a cell of a CSV) as such.
+
+    The text is JSON, or what Python and NumPy print. An object of equally long lists (columns of
+    turns, as some table formats keep them) becomes a list of objects.
+    """
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
-            return decode_json(value)
+            value = decode_json(value)
         except (ValueError, RecursionError):
-            return value
+            return _printed(value) if value.lstrip().startswith(("[{'", "{'")) else value
+    if isinstance(value, dict) and value and all(isinstance(v, list) for v in value.values()) \
+            and len({len(v) for v in value.values()}) == 1:
+        return [dict(zip(value, turn, strict=True)) for turn in zip(*value.values(), strict=True)]
     return value
+
+
+def _printed(text: str) -> Any:
+    """Return what was printed as Python prints it; NumPy leaves out commas between items."""
+    if len(text) > _PRINTED_LENGTH:
+        return text
+    try:
+        return ast.literal_eval(_NO_COMMA.sub("}, {", text.strip()))
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text
 
 
 def turn_keys(value: Any) -> tuple[str, str] | None:
@@ -174,9 +194,16 @@ def _odd_turn(turn: dict[str, Any], place: str, keys: tuple[str, str],
     if role == "call":
         return Message("assistant", "", parse_call_text(content, place))
     if role == "system":
-        text = parse_text(content, place)
+        text = "" if content is None else parse_text(content, place)
         return Message(role, text) if text.strip() else None
+    if content is None and not _is_call(turn):
+        raise RowError("empty_text" if keys[1] in turn else "missing_column", place,
+                       f"has {'null in' if keys[1] in turn else 'no'} '{place}.{keys[1]}'")
     return _message(role, turn, content, place)
+
+
+def _is_call(turn: dict[str, Any]) -> bool:
+    return bool(turn.get("tool_calls") or turn.get("function_call"))
 
 
 def _message(role: Role, turn: dict[str, Any], content: Any, place: str) -> Message:
