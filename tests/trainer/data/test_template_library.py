@@ -10,7 +10,7 @@ import pytest
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Engine
 
-from trainer.contract.places import template_names
+from trainer.contract.places import template_folder, template_names
 from trainer.data.chat import ChatTemplate, choose_template
 from trainer.data.messages import Message
 from trainer.data.sandbox import TemplateError
@@ -78,6 +78,12 @@ def test_text_and_labels_are_those_that_llama_factory_users_know(
 
 def test_there_are_the_names_that_people_know() -> None:
     assert set(template_names()) >= WANTED
+
+
+def test_the_document_names_them_all() -> None:
+    page = (template_folder().parents[1] / "docs" / "templates.md").read_text(encoding="utf-8")
+    for named in library():
+        assert f"| `{named.name}` | {named.about.removesuffix('.')} |" in page
 
 
 @pytest.mark.parametrize("named", library(), ids=lambda named: named.name)
