@@ -86,9 +86,8 @@ def pair(sample: Sample, *, loose: bool = False) -> Shape | None:
 def make_pair(sample: Sample, kind: Kind, prompt: str, response: str, sure: float) -> Shape:
     """Return the shape of a prompt and its response, with whatever goes with them."""
     query = query_of(sample, prompt, response)
-    history = sample.find(("history",), lambda value: isinstance(as_list(value), list))
-    columns = Columns(prompt=prompt, response=response, query=query, history=history or None,
-                      **extras(sample))
+    columns = Columns(prompt=prompt, response=response, query=query,
+                      history=history_of(sample), **extras(sample))
     source = next((name for name in (prompt, response) if sample.most(name, looks_like_turns)), "")
     tags, remark, guess = tags_of(sample.values(source)) if source else tags_of(())
     choices = sample.find(_CHOICES)
@@ -104,6 +103,12 @@ def query_of(sample: Sample, prompt: str, *taken: str) -> str | None:
     """Return the column whose text goes below the prompt, as Alpaca's 'input' does."""
     found = sample.find(_QUERIES, lambda value: isinstance(value, str))
     return found if found and found not in (prompt, *taken) else None
+
+
+def history_of(sample: Sample) -> str | None:
+    """Return the column of earlier turns; it may be blank in many rows."""
+    return sample.find(("history",), lambda value: value == ""
+                       or isinstance(as_list(value), list)) or None
 
 
 def is_text_or_turns(value: object) -> bool:

@@ -9,7 +9,14 @@ from trainer.data.mapping import ColumnMap, Shape
 from trainer.data.roles import role_of
 from trainer.data.sample import Names, Sample
 from trainer.data.shapes_chat import TURN_COLUMNS, extras, tags_of
-from trainer.data.shapes_pairs import INSTRUCTIONS, PROBLEMS, PROMPTS, QUESTIONS, query_of
+from trainer.data.shapes_pairs import (
+    INSTRUCTIONS,
+    PROBLEMS,
+    PROMPTS,
+    QUESTIONS,
+    history_of,
+    query_of,
+)
 from trainer.data.turns import as_list, looks_like_turns, reads_as_turns, role_names, turn_keys
 
 # (better, worse, how sure).
@@ -65,9 +72,8 @@ def _of(sample: Sample, chosen: str, rejected: str, sure: float) -> Shape | None
         return None
     source = prompt if sample.most(prompt, looks_like_turns) else chosen
     tags, remark, guess = tags_of(sample.values(source))
-    history = sample.find(("history",), lambda value: isinstance(as_list(value), list))
     columns = Columns(prompt=prompt, query=query_of(sample, prompt, chosen, rejected),
-                      history=history or None, **sides, **extras(sample))
+                      history=history_of(sample), **sides, **extras(sample))
     return Shape("preference", ColumnMap(columns, tags),
                  f"{found} answer '{prompt}'{remark}", share * guess)
 

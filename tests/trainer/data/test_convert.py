@@ -90,6 +90,14 @@ def test_history_may_be_pairs_or_turns(history: Any) -> None:
     assert found.messages == [Message("user", "a"), Message("assistant", "b"), HI, YO]
 
 
+def test_history_may_be_blank_in_most_rows() -> None:
+    row = {"instruction": "Hi", "output": "Yo", "history": ""}
+    rows = [Row(1, row), Row(2, row), Row(3, {**row, "history": '[["a", "b"]]'})]
+    assert len(convert(rows[2], recognise(rows)).messages) == 4
+    assert convert(rows[0], recognise(rows)).messages == [HI, YO]
+    assert len(convert(rows[2], recognise(rows[:2])).messages) == 4
+
+
 @pytest.mark.parametrize("call", [
     {"tool_calls": [{"id": "c", "type": "function",
                      "function": {"name": "add", "arguments": '{"a": 1}'}}], "content": None},
