@@ -21,7 +21,8 @@ class Sample:
     """Rows to recognise a dataset by.
 
     A column counts as found when most of the rows that have it pass the test, and at least half
-    of all rows have it: a few rows of another shape do not change what the dataset is.
+    of all rows have it (unless it may be rare): a few rows of another shape do not change what
+    the dataset is.
     """
 
     def __init__(self, rows: list[dict[str, Any]], *, nested: bool = False) -> None:
@@ -32,8 +33,9 @@ class Sample:
             for name in row:
                 counts[name] = counts.get(name, 0) + 1
         self.names = [name for name, count in counts.items() if count * 2 >= len(rows)]
+        self._common = set(self.names)
         self._by_plain_name: dict[str, list[str]] = {}
-        for name in self.names:
+        for name in counts:
             for known in _last_names(name) if nested else (name,):
                 self._by_plain_name.setdefault(plain(known), []).append(name)
 
@@ -42,14 +44,17 @@ class Sample:
         rows = self.rows if len(self.names) <= _SPREAD_COLUMNS else self.rows[:5]
         return Sample([spread(row) for row in rows], nested=True)
 
-    def find(self, names: Names, test: Test = _present) -> str:
+    def find(self, names: Names, test: Test = _present, *, rare: bool = False) -> str:
         """Return the first column with one of the names whose values pass the test, or ''.
 
-        Capitals, spaces, hyphens and underscores in names do not matter.
+        Args:
+            names: Capitals, spaces, hyphens and underscores in them do not matter.
+            test: What most of a column's values have to pass.
+            rare: The column may be absent from most rows, as what is optional often is.
         """
         for wanted in names:
             for name in self._by_plain_name.get(plain(wanted), ()):
-                if self.most(name, test):
+                if (rare or name in self._common) and self.most(name, test):
                     return name
         return ""
 

@@ -71,9 +71,9 @@ def other_chat(sample: Sample) -> Shape | None:
 
 def extras(sample: Sample) -> dict[str, str]:
     """Return the columns that go with any shape: system, tools, and what is not text."""
-    found = {"system": sample.find(_SYSTEM, lambda v: isinstance(v, str | dict)),
-             "tools": sample.find(_TOOLS, lambda v: isinstance(v, str | list | dict))}
-    found |= {name: sample.find((name,), bool) for name in _PICTURES}
+    found = {"system": sample.find(_SYSTEM, lambda v: isinstance(v, str | dict), rare=True),
+             "tools": sample.find(_TOOLS, lambda v: isinstance(v, str | list | dict), rare=True)}
+    found |= {name: sample.find((name,), bool, rare=True) for name in _PICTURES}
     return {name: column for name, column in found.items() if column}
 
 

@@ -101,14 +101,14 @@ def make_pair(sample: Sample, kind: Kind, prompt: str, response: str, sure: floa
 
 def query_of(sample: Sample, prompt: str, *taken: str) -> str | None:
     """Return the column whose text goes below the prompt, as Alpaca's 'input' does."""
-    found = sample.find(_QUERIES, lambda value: isinstance(value, str))
+    found = sample.find(_QUERIES, lambda value: isinstance(value, str), rare=True)
     return found if found and found not in (prompt, *taken) else None
 
 
 def history_of(sample: Sample) -> str | None:
     """Return the column of earlier turns; it may be blank in many rows."""
     return sample.find(("history",), lambda value: value == ""
-                       or isinstance(as_list(value), list)) or None
+                       or isinstance(as_list(value), list), rare=True) or None
 
 
 def is_text_or_turns(value: object) -> bool:

@@ -90,6 +90,16 @@ def test_history_may_be_pairs_or_turns(history: Any) -> None:
     assert found.messages == [Message("user", "a"), Message("assistant", "b"), HI, YO]
 
 
+def test_what_is_optional_may_be_absent_from_most_rows() -> None:
+    rows = [Row(number, {"instruction": "Hi", "output": "Yo"}) for number in range(1, 9)]
+    rare = {"instruction": "Hi", "input": "there", "output": "Yo", "system": "S",
+            "tools": [{"name": "add"}]}
+    shape = recognise([*rows, Row(9, rare)])
+    found = convert(Row(9, rare), shape)
+    assert [turn.content for turn in found.messages] == ["S", "Hi\nthere", "Yo"]
+    assert found.tools and convert(rows[0], shape).messages == [HI, YO]
+
+
 def test_history_may_be_blank_in_most_rows() -> None:
     row = {"instruction": "Hi", "output": "Yo", "history": ""}
     rows = [Row(1, row), Row(2, row), Row(3, {**row, "history": '[["a", "b"]]'})]
