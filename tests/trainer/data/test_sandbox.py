@@ -94,6 +94,10 @@ def test_attributes_of_messages_are_those_that_jinja_finds() -> None:
     template = compile_template("{{ m.role }}|{{ m.nothing }}|{{ m.nothing is defined }}|"
                                 "{{ m['items'] }}|{{ m.get('role') }}|{{ m.items() | length }}")
     assert template.render({"m": message}) == "user||False|own|user|3"
+    template = compile_template("{% set ns = namespace(a=1) %}{{ ns.a }}{{ ns.b is defined }}"
+                                "{% for x in 'ab' %}{{ loop.first }}{{ loop.b is defined }}"
+                                "{{ loop.cycle('c', 'd') }}{% endfor %}")
+    assert template.render({}) == "1FalseTrueFalsecFalseFalsed"
     with pytest.raises(TemplateError, match="nothing"):
         compile_template("{{ m.nothing.more }}").render({"m": message})
 
