@@ -105,7 +105,8 @@ def summary(sample: Sample, max_length: int) -> dict[str, Any]:
             "p50": rank(50), "p95": rank(95), "p99": rank(99),
             "max": values[-1] if values else None,
             "tokens": round(sum(values) * sample.scale),
-            "over_max_length": round(over * sample.scale), "tokens_over": round(beyond * sample.scale),
+            "over_max_length": round(over * sample.scale),
+            "tokens_over": round(beyond * sample.scale),
             "histogram": [[low, high, round(count * sample.scale)]
                           for low, high, count in histogram(values)]}
 

@@ -20,8 +20,8 @@ from trainer.data.tokenizer import IGNORED, TokenizedRow, Tokenizer
 
 __all__ = ["IGNORED", "Counts", "Encoder", "Fitted", "FittedAnswer", "FittedPair", "FittedRow",
            "Preparer", "TokenizedRow", "Tokenizer"]
-BATCH_ROWS = 256
-BATCH_CHARACTERS = 1_000_000
+BATCH_ROWS = 1024
+BATCH_CHARACTERS = 2_000_000
 _AHEAD = 2
 Progress = Callable[[int, int], None]
 _Batch = list[tuple[Example, list[Rendered]]]

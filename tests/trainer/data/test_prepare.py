@@ -113,10 +113,11 @@ def test_data_and_model_count(lab: Lab, tmp_path: Path) -> None:
     assert prepare(mapped, worker=lab.worker).key != base.key
     other = tmp_path / "other"
     shutil.copytree(lab.model, other)
-    assert prepare(replace(lab.request(rows), model_folder=other), worker=lab.worker).reused
+    request = replace(lab.request(rows), model_folder=other)
+    assert prepare(request, worker=lab.worker).reused
     (other / "chat_template.jinja").write_text(
         (lab.model / "chat_template.jinja").read_text() + " ")
-    assert prepare(replace(lab.request(rows), model_folder=other), worker=lab.worker).key != base.key
+    assert prepare(request, worker=lab.worker).key != base.key
 
 
 def test_every_row_is_accounted_for(lab: Lab) -> None:

@@ -214,9 +214,11 @@ def test_calls_from_threads_wait_for_each_other(worker: DataWorker, model_folder
     assert found == [found[0]] * 4
 
 
-def test_secrets_reach_only_a_worker_that_needs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_reach_only_a_worker_that_needs_them(monkeypatch: pytest.MonkeyPatch,
+                                                     model_folder: Path) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_" + "x" * 20)
     for keep in (False, True):
         with DataWorker(Limits(keep_secrets=keep)) as worker:
+            assert ask(worker, model_folder)
             environment = Path(f"/proc/{pid_of(worker)}/environ").read_bytes()
             assert (b"HF_TOKEN" in environment) is keep
