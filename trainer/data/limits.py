@@ -50,7 +50,6 @@ def restrict(*, memory_mib: int, files: int) -> None:
             hard = resource.getrlimit(kind)[1]
             value = value if hard == resource.RLIM_INFINITY else min(value, hard)
             resource.setrlimit(kind, (value, value))
-    signal.signal(signal.SIGALRM, _ring)
 
 
 @contextmanager
@@ -60,6 +59,8 @@ def within(seconds: float) -> Iterator[None]:
     Raises:
         TemplateError: ``template_time`` or ``template_memory``.
     """
+    if signal.getsignal(signal.SIGALRM) is not _ring:
+        signal.signal(signal.SIGALRM, _ring)
     try:
         signal.setitimer(signal.ITIMER_REAL, seconds)
         yield

@@ -163,11 +163,8 @@ class Tokenizer:
         """Make a row of a rendered conversation and what ``encode_batch`` made of its text."""
         if item.literal:
             return self._encode_in_pieces(item)
-        edges = _edges(item)
-        places = _token_places(encoding, edges, len(item.text))
-        if places is None:
-            return self._encode_in_pieces(item)
-        return _row(item, encoding.ids, dict(zip(edges, places, strict=True)))
+        places = _token_places(encoding, _edges(item), len(item.text))
+        return self._encode_in_pieces(item) if places is None else _row(item, encoding.ids, places)
 
     def _encode_in_pieces(self, item: Rendered) -> TokenizedRow:
         """Encode with cuts at the edges of spans and at real special tokens."""
@@ -251,18 +248,18 @@ def _row(item: Rendered, ids: list[int], places: Mapping[int, int]) -> Tokenized
     return TokenizedRow(ids, trained, places[said[-1][0]] if said else -1)
 
 
-def _token_places(encoding: Encoding, edges: Sequence[int], length: int) -> list[int] | None:
+def _token_places(encoding: Encoding, edges: Sequence[int], length: int) -> dict[int, int] | None:
     """Return the token at which each edge is, or None when a token reaches over one.
 
     Only the tokens at the edges are asked for: a list of all offsets costs more than encoding.
     Tokens of one character (parts of an emoji, say) share its offsets, so they stay together.
     """
-    found: list[int] = []
+    found: dict[int, int] = {}
     for edge in edges:
         place = _token_from(encoding, edge, length)
         if place is None:
             return None
-        found.append(place)
+        found[edge] = place
     return found
 
 
