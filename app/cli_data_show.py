@@ -163,7 +163,7 @@ def show_preview(found: Mapping[str, Any]) -> None:
     elif cut.get("tokens"):
         out.print(plain(f"cut: {cut['turns']} turns, {cut['tokens']:,} tokens"))
     template = found.get("template") or {}
-    if template:
+    if template.get("name"):
         out.print(plain(f"template {template['name']} ({template['how']}) {template['reason']}"))
     if found.get("reference"):
         out.print(plain(f"reference: {found['reference']}"))

@@ -100,7 +100,9 @@ def select(files: Sequence[RemoteFile], card: Any, *, subset: str | None = None,
 def is_data_file(path: str) -> bool:
     """Tell by its name whether a file of a repository holds rows that can be read."""
     parts = PurePosixPath(path).parts
-    if not parts or any(part.startswith((".", "__")) or part == ".." for part in parts):
+    if not parts or path.startswith("/") or "\\" in path or not path.isprintable():
+        return False
+    if any(part.startswith((".", "__")) for part in parts):
         return False
     if parts[-1].split(".")[0].lower() in _ASIDE:
         return False

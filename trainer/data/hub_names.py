@@ -32,7 +32,9 @@ class HubId:
 
     @property
     def folder(self) -> str:
-        """A name for a folder: ``owner--name``."""
+        """A name for a folder: ``owner--name``; DatasetError for a name that no hub gives."""
+        if not _fine_repo(self.repo):
+            raise _bad_id(str(self))
         return self.repo.replace("/", "--")
 
 
@@ -58,10 +60,13 @@ def entry_hub_id(hub: Hub, text: str, revision: str | None) -> HubId:
     found = parse_hub_id(text) or HubId(hub, text.strip())
     revision = revision or found.revision
     if not _fine_repo(found.repo) or (revision and not _fine_revision(revision)):
-        raise DatasetError("hub_id", f"'{text}{f'@{revision}' if revision else ''}' is not the "
-                           "name of a dataset on a hub.",
-                           "Such names are owner/name, or owner/name@revision.")
+        raise _bad_id(f"{text}{f'@{revision}' if revision else ''}")
     return HubId(hub, found.repo, revision)
+
+
+def _bad_id(text: str) -> DatasetError:
+    return DatasetError("hub_id", f"'{text[:200]}' is not the name of a dataset on a hub.",
+                        "Such names are owner/name, or owner/name@revision.")
 
 
 def _hub_of(text: str) -> tuple[Hub, str]:

@@ -285,6 +285,13 @@ def test_names_from_the_hub_lead_nowhere(stub: Stub, data: Path, name: str,
     assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(data)} == before
 
 
+@pytest.mark.parametrize("repo", ["..", "../x", "a/../..", "/etc", "a\\b", "a/b/c", ""])
+def test_a_name_that_no_hub_gives_is_no_folder(data: Path, repo: str) -> None:
+    with pytest.raises(DatasetError) as caught:
+        hub.fetch(Wanted(HubId("hf", repo)), data)
+    assert caught.value.code == "hub_id" and not list(data.iterdir())
+
+
 def test_the_environment_is_honoured(stub: Stub, data: Path) -> None:
     code = ("import sys\nfrom pathlib import Path\nfrom trainer.data import hub\n"
             "from trainer.data.hub_names import HubId\nfrom trainer.data.hub_store import Wanted\n"
