@@ -16,7 +16,7 @@ from trainer.data.paths import parse_path
 from trainer.data.rows import Row, RowProblem, listed
 from trainer.data.sample import Sample
 from trainer.data.shapes_chat import chat, other_chat
-from trainer.data.shapes_pairs import kto, pair
+from trainer.data.shapes_pairs import INSTRUCTIONS, PROBLEMS, QUESTIONS, kto, pair
 from trainer.data.shapes_preference import preference
 from trainer.data.shapes_texts import (
     classification,
@@ -25,6 +25,7 @@ from trainer.data.shapes_texts import (
     question_with_reference,
     text,
 )
+from trainer.data.turns import looks_like_turns
 
 __all__ = ["CLASS_ROWS", "SAMPLED_ROWS", "ColumnMap", "Kind", "Shape", "from_entry",
            "needed_names", "recognise", "shape_from_mapping"]
@@ -160,12 +161,28 @@ def needed_names(shape: Shape) -> dict[str, str | None]:
 def _why_unknown(sample: Sample) -> str:
     nested = [name for name in sample.names[:_WIDE]
               if sample.most(name, lambda v: isinstance(v, list) and bool(v)
-                             and isinstance(v[0], dict))]
+                             and isinstance(v[0], dict) and not looks_like_turns(v))]
+    turns = [name for name in sample.names[:_WIDE] if sample.most(name, looks_like_turns)]
     bare = [name for name in sample.names[:_WIDE] if not any(True for _ in sample.values(name))]
     tree = {"parent_id", "message_id"} & set(sample.names) and "role" in sample.names
     hints = [f"; {listed(bare)} is null in every row looked at" if bare else "",
              f"; {listed(nested)} holds lists of objects: write one row for each of them"
              if nested else "",
+             f"; {listed(turns)} hold turns: say which is meant, with a mapping"
+             if len(turns) > 1 else "",
              "; each row seems to be one message of a conversation: write one row for each "
-             "conversation, with its messages in a list" if tree else ""]
+             "conversation, with its messages in a list" if tree else "",
+             _half(sample)]
     return f"the columns are {listed(sample.names)}. {_WANTED}{''.join(hints)}"
+
+
+def _half(sample: Sample) -> str:
+    """Say which half of a pair is there without the other."""
+    for one, other in (("chosen", "rejected"), ("rejected", "chosen")):
+        if (name := sample.find((one,))) and not sample.find((other,)):
+            return f"; '{name}' has no '{other}' beside it"
+    prompts = (*INSTRUCTIONS, *QUESTIONS, *PROBLEMS, "prompt", "input")
+    if name := sample.find(prompts, lambda value: isinstance(value, str)):
+        return (f"; '{name}' seems to hold prompts, but no column is known to answer them: name "
+                "it with a mapping")
+    return ""

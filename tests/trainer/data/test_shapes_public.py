@@ -302,10 +302,13 @@ def test_numbers_get_the_names_that_a_mapping_gives() -> None:
 @pytest.mark.parametrize(("row", "words"), [
     ({"message_id": "1", "parent_id": None, "text": "Hi", "role": "prompter"},
      "one message of a conversation"),
-    ({"question": "Hi", "choices": ["a", "b"], "note": 2}, "are needed"),
+    ({"question": "Hi", "choices": ["a", "b"], "note": 2},
+     "'question' seems to hold prompts, but no column is known to answer them"),
+    ({"prompt": "Hi", "chosen": "Yo", "note": "x" * 50}, "'chosen' has no 'rejected' beside it"),
     ({"prompt": "Hi", "response_0": "word " * 20, "response_1": "word " * 20,
       "better_response_id": 0}, "are needed"),
-    ({"conversation_a": [U, A], "conversation_b": [U, NO], "winner": "model_a"}, "are needed"),
+    ({"conversation_a": [U, A], "conversation_b": [U, NO], "winner": "model_a"},
+     "'conversation_a', 'conversation_b' hold turns: say which"),
     ({"anchor": "a", "positive": "b", "negative": "c"}, "are needed"),
     ({"text": ["a", "b"], "id": 1}, "are needed")])
 def test_what_is_not_surely_understood_is_not_taken(row: dict[str, Any], words: str) -> None:
