@@ -13,6 +13,7 @@ from trainer.data.duplicates import SEPARATOR, hash_text
 from trainer.data.fast import fast_row
 from trainer.data.messages import Example
 from trainer.data.near import NearFinder
+from trainer.data.objectives import PAIR_KINDS
 from trainer.data.readers import read_batches
 from trainer.data.rows import Row, RowError
 from trainer.data.shapes import Shape
@@ -106,7 +107,7 @@ class _Keys:
 def _keys(spec: DatasetSpec, shape: Shape, *, no_prompt: int, with_texts: bool
           ) -> Iterator[_Keys]:
     """Yield the usable rows of a dataset, batch by batch."""
-    look = fast_row(shape)
+    look = fast_row(shape) if shape.kind not in PAIR_KINDS else lambda values: None
     for items in read_batches(spec):
         keys = _Keys()
         for item in items:
