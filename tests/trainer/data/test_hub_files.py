@@ -111,5 +111,5 @@ def test_patterns_are_not_regular_expressions() -> None:
 def test_what_is_a_data_file() -> None:
     assert all(map(is_data_file, ["a.jsonl", "x/y.csv.gz", "train.parquet", "中文.json"]))
     assert not any(map(is_data_file, ["README.md", "a.py", ".a.json", "x/.b/c.json", "a/../b.json",
-                                      "dataset_info.json", "state.json", "__x__/a.json", "a", "/etc/a.json",
-                                      "a\\..\\b.json", "a\n.json", ""]))
+                                      "dataset_info.json", "state.json", "__x__/a.json", "a",
+                                      "/etc/a.json", "a\\..\\b.json", "a\n.json", ""]))
