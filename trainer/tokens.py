@@ -147,8 +147,8 @@ def _prepare(context: Context, model_folder: Path, worker: DataWorker, use: Data
         raise
     found = TokenSet(split, use, request, prepared)
     if prepared.reused:
-        context.emit.choose("tokens", "reused", f"'{found.name}' was tokenised before from the "
-                            "same data with the same tokenizer, template and settings")
+        context.emit.choose("tokens", "reused", f"'{found.name}' was tokenised before: same "
+                            "data, tokenizer, template and settings")
     _warn_of_bad_rows(context, found)
     return found
 

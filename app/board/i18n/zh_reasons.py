@@ -24,7 +24,7 @@ REASONS: dict[str, str] = {
     "data.shuffle is off: the rows keep their order": "未打乱数据：各行保持原有顺序",
     "KTO compares rows of a batch: grouped, desired and undesired ones would be kept apart":
         "KTO 要比较同一批次中的各行：按长度分组会把好回答与坏回答分开",
-    "'{name}' was tokenised before from the same data with the same tokenizer, template and settings":
+    "'{name}' was tokenised before: same data, tokenizer, template and settings":
         "“{name}”此前已用相同的数据、分词器、模板和设置分过词",
     "the tokenizer's own. {reason}": "分词器自带的模板。{reason}",
     "{name}, as asked. {reason}": "按设置使用 {name}。{reason}",
