@@ -25,6 +25,9 @@ DOORS = {
     "app/board/pages/run.py": "a page's handler: a button's error is shown in the corner",
     "app/board/pages/train.py": "a page's handler: upload and Start say what went wrong",
     "app/board/pages/_chat.py": "a page's handler: it streams, so it keeps its own door",
+    "app/board/pages/data.py": "a page's handler: deleting says in the corner what went wrong",
+    "app/board/pages/_data_add.py": "a page's handler: adding says what went wrong",
+    "app/board/pages/_data_tools.py": "a page's handler: fixes and mapping say what went wrong",
 }
 
 # Where torch.load may stand, and only with weights_only=True.

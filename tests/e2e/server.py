@@ -64,6 +64,12 @@ class Server:
     def run(self, run_id: str) -> dict:
         return self.api.get(f"/runs/{run_id}").raise_for_status().json()
 
+    def upload(self, path: Path, name: str) -> None:
+        """Add a file as a dataset, as a script would."""
+        self.api.post("/datasets", params={"name": name, "filename": path.name},
+                      content=path.read_bytes(),
+                      headers={"Content-Type": "application/octet-stream"}).raise_for_status()
+
     def points(self, run_id: str, name: str = "loss") -> list[list[float]]:
         answer = self.api.get(f"/runs/{run_id}/metrics", params={"name": name})
         return answer.raise_for_status().json()["series"].get(name, [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from app.board.i18n import has, said, t
@@ -100,18 +101,24 @@ def _side(locale: str, side: Side) -> str:
     return (f'<div class="f-side-view" data-side="{text(side.name or "all")}">{name}'
             f'<p class="f-counts" data-tokens="{side.tokens}" data-trained="{side.trained}" '
             f'data-cut="{side.cut}">{text(" · ".join(numbers))}</p>{dropped}'
-            f'<div class="f-seq" tabindex="0">{"".join(map(_piece, side.pieces))}</div></div>')
+            f'<div class="f-seq" tabindex="0">{_sequence(side.pieces)}</div></div>')
+
+
+def _sequence(pieces: Sequence[Piece]) -> str:
+    """Return what the model sees: trained text in a ``mark``, text that is cut in an ``s``."""
+    shown = ""
+    for (trained, cut), group in groupby(pieces, key=lambda piece: (piece.trained, piece.cut)):
+        words = "".join(map(_piece, group))
+        words = f"<mark>{words}</mark>" if trained else words
+        shown += f"<s>{words}</s>" if cut else words
+    return shown
 
 
 def _piece(piece: Piece) -> str:
-    """Return a stretch of text; a trained one is a ``mark``, one that is cut an ``s``."""
-    shown = text(piece.text)
-    if piece.special:
-        ending = "<br>" if piece.text.endswith("\n") else ""
-        shown = f'<i class="f-token">{text(piece.text.rstrip(chr(10)))}</i>{ending}'
-    if piece.trained:
-        shown = f"<mark>{shown}</mark>"
-    return f"<s>{shown}</s>" if piece.cut else shown
+    if not piece.special:
+        return text(piece.text)
+    ending = "<br>" if piece.text.endswith("\n") else ""
+    return f'<i class="f-token">{text(piece.text.rstrip(chr(10)))}</i>{ending}'
 
 
 def _legend(locale: str) -> str:

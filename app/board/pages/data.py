@@ -108,7 +108,7 @@ class DataPage:
         self.mapping.wire(self.gone)
         self.box.wire(self.gone, QUIET, _GO)
         self.tools.wire(self._again)
-        self._again(self.do.input(self._act, [self.do, self.name, self.pages],
+        self._again(self.do.change(self._act, [self.do, self.name, self.pages],
                                   [self.pages, self.box.said, self.seen], **QUIET))
         self._again(self.check.click(self._check, self.name, self.seen, **QUIET))
         self._wire_delete()

@@ -28,7 +28,7 @@ class Rest:
 
     def __init__(self, client, studio):
         self.client, self.studio, self.done = client, studio, ""
-        self.get, self.post = client.get, client.post
+        self.get, self.post, self.put = client.get, client.post, client.put
         self.patch, self.delete = client.patch, client.delete
 
     def start(self, **changes):

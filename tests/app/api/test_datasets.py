@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from tests.app.conftest import wait_for
+
 ROWS = "".join(json.dumps({"question": f"q{n}", "answer": f"a{n}"}) + "\n" for n in range(20))
 RAW = {"Content-Type": "application/octet-stream"}
 
@@ -127,3 +129,117 @@ def test_devices_and_models_are_listed(rest):
     assert "cpu" in {device["key"] for device in devices}
     assert "starter" in rest.get("/api/models").json()["models"]
     assert rest.get("/api/health").json()["status"] == "ok"
+
+
+def done(rest, name, job):
+    """Wait until a piece of work has ended; return it."""
+    def ended():
+        found = rest.get(f"/api/datasets/{name}/jobs/{job['id']}").json()
+        return found if found["state"] not in ("waiting", "working") else None
+
+    return wait_for(ended, 60, "the end of the work")
+
+
+@pytest.fixture
+def mixed(rest):
+    """Twenty rows; the third has no answer, the fifth repeats the first."""
+    lines = ROWS.splitlines(keepends=True)
+    lines[2], lines[4] = '{"question": "q"}\n', lines[0]
+    assert upload(rest, "".join(lines), name="mixed").status_code == 201
+    return "/api/datasets/mixed"
+
+
+def test_a_dataset_and_its_report(rest, mixed):
+    found = rest.get(mixed).json()
+    assert (found["rows"], found["bad_rows"], found["origin"]) == (20, 1, "user")
+    assert found["report"]["problem_counts"] == {"missing_column": 1, "duplicate": 1}
+    assert found["report"]["complete"] and found["checking"] is None
+    assert rest.get("/api/datasets/none").status_code == 404
+
+
+def test_problems_by_kind(rest, mixed):
+    (group,) = rest.get(f"{mixed}/problems", params={"code": "missing_column"}).json()["groups"]
+    assert group["total"] == 1 and group["items"][0]["row"] == 3
+    assert len(rest.get(f"{mixed}/problems").json()["groups"]) == 2
+    assert rest.get(f"{mixed}/problems", params={"offset": -1}).status_code == 422
+
+
+def test_a_row_and_what_the_model_sees(rest, mixed):
+    good = rest.get(f"{mixed}/rows/1").json()
+    assert good["columns"] == {"question": "q0", "answer": "a0"} and good["problem"] is None
+    assert any(s["trained"] and "a0" in s["text"] for s in good["preview"]["segments"])
+    bad = rest.get(f"{mixed}/rows/3").json()
+    assert bad["problem"]["code"] == "missing_column" and bad["preview"] is None
+    assert rest.get(f"{mixed}/rows/99").status_code == 404
+    assert rest.get(f"{mixed}/rows/1", params={"model": "/etc"}).json()["error"]["code"]
+    assert rest.get(f"{mixed}/rows/1", params={"max_length": 1}).status_code == 422
+
+
+def test_lengths_are_measured_in_the_background(rest, mixed):
+    first = rest.get(f"{mixed}/lengths").json()
+    assert first["lengths"] is None
+    assert done(rest, "mixed", first["measuring"])["state"] == "done"
+    assert rest.get(f"{mixed}/lengths").json()["lengths"]["p50"] > 3
+
+
+def test_check_fix_split_and_versions(rest, mixed):
+    checked = rest.post(f"{mixed}/check")
+    assert checked.status_code == 202 and done(rest, "mixed", checked.json())["state"] == "done"
+    fixed = done(rest, "mixed", rest.post(f"{mixed}/fix", json={"deduplicate": "exact"}).json())
+    assert fixed["result"]["dropped"] == {"missing_column": 1, "duplicate": 1}
+    parted = done(rest, "mixed", rest.post(f"{mixed}/split", json={"size": 4}).json())
+    assert parted["result"]["eval_rows"] == 4
+    assert rest.get(f"/api/datasets/{parted['result']['eval']}").json()["rows"] == 4
+    assert len(rest.get(f"{mixed}/versions").json()["versions"]) == 3
+    rest.post(f"{mixed}/restore", json={"version": 1})
+    assert rest.get(mixed).json()["rows"] == 20
+    assert rest.post(f"{mixed}/restore", json={"version": 9}).status_code == 404
+    for body in ({"size": 0}, {"size": 4, "more": 1}, {}):
+        assert rest.post(f"{mixed}/split", json=body).status_code == 422
+
+
+def test_a_mapping_is_put(rest, mixed):
+    answer = rest.put(f"{mixed}/mapping", json={"mapping": {"prompt": "answer",
+                                                            "response": "question"}})
+    assert answer.json() == {"name": "mixed"}
+    assert rest.get(mixed).json()["report"]["mapping"]["prompt"] == "answer"
+    wrong = rest.put(f"{mixed}/mapping", json={"mapping": {"nonsense": "x"}})
+    assert wrong.status_code == 422 and wrong.json()["error"]["code"] == "mapping"
+
+
+def test_deleting_and_what_cannot_be_deleted(rest, mixed):
+    assert rest.delete(mixed).status_code == 204 and rest.get(mixed).status_code == 404
+    assert rest.delete("/api/datasets/sample_chat").status_code == 409
+    assert rest.delete("/api/datasets/none").status_code == 404
+
+
+@pytest.mark.parametrize(("kind", "source"), [
+    ("path", "/etc/passwd"), ("path", "../secret.jsonl"), ("folder", "/etc")])
+def test_r5_only_paths_under_the_roots_are_added(rest, kind, source):
+    answer = rest.post("/api/datasets/add", json={"kind": kind, "source": source})
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "path_outside_roots"
+
+
+def test_a_path_under_a_root_is_added_where_it_lies(rest, studio):
+    path = studio.home.data / "there.jsonl"
+    path.write_text(ROWS)
+    body = {"kind": "path", "source": str(path), "name": "there"}
+    assert rest.post("/api/datasets/add", json=body).json() == {"name": "there"}
+    assert rest.get("/api/datasets/there").json()["rows"] == 20
+
+
+def test_work_of_others_is_not_found_under_a_name(rest, mixed):
+    job = rest.post(f"{mixed}/check").json()
+    assert rest.get(f"/api/datasets/sample_chat/jobs/{job['id']}").status_code == 404
+    assert rest.delete(f"{mixed}/jobs/{job['id']}").status_code == 200
+    assert rest.get(f"{mixed}/jobs").json()["jobs"][-1]["op"] == "check"
+    assert rest.get(f"{mixed}/jobs/none").status_code == 404
+
+
+def test_an_upload_of_a_page_takes_columns_that_are_named_later(rest):
+    answer = rest.post("/api/datasets", content='{"x1": "a", "x2": "b"}\n', headers=RAW, params={
+        "name": "my odd file.jsonl", "filename": "my odd file.jsonl", "rename": True,
+        "check": "later"})
+    assert answer.status_code == 201 and answer.json()["name"] == "my-odd-file"
+    assert rest.get("/api/datasets/my-odd-file").json()["code"] == "unknown_shape"
