@@ -26,7 +26,9 @@ from trainer.data.workers import Cancelled, DataWorker, Limits
 
 # From so many bytes on, more than one process is worth its start.
 LARGE_BYTES = 16 * 2**20
+LEAST_BYTES = 2**20
 SILENCE_S = 600.0
+MEMORY_MIB = 8192
 Progress = Callable[[int, int], None]
 Document = dict[str, Any]
 
@@ -81,7 +83,7 @@ def prepare(request: PrepareRequest, *, progress: Progress | None = None,
     cancel = cancel or threading.Event()
     cache = TokenCache(root)
     with ExitStack() as stack:
-        main = worker or stack.enter_context(DataWorker(Limits(memory_mib=8192)))
+        main = worker or stack.enter_context(DataWorker(Limits(memory_mib=MEMORY_MIB)))
         plan = Plan(**main.call("plan", request.document(), timeout_s=SILENCE_S, cancel=cancel))
         found = cache.find(plan.key)
         if found is not None:
@@ -140,10 +142,10 @@ class _Job:
     def _shards(self, main: DataWorker, parts: list[Document]) -> Counts:
         """Tokenise all parts at once; of several errors the first row's is raised."""
         stops = [_Stop(self.cancel) for _ in parts]
-        threads = max(1, cores() // len(parts))
+        limits = Limits(memory_mib=MEMORY_MIB, threads=max(1, cores() // len(parts)))
         with ExitStack() as stack, ThreadPoolExecutor(len(parts)) as pool:
-            others = [stack.enter_context(DataWorker(Limits(memory_mib=8192, threads=threads)))
-                      for _ in parts[1:]]
+            workers = [main] if len(parts) == 1 else [
+                stack.enter_context(DataWorker(limits)) for _ in parts]
 
             def one(number: int, worker: DataWorker) -> Counts:
                 try:
@@ -156,7 +158,7 @@ class _Job:
                     raise
 
             waiting = [pool.submit(one, number, worker)
-                       for number, worker in enumerate([main, *others])]
+                       for number, worker in enumerate(workers)]
             total = Counts()
             for future in waiting:
                 total.merge(future.result())
@@ -215,10 +217,14 @@ def cores() -> int:
 
 
 def processes(wanted: int | None, size_bytes: int) -> int:
-    """Return how many processes a dataset is worth: what was asked for, else one per core."""
-    if wanted is not None:
-        return wanted
-    return cores() if size_bytes >= LARGE_BYTES else 1
+    """Return how many processes a dataset is worth.
+
+    As many as were asked for, but none that would have less than LEAST_BYTES to do, and not more
+    than there are cores. When nothing was asked for: one per core for large data, else one.
+    """
+    if wanted is None:
+        return cores() if size_bytes >= LARGE_BYTES else 1
+    return max(1, min(wanted, cores(), size_bytes // LEAST_BYTES))
 
 
 def split_rows(last: int, count: int) -> list[Document]:

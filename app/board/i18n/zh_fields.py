@@ -41,7 +41,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     "data.bad_rows": ("有误的行", "遇到无法使用的行时拒绝开始，或跳过这些行。始终计数。"),
     "data.max_samples": ("最多行数", "每个训练集只用前若干行；留空表示全部。"),
     "data.shuffle": ("打乱顺序", "按本次运行的随机种子打乱训练行。"),
-    "data.preprocessing_num_workers": ("分词进程数", "留空表示数据量大时每个核心一个，否则只用一个。"),
+    "data.preprocessing_num_workers": ("分词进程数", "留空：数据多时每个核心一个，否则一个。"),
     "tuner.type": ("方法", "LoRA 在冻结的权重旁训练小矩阵；全参数训练每一个权重。"),
     "tuner.r": ("LoRA 秩", "适配器的大小；通常为 8 到 64。"),
     "tuner.lora_alpha": ("LoRA alpha", "适配器的输出按 alpha / 秩缩放。"),

@@ -57,6 +57,13 @@ def lab(tmp_path: Path, model_folder: Path, make: Make, worker: DataWorker) -> L
     return Lab(tmp_path / "home", model_folder, make, worker)
 
 
+@pytest.fixture
+def several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let few rows be worth three processes."""
+    monkeypatch.setattr(preparing, "LEAST_BYTES", 1)
+    monkeypatch.setattr(preparing, "cores", lambda: 3)
+
+
 def table(prepared: Prepared) -> list[dict[str, Any]]:
     with pa.memory_map(str(prepared.file)) as file:
         return list(pa.ipc.open_stream(file).read_all().to_pylist())
@@ -177,6 +184,7 @@ def test_bad_rows_are_refused_by_name(lab: Lab) -> None:
     assert caught.value.code.endswith("_for_dpo")
 
 
+@pytest.mark.usefixtures("several")
 def test_more_processes_give_the_same_file(lab: Lab) -> None:
     rows = [*asked(50), {"question": "a", "answer": ""}, *asked(20), *asked(30, "no")]
     settings: dict[str, Any] = {"bad_rows": "skip", "deduplicate": "exact", "max_length": 40}
@@ -189,6 +197,7 @@ def test_more_processes_give_the_same_file(lab: Lab) -> None:
     assert counts.duplicates == 20
 
 
+@pytest.mark.usefixtures("several")
 def test_of_several_bad_rows_the_first_is_named_whoever_meets_it(lab: Lab) -> None:
     rows: list[dict[str, str]] = asked(90)
     for number in (20, 50, 80):
@@ -216,6 +225,7 @@ def test_judged_answers(lab: Lab, tokenizer: Tokenizer) -> None:
     assert found[1]["cut"]
 
 
+@pytest.mark.usefixtures("several")
 @pytest.mark.parametrize("workers", [1, 3])
 def test_plain_text_becomes_blocks_and_nothing_is_lost(lab: Lab, tokenizer: Tokenizer,
                                                        workers: int) -> None:
@@ -241,6 +251,7 @@ def test_progress_ends_with_everything(lab: Lab) -> None:
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
 
 
+@pytest.mark.usefixtures("several")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_it_can_be_cancelled(lab: Lab, workers: int) -> None:
     cancel = threading.Event()
@@ -309,7 +320,9 @@ def test_how_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
     assert processes(None, 1000) == 1
     assert processes(None, preparing.LARGE_BYTES) == 6
-    assert processes(2, 1000) == 2
+    assert processes(4, 3 * 2**20) == 3, "each has something to do"
+    assert processes(4, 1000) == 1
+    assert processes(64, 2**30) == 6
 
 
 @pytest.mark.parametrize(("last", "count"), [(10, 3), (1, 4), (7, 7), (100, 1)])

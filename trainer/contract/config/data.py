@@ -119,7 +119,8 @@ class DataConfig(Section):
     filters: FilterConfig = field(FilterConfig, "Filters", "Which rows are left out.")
     shuffle: bool = field(True, "Shuffle", "Shuffle the training rows with the run's seed.")
     preprocessing_num_workers: int | None = field(
-        None, "Tokenizing threads", "Empty means one per core.", ge=1, le=256)
+        None, "Tokenizing processes", "Empty means one per core for large data, else one.",
+        ge=1, le=256)
 
     def uses(self, split: SplitName) -> list[DatasetUse]:
         """Return the datasets of a split, each as a DatasetUse."""
