@@ -27,6 +27,7 @@ from trainer.data.template_tokens import (
     find_end_token,
     read_source,
     read_special_tokens,
+    read_tool_source,
     read_variables,
 )
 
@@ -62,6 +63,7 @@ class ChatTemplate:
         self._guard = Guard({*special_tokens, *self.variables.values()})
         self._named = named
         self._template = compile_template(source)
+        self._with_tools: ChatTemplate | None = None
         self.name = named.name if named else "auto"
         self.eos = self.variables.get("eos_token", "")
         if named and named.end != "eos":
@@ -81,8 +83,11 @@ class ChatTemplate:
             raise TemplateError("no_chat_template", f"The model in '{folder}' has no chat "
                                 "template.", "Choose one by name, such as chatml, or a chat "
                                 "model, or add chat_template.jinja.")
-        return cls(source, variables=read_variables(folder),
-                   special_tokens=read_special_tokens(folder))
+        variables, special = read_variables(folder), read_special_tokens(folder)
+        template = cls(source, variables=variables, special_tokens=special)
+        if with_tools := read_tool_source(folder):
+            template._with_tools = cls(with_tools, variables=variables, special_tokens=special)
+        return template
 
     @classmethod
     def named(cls, name: str, tokenizer_folder: Path | None = None) -> ChatTemplate:
@@ -131,6 +136,8 @@ class ChatTemplate:
     @cached_property
     def shows_tools(self) -> bool:
         """Whether tools, calls and their results stand in the text."""
+        if self._with_tools:
+            return self._with_tools.shows_tools
         return shows_tools(lambda turns, tools: self._render(self._template, turns, tools).text)
 
     @cached_property
@@ -140,8 +147,9 @@ class ChatTemplate:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the template's text, for a run's manifest."""
-        return hashlib.sha256(self.source.encode("utf-8")).hexdigest()
+        """SHA-256 of the template's text, and of the one for tools, for a run's manifest."""
+        text = self.source + (f"\0{self._with_tools.source}" if self._with_tools else "")
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
     def render(self, messages: Messages, tools: Tools | None = None, *,
                add_generation_prompt: bool = False, train_on_prompt: bool = False,
@@ -160,6 +168,10 @@ class ChatTemplate:
             TemplateError: The template refuses the conversation, is too large or slow to finish,
                 or what the assistant says cannot be told apart.
         """
+        if tools and self._with_tools:
+            return self._with_tools.render(
+                messages, tools, add_generation_prompt=add_generation_prompt,
+                train_on_prompt=train_on_prompt, mask_history=mask_history)
         turns = [m if type(m) is Message else _turn(m) for m in messages]
         whole = (self._render(self._template, turns, tools, True) if add_generation_prompt
                  else self._whole(turns, tools))
@@ -184,6 +196,8 @@ class ChatTemplate:
         Raises:
             TemplateError: As ``render``, or the prompt does not begin the whole text.
         """
+        if tools and self._with_tools:
+            return self._with_tools.render_answer(prompt, answer, tools)
         turns = [*prompt, *answer]
         whole = self._whole(turns, tools)
         answers = self._answers(whole, turns, tools)

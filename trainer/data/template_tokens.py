@@ -18,18 +18,40 @@ def read_source(folder: Path) -> str:
     Raises:
         TemplateError: chat_template.jinja cannot be read (``template_broken``).
     """
-    try:
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError) as error:
-        raise TemplateError("template_broken", f"chat_template.jinja cannot be read: {error}.",
-                            "Save it as UTF-8.") from None
+    if (source := _read(folder / "chat_template.jinja")) is not None:
+        return source
     value = _object(read_json(folder / "tokenizer_config.json")).get("chat_template")
     if isinstance(value, list):
-        named = {_object(item).get("name"): _object(item).get("template") for item in value}
+        named = _by_name(value)
         value = named.get("default") or next(iter(named.values()), None)
     return value if isinstance(value, str) else ""
+
+
+def read_tool_source(folder: Path) -> str:
+    """Return the template that a model has besides its own for conversations with tools.
+
+    Raises:
+        TemplateError: It cannot be read (``template_broken``).
+    """
+    source = _read(folder / "additional_chat_templates" / "tool_use.jinja")
+    value = _object(read_json(folder / "tokenizer_config.json")).get("chat_template")
+    if source is None and isinstance(value, list):
+        source = _by_name(value).get("tool_use")
+    return source if isinstance(source, str) else ""
+
+
+def _by_name(value: list[Any]) -> dict[Any, Any]:
+    return {_object(item).get("name"): _object(item).get("template") for item in value}
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise TemplateError("template_broken", f"{path.name} cannot be read: {error}.",
+                            "Save it as UTF-8.") from None
 
 
 def read_variables(folder: Path) -> dict[str, str]:

@@ -293,6 +293,29 @@ def test_templates_and_tokens_are_read_from_a_models_folder(tmp_path: Path) -> N
     assert len(template.digest) == 64
 
 
+TOOLED = ("{{ 'T' + (tools | tojson) }}{% for m in messages %}{{ '<' + m.role + '>' + m.content + "
+          "'<end>' }}{% endfor %}{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}")
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_second_template_for_tools_is_used_with_tools(tmp_path: Path, beside: bool) -> None:
+    named = [{"name": "default", "template": TOOLED.replace("(tools | tojson)", "'-'")}]
+    if beside:
+        (tmp_path / "additional_chat_templates").mkdir()
+        (tmp_path / "additional_chat_templates" / "tool_use.jinja").write_text(TOOLED)
+    else:
+        named.append({"name": "tool_use", "template": TOOLED})
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(
+        {"chat_template": named, "eos_token": "<end>"}))
+    template = ChatTemplate.from_folder(tmp_path)
+    assert template.render(TALK[1:3]).text == "T-<user>Hi<end><assistant>Yo<end>"
+    for rendered in (template.render(TALK[1:3], [{"name": "f"}]),
+                     template.render_answer([TALK[1]], [TALK[2]], [{"name": "f"}])):
+        assert rendered.text == 'T[{"name": "f"}]<user>Hi<end><assistant>Yo<end>'
+        assert said(rendered) == ["Yo<end>"]
+    assert template.digest != ChatTemplate(template.source).digest
+
+
 @pytest.mark.parametrize("config", ["{}", "[]", "{", '{"chat_template": []}'])
 def test_a_model_without_a_template_is_refused(tmp_path: Path, config: str) -> None:
     (tmp_path / "tokenizer_config.json").write_text(config)
