@@ -125,9 +125,9 @@ def lines(stream: Stream) -> Iterator[tuple[int, bytes | None]]:
     start, held, size, skipping = stream.offset, list[bytes](), 0, False
     while piece := stream.read(bounds.BLOCK_BYTES):
         if skipping:
-            piece = piece[piece.find(b"\n") + 1:] if b"\n" in piece else b""
-            skipping, start = not piece, stream.offset - len(piece)
-            continue
+            skipping = b"\n" not in piece
+            piece = b"" if skipping else piece[piece.find(b"\n") + 1:]
+            start = stream.offset - len(piece)
         cut = piece.rfind(b"\n") + 1
         if cut:
             yield start, b"".join([*held, piece[:cut]])

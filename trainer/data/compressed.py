@@ -71,16 +71,17 @@ class _Zstd:
 
         self._file, self._library = file, zstandard
         self._frame: Any = None
-        self._left = b""
+        self._left, self._at = b"", 0
 
     def read(self, size: int, /) -> bytes:
-        while not self._left:
+        while self._at == len(self._left):
             if not (piece := self._file.read(1024)):
                 if self._frame is not None:
                     raise EOFError("it ends in the middle")
                 return b""
-            self._left = self._unpacked(piece)
-        found, self._left = self._left[:size], self._left[size:]
+            self._left, self._at = self._unpacked(piece), 0
+        found = self._left[self._at:self._at + size]
+        self._at += len(found)
         return found
 
     def _unpacked(self, piece: bytes) -> bytes:

@@ -115,7 +115,7 @@ def _delimiter(source: Source, header: str) -> str:
 def _header(source: Source, feed: _Lines, delimiter: str) -> list[str]:
     """Return the names of the columns; [] when there is nothing."""
     try:
-        cells = next(csv.reader(feed, delimiter=delimiter), [])
+        cells = next(csv.reader(feed, delimiter=delimiter, strict=True), [])
     except (csv.Error, _TooLong):
         raise _not_names(source, "cannot be read as names of columns") from None
     feed.record = []
