@@ -39,7 +39,8 @@ _JAPANESE = _KANA | frozenset("。、「」の日本人年大")
 _WIDE = (("gb18030", _CHINESE), ("big5", _TRADITIONAL), ("shift_jis", _JAPANESE),
          ("euc_jp", _JAPANESE), ("cp949", _KOREAN))
 _QUOTES = frozenset(b"\x85\x91\x92\x93\x94\x96\x97\xa0\xa3\x80\x99")
-_ACCENTS = frozenset("éèêëàâäáãåæçñóòôöõøœúùûüíìîïßÿýÉÈÊÀÂÄÁÅÆÇÑÓÖÕØÚÜÍšžŠŽ«»¿¡°€£§ºª·©®²³½’‘“”–—…\xa0")
+_ACCENTS = frozenset("éèêëàâäáãåæçñóòôöõøœúùûüíìîïßÿýÉÈÊÀÂÄÁÅÆÇÑÓÖÕØÚÜÍšžŠŽ«»¿¡"
+                     "°€£§ºª·©®²³½’‘“”–—…\xa0")
 _NARROW = ["cp1252", "cp1250", "cp1254", "cp1251", "koi8_r", "cp1253", "cp1255", "cp1256",
            "cp1257", "cp1258", "cp874", "cp866"]
 

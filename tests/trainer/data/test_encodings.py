@@ -65,7 +65,8 @@ def test_byte_order_marks_are_believed(make: Make, encoding: str, name: str) -> 
 
 
 @pytest.mark.parametrize("text", [
-    '{"q": "你好"}', "姓名,年龄\n张伟,30\n王芳,25\n", "text\n东风夜放花千树\n", "问题,答案\n你是谁,我是助手\n"])
+    '{"q": "你好"}', "姓名,年龄\n张伟,30\n王芳,25\n", "text\n东风夜放花千树\n",
+    "问题,答案\n你是谁,我是助手\n"])
 def test_short_chinese_files_are_found(text: str) -> None:
     assert detect(text.encode("gb18030"), whole=True).name == "gb18030"
 

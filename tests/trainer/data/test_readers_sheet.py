@@ -54,7 +54,7 @@ def test_the_first_sheet_with_rows_is_read_and_named(tmp_path: Path) -> None:
 
 def test_cells_beyond_the_header_are_named_with_the_line(tmp_path: Path) -> None:
     spec = write(tmp_path / "a.xlsx", [["q", "a"], ["1", "2"], [], ["3", "4", "5"], ["6", "7"]])
-    first, second, third = read(spec)
+    _, second, third = read(spec)
     assert isinstance(second, RowProblem)
     assert (second.row, second.code) == (2, "columns")
     assert "(line 4 of the sheet)" in second.message
