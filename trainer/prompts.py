@@ -15,6 +15,7 @@ from trainer.data.sandbox import TemplateError
 from trainer.data.workers import DataWorker
 
 START_S = 120.0
+AT_ONCE = 500
 Prompt = Mapping[str, Any]
 
 
@@ -82,10 +83,12 @@ class Prompter:
 
     def render(self, prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
         """Return ``{"input_ids", "text"}`` of each prompt; see ``encode``."""
-        found = self._worker.call("encode_prompts", {**self._model, "prompts": list(prompts)},
-                                  timeout_s=START_S)
-        prepared: list[dict[str, Any]] = found["prompts"]
-        return prepared
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(prompts), AT_ONCE):
+            some = list(prompts[start:start + AT_ONCE])
+            found += self._worker.call("encode_prompts", {**self._model, "prompts": some},
+                                       timeout_s=START_S)["prompts"]
+        return found
 
     def close(self) -> None:
         """End the worker; a later call starts another."""
