@@ -112,8 +112,8 @@ HOW = {STUDIO: """How each number is taken:
 
 - **Check**: a JSON Lines file of a million rows with a question and an answer, about 100 bytes
   each, is checked as `finestra data check` does without tokens: every row read and converted,
-  duplicates counted, the row index made. One process, the median of three. Beside it the same
-  lines only decoded by `orjson.loads`, and by `json.loads`.
+  duplicates counted, the row index made. One thread, seconds of processor time, the best of three
+  processes. Beside it the same lines only decoded by `orjson.loads`, and by `json.loads`.
 - **2 GB**: the same with 2 GB of such rows, of which one in a thousand repeats an earlier one.
   Memory is the highest resident set of that process (`VmHWM`).
 - **First look**: what the page shows of a 100 MB file while the whole is still being checked, in a
