@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
 from app import cli_data_change
 from app.cli_data_show import progress_bar, show_list, show_preview, show_report
 from app.cli_options import command, lent_token, parse_map
-from app.cli_output import print_json
+from app.cli_output import note, print_json
 from app.home import Home
 from trainer.contract import RunConfig
 from trainer.contract.config import DatasetUse
@@ -66,9 +66,11 @@ class Named:
         help="Whose tokens: a folder (a tokenizer is enough), a run's id, a hub id.")] = "starter"
     template: Annotated[str, typer.Option(
         help="A chat template by name; auto is the tokenizer's own.")] = "auto"
-    max_length: Annotated[int, typer.Option(
-        min=1, help="In tokens; rows of more are too long.")] = DATA.max_length
+    max_length: Annotated[int | None, typer.Option(
+        min=1, help="In tokens. check: rows of more are too long (512); preview: rows of more "
+                    "are cut as a run would cut them (not at all).")] = None
     as_json: Json = False
+    usual_length: ClassVar[int] = DATA.max_length
 
     def use(self) -> DatasetUse:
         """Return the dataset as a run's config would name it."""
@@ -88,7 +90,7 @@ class Named:
         return {"home": str(home.root), "source": self.source, "use": use,
                 "mapping": parse_map(self.mapping) or None, "template": self.template,
                 "model_folder": str(_model_folder(home, self.model)),
-                "max_length": self.max_length, "objective": self.objective}
+                "max_length": self.max_length or self.usual_length, "objective": self.objective}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +108,7 @@ class CheckOptions(Named):
 class PreviewOptions(Named):
     """What ``data preview`` can be told."""
 
+    usual_length: ClassVar[int] = 2**40
     row: Annotated[int, typer.Option(min=1, help="Its number, as check names it.")] = 1
     overlong: Annotated[str, typer.Option(
         help="What becomes of longer rows: cut_turns, drop.")] = DATA.overlong
@@ -146,8 +149,11 @@ def preview_row(options: PreviewOptions) -> None:
                            "Mend the row, or leave bad rows out.")
     if options.as_json:
         print_json(found)
-    else:
-        show_preview(found)
+        return
+    show_preview(found)
+    if options.max_length is None and found["tokens"] > DATA.max_length:
+        note(f"Shown whole. A run cuts at data.max_length, {DATA.max_length} unless told; "
+             "--max-length shows how.")
 
 
 command(app, "check", CheckOptions, check_source)
