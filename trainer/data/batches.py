@@ -28,13 +28,17 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """One file, from the row ``row`` on, which stands at ``offset``."""
+    """One file, from the row ``row`` on, which stands at ``offset``; ``wanted`` may be later.
+
+    Rows before ``wanted`` need not be made, only counted.
+    """
 
     part: Part
     watch: Watch
     row: int = 1
     offset: int = 0
     base: int = 0
+    wanted: int = 1
 
 
 Reader = Callable[[Source], Iterator[Batch]]

@@ -70,7 +70,7 @@ def read_batches(spec: DatasetSpec, *, start: int = 1, index: RowIndex | None = 
     place = index.nearest(start) if index is not None else Place(1, 0, 0, 0)
     watch.bytes_done = sum(size for _, size, _ in spec.stamp()[:place.part])
     empty = True
-    for batch in _all_batches(spec, place, watch):
+    for batch in _all_batches(spec, place, watch, start):
         items = batch.items
         if batch.row < start:
             items = [item for item in items if number_of(item) >= start]
@@ -85,7 +85,8 @@ def read_batches(spec: DatasetSpec, *, start: int = 1, index: RowIndex | None = 
     watch.index.complete = place == (1, 0, 0, 0)
 
 
-def _all_batches(spec: DatasetSpec, place: Place, watch: Watch) -> Iterator[Batch]:
+def _all_batches(spec: DatasetSpec, place: Place, watch: Watch,
+                 wanted: int) -> Iterator[Batch]:
     """Yield batches from a place on, through all files; note where they are."""
     noted = place == (1, 0, 0, 0)
     row, offset, base = place.row, place.offset, place.base
@@ -93,7 +94,8 @@ def _all_batches(spec: DatasetSpec, place: Place, watch: Watch) -> Iterator[Batc
         part = spec.parts[number]
         if noted:
             watch.index.begin_part(base)
-        for batch in _reader(part.suffix)(Source(part, watch, row, offset, base)):
+        source = Source(part, watch, row, offset, base, wanted)
+        for batch in _reader(part.suffix)(source):
             if noted and batch.offset:
                 watch.index.add(batch.row, batch.offset)
             row = batch.following

@@ -61,10 +61,11 @@ def _parquet(source: Source, file: IO[bytes], guard: Guard) -> Iterator[Batch]:
     for group in range(source.offset, groups):
         place, done = group, int(guard.size * (group + 0.5) / groups)
         for batch in table.iter_batches(bounds.TABLE_ROWS, row_groups=[group], use_threads=False):
-            items = columns.rows(batch, row)
+            following = row + batch.num_rows
+            items = columns.rows(batch, row) if following > source.wanted else []
             guard.look(done)
-            yield Batch(row, place, items, row + len(items))
-            row, place = row + len(items), 0
+            yield Batch(row, place, items, following)
+            row, place = following, 0
 
 
 def _arrow(source: Source, file: IO[bytes], guard: Guard) -> Iterator[Batch]:
@@ -77,10 +78,12 @@ def _arrow(source: Source, file: IO[bytes], guard: Guard) -> Iterator[Batch]:
     for number, batch in _batches(table, source.offset):
         place = number
         for start in range(0, batch.num_rows, bounds.TABLE_ROWS):
-            items = columns.rows(batch.slice(start, bounds.TABLE_ROWS), row)
+            portion = batch.slice(start, bounds.TABLE_ROWS)
+            following = row + portion.num_rows
+            items = columns.rows(portion, row) if following > source.wanted else []
             guard.look(file.tell())
-            yield Batch(row, place, items, row + len(items))
-            row, place = row + len(items), 0
+            yield Batch(row, place, items, following)
+            row, place = following, 0
 
 
 def _batches(table: Any, first: int) -> Iterator[tuple[int, Any]]:
