@@ -6,6 +6,7 @@ would see: nothing is drawn or made up.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from trainer.contract.config import load_yaml
 
 TARGET = ROOT / "assets" / "screenshots"
 RECIPE = ROOT / "templates" / "recipes" / "quickstart.yaml"
-DRAWN = "#run-charts [data-points], .f-row[data-id], #train-start:enabled"
+DRAWN = ("#run-charts [data-points], .f-row[data-id], #train-start:enabled, "
+         "#data-view .f-seq")
 ENDED = {"completed", "failed", "stopped", "interrupted"}
 
 
@@ -87,6 +89,35 @@ def chat(page: Page) -> None:
     take(page, "chat-light")
 
 
+def mixed_file(folder: Path) -> Path:
+    """Write village questions as people have them: some bad rows, some twice."""
+    text = (ROOT / "data" / "sample_instructions.jsonl").read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in text.splitlines()]
+    lines = [json.dumps({"question": row["instruction"], "answer": row["output"]})
+             for row in rows[:400]]
+    for place in range(30, 400, 61):
+        lines[place] = json.dumps({"question": rows[place]["instruction"]})
+    lines[99], lines[150], lines[310] = lines[99][:40], lines[20], lines[20]
+    target = folder / "village.jsonl"
+    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return target
+
+
+def data_shots(browser: Browser, server: Server) -> None:
+    """Take the pictures of the Data page."""
+    server.upload(mixed_file(server.home), "village-notes")
+    address = "/data?name=village-notes&row=12"
+    page = open_page(browser, server, address)
+    page.locator("#data-lengths [data-over]").wait_for()
+    take(page, "data-light")
+    page = open_page(browser, server, "/data?name=sample_chat&row=2&max_length=64", theme="dark")
+    page.locator("#data-view .f-seq").wait_for()
+    page.locator("#data-viewer").scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('#data-viewer').scrollIntoView()")
+    page.evaluate("window.scrollBy(0, -70)")
+    take(page, "data-row-dark")
+
+
 def main() -> None:
     """Take all pictures."""
     TARGET.mkdir(parents=True, exist_ok=True)
@@ -96,6 +127,7 @@ def main() -> None:
         try:
             with sync_playwright() as playwright:
                 browser = launch(playwright)
+                data_shots(browser, server)
                 run_shots(browser, server)
                 browser.close()
         finally:

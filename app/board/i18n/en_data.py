@@ -113,7 +113,7 @@ TABLE: dict[str, str] = {
     "fix.min_characters": "Shortest (characters)", "fix.max_characters": "Longest (characters)",
     "fix.languages": "Languages (en, zh…)", "fix.include": "Must contain (regular expression)",
     "fix.exclude": "Must not contain", "fix.go": "Write a new version",
-    "fix.done": "A new version with {rows} rows was written.", "fix.nothing":
+    "fix.done": "A new version with {rows} rows was written. Left out:", "fix.nothing":
         "Nothing had to be left out.",
     "split.done": "Split: {train} rows to train on, {held} rows for evaluation.",
     "split.title": "Split", "split.lead": "Takes rows out for evaluation, as a dataset of its own.",

@@ -104,7 +104,7 @@ TABLE: dict[str, str] = {
     "fix.min_characters": "最短（字符）", "fix.max_characters": "最长（字符）",
     "fix.languages": "语言（en、zh…）", "fix.include": "必须包含（正则表达式）",
     "fix.exclude": "不得包含", "fix.go": "写入新版本",
-    "fix.done": "已写入 {rows} 行的新版本。", "fix.nothing": "没有需要去掉的行。",
+    "fix.done": "已写入 {rows} 行的新版本。去掉了：", "fix.nothing": "没有需要去掉的行。",
     "split.done": "已拆分：{train} 行用于训练，{held} 行用于评估。",
     "split.title": "拆分", "split.lead": "取出一些行用于评估，成为单独的数据集。",
     "split.size": "行数，或小于 1 的比例", "split.seed": "随机种子", "split.go": "拆分",

@@ -141,6 +141,8 @@ class DataPage:
 
     def _mapped(self, one: DatasetChoice) -> list[Any]:
         """Return what the mapping editor shows at first."""
+        if one.code in ("unknown_shape", "mapping"):
+            return self.mapping.values({}, self.studio.data.columns(one.name))
         if one.problem:
             return [gr.skip()] * len(self.mapping.inputs)
         report, _ = self.studio.data.report(one.name)
