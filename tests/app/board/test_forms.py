@@ -119,3 +119,31 @@ def test_every_field_has_a_component_with_its_id_label_and_default(path):
 def test_problems_of_list_entries_belong_to_their_field():
     assert forms.owner_of("data.train.0") == "data.train"
     assert forms.owner_of("tuner.zzz") == ""
+
+
+MIXED = [{"name": "a b", "weight": 2.0}, "plain", {"name": "x/y", "subset": "main", "split": "test",
+                                                   "max_samples": 10}]
+
+
+def test_a_mixture_survives_the_form():
+    values = {"data": {"train": MIXED}}
+    raws = raws_of(values)
+    assert raws["data.train"] == ["a b (weight=2)", "plain",
+                                  "x/y (subset=main, split=test, max_samples=10)"]
+    assert parse(forms.read_all(forms.show_all(values))) == parse(values)
+
+
+def test_weights_are_read_and_written_as_one_text():
+    raw = ["a", "b (weight=3, split=test)", "c (1)"]
+    assert forms.weights_text(raw) == "b=3"
+    weighted = forms.with_weights(raw, "a=2, b=0.5")
+    assert weighted == ["a (weight=2)", "b (weight=0.5, split=test)", "c (1)"]
+    assert forms.with_weights(weighted, "") == ["a", "b (split=test)", "c (1)"]
+    assert [forms.name_of(item) for item in weighted] == ["a", "b", "c (1)"]
+
+
+def test_a_weight_that_is_no_number_is_refused_by_its_value():
+    raws = forms.with_weights(["a", "b"], "a=much, b=1")
+    with pytest.raises(ConfigError) as raised:
+        parse({"data": {"train": [forms.read_use(item) for item in raws]}})
+    assert "much" in raised.value.problems[0].message
