@@ -1,17 +1,21 @@
-"""JSON: a list of rows, or JSON Lines, whichever a file holds."""
+"""JSON: a list of rows, bare or inside an object, or JSON Lines, whichever a file holds."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from trainer.data.batches import Batch, Item, Source
 from trainer.data.bytesource import lines, opened
 from trainer.data.jsonstream import BrokenJson, JsonText, first_character
 from trainer.data.readers_lines import json_row, read_lines, row_of
 from trainer.data.rows import DatasetError, Row, RowProblem, shown
+from trainer.data.wrapped import enter, leave, list_inside, no_list
 
 _BATCH = 1000
+# Lines that are tried when the first one is broken.
+_LOOKED_AT = 10
 _OPENING = re.compile(r'\{(\s*)("(?:[^"\\]|\\.)*")?')
 
 
@@ -44,18 +48,21 @@ def _first_lines(source: Source) -> list[bytes]:
     return found
 
 
-def _read_objects(source: Source) -> Iterator[Batch]:
-    """Read a .json file that begins with an object: JSON Lines under another name, or one object.
+def _read_objects(source: Source, found: list[bytes] | None = None) -> Iterator[Batch]:
+    """Read a file that begins with an object: JSON Lines, or one object with a list of rows in it.
 
     Raises:
         DatasetError: It holds a single object rather than rows.
     """
-    first = (_first_lines(source) or [b""])[0]
-    if isinstance(json_row(1, first), Row):
+    found = _first_lines(source) if found is None else found
+    whole = bool(found) and isinstance(json_row(1, found[0]), Row)
+    if (not whole or len(found) == 1) and (key := list_inside(source.part, one_line=whole)):
+        source.watch.note(f"The rows of '{source.part.name}' are the list '{key}' inside one "
+                          "object.")
+        return read_array(source, key)
+    if whole or any(isinstance(json_row(1, line), Row) for line in found[1:_LOOKED_AT]):
         return read_lines(source)
-    raise DatasetError("not_a_list", f"'{source.part.name}' begins with one object, not with a "
-                       "list of rows.",
-                       "Save it as a JSON list of objects, or as JSON Lines: one object a line.")
+    raise no_list(source.part)
 
 
 def read_jsonl(source: Source) -> Iterator[Batch]:
@@ -66,20 +73,31 @@ def read_jsonl(source: Source) -> Iterator[Batch]:
         source.watch.note(f"'{source.part.name}' holds a JSON list, not JSON Lines, and is read "
                           "as a list.")
         return read_array(source)
+    if len(found) > 1 and found[0] == b"{" and found[1].startswith(b'"'):
+        return _read_objects(source, found)
     return read_lines(source)
 
 
-def read_array(source: Source) -> Iterator[Batch]:
-    """Read the elements of a JSON list as rows, numbered from 1."""
+def read_array(source: Source, key: str = "") -> Iterator[Batch]:
+    """Read the elements of a JSON list as rows, numbered from 1.
+
+    Args:
+        source: The file.
+        key: Where the list stands in the object that the file is; '' for a bare list.
+    """
     with opened(source.part, source.watch) as stream:
         stream.seek(source.offset)
         text = JsonText(stream)
         if not source.offset:
             text.peek()
-            text.position += 1
+            if key:
+                enter(text)
+            else:
+                text.position += 1
             if text.peek() == "]":
                 return
-        elements, number, more = _Elements(text).rows(source.row), source.row, True
+        behind = partial(leave, text, key, source.part.name) if key else text.peek
+        elements, number, more = _Elements(text, behind).rows(source.row), source.row, True
         while more:
             text.peek()
             offset, piece, items = text.offset(), text.pieces, list[Item]()
@@ -101,8 +119,9 @@ class _Elements:
     a text no such thing can stand, because line ends and quotes are escaped there.
     """
 
-    def __init__(self, text: JsonText) -> None:
-        self._text = text
+    def __init__(self, text: JsonText, behind: Callable[[], str]) -> None:
+        """Begin at an element; ``behind`` tells what is left over after the end of the list."""
+        self._text, self._behind = text, behind
         self._space, self._last, self._taken = "", "", ""
 
     def rows(self, number: int) -> Iterator[Item]:
@@ -144,7 +163,7 @@ class _Elements:
         ended = after == "]"
         if ended:
             text.position += 1
-            after = text.peek()
+            after = self._behind()
             what = f"{shown(after)} stands behind the end of the list"
             if not after:
                 return [item], False

@@ -149,7 +149,7 @@ def test_a_row_that_is_too_long_is_skipped(make: Make, monkeypatch: pytest.Monke
 
 def test_a_single_object_is_not_a_list_of_rows(make: Make) -> None:
     with pytest.raises(DatasetError, match="one object") as caught:
-        list(read(make('{\n "data": [{"a": 1}]\n}', "a.json")))
+        list(read(make('{\n "data": ["a", 1]\n}', "a.json")))
     assert "JSON Lines" in caught.value.advice
 
 
