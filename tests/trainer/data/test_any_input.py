@@ -42,14 +42,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def check_any(spec: DatasetSpec, objective: str | None) -> None:
-    with suppress(DatasetError):
-        report = check(spec, objective=objective)
-        json.dumps(report.document())
-        assert report.rows == report.usable + sum(
-            count for code, count in report.problem_counts.items() if code != "noncharacter")
+    """Check a dataset: every row is usable or has one error, whatever warnings there are."""
+    report = check(spec, objective=objective)
+    json.dumps(report.document())
+    errors = [problem.row for problem in report.problems if problem.severity == "error"]
+    assert len(set(errors)) == len(errors) == report.rows - report.usable
+    assert sum(report.problem_counts.values()) == len(report.problems)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(rows=st.lists(st.dictionaries(NAMES, VALUES, max_size=5), min_size=1, max_size=4),
        entry=st.sampled_from(ENTRIES), objective=st.sampled_from([None, "sft", "dpo"]))
 def test_any_rows(folder: Path, rows: list[dict[str, Any]], entry: dict[str, Any] | None,
@@ -58,14 +59,16 @@ def test_any_rows(folder: Path, rows: list[dict[str, Any]], entry: dict[str, Any
     path.write_text("\n".join(map(json.dumps, rows)))
     spec = Registry(folder, None).resolve(str(path))
     known = DatasetEntry.model_validate({"file_name": "x", **entry}) if entry else None
-    check_any(DatasetSpec(spec.name, spec.path, spec.suffix, entry=known), objective)
+    with suppress(DatasetError):
+        check_any(DatasetSpec(spec.name, spec.path, spec.suffix, entry=known), objective)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(content=st.binary(min_size=1, max_size=80)
        | st.text('[]{}",:\n\\\t;01tfn\ufeffé ', min_size=1, max_size=40).map(str.encode),
        suffix=st.sampled_from(SUFFIXES), packed=st.booleans())
 def test_any_bytes(folder: Path, content: bytes, suffix: str, packed: bool) -> None:
     path = folder / f"bytes{suffix}{'.gz' if packed else ''}"
     path.write_bytes(content)
-    check_any(Registry(folder, None).resolve(str(path)), None)
+    with suppress(DatasetError):
+        check_any(Registry(folder, None).resolve(str(path)), None)
