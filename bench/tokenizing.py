@@ -2,7 +2,7 @@
 
 Ours is all of it in one process: reading, converting, rendering, encoding, labels, the Arrow file.
 Bare is one ``encode_batch`` of the same texts, rendered before, with as many threads. LLaMA-Factory
-is measured where ``LLAMAFACTORY_PYTHON`` names an interpreter that has it.
+is measured where ``FINESTRA_LLAMAFACTORY_PYTHON`` names an interpreter that has it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from trainer.contract.places import starter
 REAL = ROOT.parent / "shared" / "data" / "real" / "gsm8k_train.jsonl"
 ROWS = 7_473
 ROUNDS = 5
-REFERENCE = "LLAMAFACTORY_PYTHON"
+REFERENCE = "FINESTRA_LLAMAFACTORY_PYTHON"
 _STEPS = ("She buys {} more in the morning and gives {} away, so that <<{}-{}={}>>{} are left. "
           * 2).strip()
 

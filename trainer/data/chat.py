@@ -19,7 +19,13 @@ from trainer.data.guard import Guard
 from trainer.data.marks import Parsed, Rendered, Span, parse
 from trainer.data.messages import Message
 from trainer.data.prefixes import Prefixes
-from trainer.data.probes import shows_tools, wants_text_arguments, with_text_arguments
+from trainer.data.probes import (
+    shows_tools,
+    wants_parts,
+    wants_text_arguments,
+    with_parts,
+    with_text_arguments,
+)
 from trainer.data.rewrite import Rewrite, learn
 from trainer.data.sandbox import CompiledTemplate, TemplateError, compile_template
 from trainer.data.template_library import NamedTemplate, read_template
@@ -145,6 +151,11 @@ class ChatTemplate:
         """Whether a call's arguments have to be text, because the template joins them to text."""
         return wants_text_arguments(self._template, self.variables)
 
+    @cached_property
+    def _wants_parts(self) -> bool:
+        """Whether texts have to be parts of a list, because else the template leaves them out."""
+        return wants_parts(self._template, self.variables)
+
     @property
     def digest(self) -> str:
         """SHA-256 of the template's text, and of the one for tools, for a run's manifest."""
@@ -201,7 +212,7 @@ class ChatTemplate:
         turns = [*prompt, *answer]
         whole = self._whole(turns, tools)
         answers = self._answers(whole, turns, tools)
-        start = self._prefixes(whole, tools).turn_start(prompt, is_last=True)
+        start = self._prefixes(whole, tools).turn_start(prompt)
         end = answers[-1][1] if answers else 0
         if end <= start:
             raise TemplateError("not_prefix_consistent", "The chat template shows nothing of the "
@@ -230,6 +241,8 @@ class ChatTemplate:
         variables: dict[str, Any] = {**self.variables,
                                      "add_generation_prompt": add_generation_prompt}
         documents = [turn.document() for turn in turns]
+        if self._wants_parts:
+            documents = [with_parts(document) for document in documents]
         if self._wants_text and any(turn.tool_calls for turn in turns):
             documents = [with_text_arguments(document) for document in documents]
         if self._guard.is_harmless(turns, tools):
@@ -261,7 +274,16 @@ class ChatTemplate:
             return self._from_marks(whole)
         if whole.turns and (spans := self._rewrite.find(whole, turns)):
             return spans
-        return self._prefixes(whole, tools).find(turns)
+
+        def earlier(number: int) -> Span | None:
+            rewrite = self._rewrite
+            if rewrite.template is None:
+                return None
+            marked = self._render(rewrite.template, turns, tools)
+            same = marked.text == whole.text
+            return rewrite.find_earlier(marked, turns, number) if same else None
+
+        return replace(self._prefixes(whole, tools), earlier=earlier).find(turns)
 
     def _from_marks(self, whole: Parsed) -> tuple[Span, ...]:
         """Take the template's own marks, each with an end-of-text token that follows it."""
@@ -289,7 +311,7 @@ class ChatTemplate:
         said = [index for index, turn in enumerate(turns) if turn.role == "assistant"]
         if len(answers) == len(said):
             return answers[-1:]
-        start = self._prefixes(whole, tools).turn_start(turns[:said[-1]], is_last=True)
+        start = self._prefixes(whole, tools).turn_start(turns[:said[-1]])
         return tuple((max(a, start), b) for a, b in answers if b > start)
 
 

@@ -1,13 +1,15 @@
 """Finding what the assistant says in a template without marks, by rendering what comes before.
 
 Exact or refused: where a turn begins is where the text given to a model ends, and where it ends
-is after its end-of-turn token; both have to stand in the whole text.
+is after its end-of-turn token; both have to stand in the whole text. What a model is given may say
+more than conversations show (it may open a thought) or less (no header at all); then small changes
+of the answer tell its header from what it says.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from trainer.data.marks import Parsed, Span
@@ -15,6 +17,7 @@ from trainer.data.messages import Message
 from trainer.data.sandbox import TemplateError
 
 Render = Callable[[Sequence[Message], bool], Parsed]
+_TRIALS = (Message("assistant", "B"), Message("assistant", "7"))
 
 
 @dataclass(frozen=True)
@@ -22,49 +25,80 @@ class Prefixes:
     """Looks at one whole text with the means to render its beginnings.
 
     ``render(turns, add_generation_prompt)`` renders with the same tools; ``special`` matches
-    special tokens.
+    special tokens. ``earlier(n)`` is asked for the assistant's n-th turn, never the one that ends
+    the conversation, when what comes before it is shown differently later on.
     """
 
     whole: Parsed
     render: Render
     special: re.Pattern[str]
+    earlier: Callable[[int], Span | None] = lambda number: None
 
     def find(self, turns: Sequence[Message]) -> tuple[Span, ...]:
         """Find each assistant turn between what is rendered before it and what ends it."""
         spans: list[Span] = []
         said = [index for index, turn in enumerate(turns) if turn.role == "assistant"]
-        for index in said:
-            start = self.turn_start(turns[:index], is_last=index == len(turns) - 1)
-            end = self.turn_end(start, turns[:index + 1])
+        for number, index in enumerate(said):
+            start, end = self._turn(turns, index, number)
             if spans and start < spans[-1][1]:
                 raise _inconsistent(index, "turns overlap")
             spans.append((start, end))
         return tuple(spans)
 
+    def _turn(self, turns: Sequence[Message], index: int, number: int) -> Span:
+        try:
+            start = self.turn_start(turns[:index])
+            return start, self.turn_end(start, turns[:index + 1])
+        except TemplateError:
+            span = self.earlier(number) if index < len(turns) - 1 else None
+            if span is None:
+                raise
+            return span
+
     def find_last(self, turns: Sequence[Message]) -> Span:
         """Find the assistant turn that ends the conversation; the ones before may differ."""
-        start = self.turn_start(turns[:-1], is_last=True)
+        start = self.turn_start(turns[:-1])
         return start, self.turn_end(start, turns)
 
-    def turn_start(self, before: Sequence[Message], *, is_last: bool) -> int:
+    def turn_start(self, before: Sequence[Message]) -> int:
         """Return where the assistant begins: after what the model is given, verified.
 
-        Before an earlier turn the header may be shorter than the one that a model is given
-        today (which may open a thought, say): then what both begin with is the header.
+        Where that is more than the conversation shows, what all answers have in common with it is
+        the header.
         """
         text = self.whole.text
-        prompt = self.render(before, True)
+        prompt, base = self.render(before, True), self.render(before, False).text
         if text.startswith(prompt.text):
-            return len(prompt.text)
-        base = self.render(before, False).text
-        shared = common(prompt.text, text)
-        edge = last_edge(prompt, shared, self.special)
+            given = len(prompt.text)
+            return given if prompt.text != base else self._behind_header(before, given)
+        shared = min(common(prompt.text, other) for other in (text, *self._trials(before)))
+        edge = header_end(prompt, shared, self.special)
         if edge > len(base) and text.startswith(base):
-            if not is_last:
-                return edge
-            raise _inconsistent(len(before), f"a model is given {prompt.text[edge:edge + 40]!r} "
-                                f"before it answers, where the text has {text[edge:edge + 40]!r}")
+            return edge
+        if text.startswith(base):
+            raise _inconsistent(len(before), f"a model is given {prompt.text[len(base):][:40]!r} "
+                                f"before it answers, the text has {text[len(base):][:40]!r}")
         raise _inconsistent(len(before), "the text before it changes with what comes after it")
+
+    def _behind_header(self, before: Sequence[Message], given: int) -> int:
+        """Return where an answer begins whose header the model is not given: after that header."""
+        trials = list(self._trials(before))
+        if len(trials) < len(_TRIALS) or not trials[0].startswith(self.whole.text[:given]):
+            return given
+        shared = min(common(trials[0], other) for other in (self.whole.text, *trials[1:]))
+        literal = self.whole.literal
+        if not any(m.span() not in literal
+                   for m in self.special.finditer(self.whole.text, given, shared)):
+            return given
+        return max(given, last_edge(self.whole, shared, self.special))
+
+    def _trials(self, before: Sequence[Message]) -> Iterator[str]:
+        """Yield texts with another answer in this place; what is refused is left out."""
+        for answer in _TRIALS:
+            try:
+                yield self.render([*before, answer], False).text
+            except TemplateError:
+                continue
 
     def turn_end(self, start: int, upto: Sequence[Message]) -> int:
         """Return where an assistant's turn ends: after its end-of-turn token if it has one.
@@ -108,6 +142,12 @@ def last_edge(prompt: Parsed, end: int, special: re.Pattern[str]) -> int:
     edges = [m.end() for m in special.finditer(prompt.text, 0, end)
              if m.span() not in prompt.literal]
     return max([prompt.text.rfind("\n", 0, end) + 1, *edges])
+
+
+def header_end(prompt: Parsed, shared: int, special: re.Pattern[str]) -> int:
+    """Return where a header ends that is in common up to ``shared``: never inside of a tag."""
+    edge = last_edge(prompt, shared, special)
+    return edge if re.search(r"[<\[]", prompt.text[edge:shared]) else shared
 
 
 def common(a: str, b: str) -> int:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from trainer.data.marks import parse
 from trainer.data.messages import Message
 from trainer.data.sandbox import CompiledTemplate, TemplateError
 
@@ -69,6 +70,8 @@ def shows_tools(render: Callable[[list[Message], Tools], str]) -> bool:
 def wants_text_arguments(template: CompiledTemplate, variables: Mapping[str, str]) -> bool:
     """Tell whether a template refuses calls with arguments as objects, and takes them as text."""
     talk = [_user("A?").document(), _call("", 1).document()]
+    if wants_parts(template, variables):
+        talk = [with_parts(message) for message in talk]
     for messages, wants in ((talk, False), ([with_text_arguments(m) for m in talk], True)):
         try:
             template.render({**variables, "messages": messages, "tools": None,
@@ -77,6 +80,26 @@ def wants_text_arguments(template: CompiledTemplate, variables: Mapping[str, str
             continue
         return wants
     return False
+
+
+def wants_parts(template: CompiledTemplate, variables: Mapping[str, str]) -> bool:
+    """Tell whether a template shows contents as lists of parts only, as made for pictures."""
+    talk = [_user("look-1").document(), _said("say-2").document()]
+    for messages, wants in ((talk, False), ([with_parts(m) for m in talk], True)):
+        try:
+            text = parse(template.render({**variables, "messages": messages, "tools": None,
+                                          "add_generation_prompt": False})).text
+        except TemplateError:
+            continue
+        if "look-1" in text and "say-2" in text and "'text'" not in text:
+            return wants
+    return False
+
+
+def with_parts(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message as templates read it with its content as a list of one part."""
+    content = [{"type": "text", "text": message["content"]}] if message["content"] else []
+    return {**message, "content": content}
 
 
 def with_text_arguments(message: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from jinja2 import nodes
@@ -57,16 +57,36 @@ class Rewrite:
         if len(regions) != len(said):
             return None
         spans: list[Span] = []
-        for index, ((begin, end), turn) in enumerate(zip(regions, said, strict=True)):
-            header = self.headers[index == len(said) - 1 and turns[-1] is turn]
-            if not whole.text.startswith(header, begin, end):
-                return None
-            start = begin + len(header)
-            span = start, _end(whole, turn, start, end, self.special)
-            if span[1] <= start:
+        for index, (region, turn) in enumerate(zip(regions, said, strict=True)):
+            is_last = index == len(said) - 1 and turns[-1] is turn
+            span = self._span(whole, turn, region, is_last=is_last)
+            if span is None:
                 return None
             spans.append(span)
         return tuple(spans)
+
+    def find_earlier(self, whole: Parsed, turns: Sequence[Message], number: int) -> Span | None:
+        """Return the span of the assistant's n-th turn, None when another turn may be in it."""
+        said = [index for index, turn in enumerate(turns) if turn.role == "assistant"]
+        regions = _regions(whole, turns)
+        if len(regions) != len(said):
+            return None
+        index = said[number]
+        span = self._span(whole, turns[index], regions[number], is_last=False)
+        if span is None:
+            return None
+        rest = whole.text[end_of_content(whole.text, turns[index], *span):span[1]]
+        following = turns[index + 1:said[number + 1] if number + 1 < len(said) else None]
+        return None if any(turn.content.strip() in rest for turn in following) else span
+
+    def _span(self, whole: Parsed, turn: Message, region: Span, *, is_last: bool) -> Span | None:
+        begin, end = region
+        header = self.headers[is_last]
+        if not whole.text.startswith(header, begin, end):
+            return None
+        start = begin + len(header)
+        stop = _end(whole, turn, start, end, self.special)
+        return (start, stop) if start < stop else None
 
 
 def learn(source: str, plain: CompiledTemplate, special: re.Pattern[str],
@@ -84,7 +104,34 @@ def learn(source: str, plain: CompiledTemplate, special: re.Pattern[str],
         return Rewrite("derived", "The template marks nothing, and its turns cannot be told apart "
                        "in its source; each answer is found between what is rendered before it "
                        "and its end.")
-    return _verified(marked, special, trials)
+    found = _verified(marked, special, trials)
+    return replace(found, reason=found.reason + _oddities(plain, render, special))
+
+
+def _oddities(plain: CompiledTemplate, render: Render, special: re.Pattern[str]) -> str:
+    """Say what a person should know: where training and use differ, and what is not shown."""
+    question, answer = Message("user", "A?"), Message("assistant", "B.")
+    thought = Message("assistant", "<think>\nx-7\n</think>\n\nB.")
+    try:
+        asked = render(plain, [question], None, True).text
+        before, whole, thinking = (render(plain, turns, None) for turns in (
+            [question], [question, answer], [question, thought]))
+        start, end = Prefixes(whole, lambda turns, ask: render(plain, turns, None, ask),
+                              special).find_last([question, answer])
+    except TemplateError:
+        return ""
+    found = ""
+    if not whole.text.startswith(asked):
+        found += (f" When it asks for an answer it writes {asked[start:start + 40]!r}, which is "
+                  "not in conversations; answers are learned as they are shown.")
+    elif asked == before.text and start > len(asked):
+        found += (f" It opens an answer with {whole.text[len(asked):start]!r}, but not when it "
+                  "asks for one.")
+    if "x-7" not in thinking.text:
+        found += " It leaves out thoughts."
+    if not any(m.end() == end for m in special.finditer(whole.text, start, end)):
+        found += " No special token ends an answer, so when to stop is not learned."
+    return found
 
 
 @dataclass(frozen=True)
@@ -152,7 +199,8 @@ def _verified(marked: CompiledTemplate, special: re.Pattern[str],
     if "plain" not in good:
         return Rewrite("derived", "The template marks nothing, and what opens an answer depends "
                        "on the conversation; each answer is found between what is rendered "
-                       "before it and its end.")
+                       "before it and its end.", marked if headers else None, frozenset(),
+                       headers or ("", ""), special)
     slow = [kind for kind in every if kind in tried - good]
     rest = f" Conversations with {' or '.join(slow)} are read answer by answer." if slow else ""
     return Rewrite("rewritten", "The template marks nothing; its turns were marked, and found to "

@@ -161,10 +161,52 @@ def test_what_closes_the_whole_text_is_no_end_of_an_earlier_turn() -> None:
     assert said(template.render(TALK)) == ["Yo<end>", "D.<end>\n<eos>"]
 
 
-def test_an_answer_that_opens_a_thought_only_when_asked_is_refused() -> None:
-    hidden = OPENED.replace("{% if loop.last %}{{ '[thought]' }}{% endif %}", "")
-    with pytest.raises(TemplateError, match="turn 5"):
-        make(hidden, "<s>", "</s>").render(TALK)
+HIDDEN = OPENED.replace("{% if loop.last %}{{ '[thought]' }}{% endif %}", "")
+
+
+def test_a_thought_that_is_opened_only_when_asked_is_no_part_of_answers() -> None:
+    template = make(HIDDEN, "<s>", "</s>")
+    assert said(template.render(TALK)) == ["Yo</s>", "D.</s>"]
+    assert said(template.render(TALK, mask_history=True)) == ["D.</s>"]
+    assert said(template.render_answer(TALK[1:2], TALK[2:3])) == ["Yo</s>"]
+    sly = [USER, Message("assistant", "[tho]"), USER, Message("assistant", "[thought]")]
+    assert said(template.render(sly)) == ["[tho]</s>", "[thought]</s>"]
+    assert "it writes '[thought]'" in template.reason
+
+
+def test_a_tag_is_learned_whole_where_a_prompt_begins_with_half_of_it() -> None:
+    closed = HIDDEN.replace("[thought]", "<think>").replace("m.content + '</s>'",
+                                                            "'</think>' + m.content + '</s>'", 1)
+    assert said(make(closed, "<s>", "</s>").render(TALK[1:3])) == ["bot:</think>Yo</s>"]
+    closed = closed.replace("bot:", "bot:\n")
+    assert said(make(closed, "<s>", "</s>").render(TALK[1:3])) == ["</think>Yo</s>"]
+
+
+def test_a_header_that_the_model_is_not_given_is_not_learned() -> None:
+    source = "{% for m in messages %}{{ '<' + m.role + '>\n' + m.content + '<end>' }}{% endfor %}"
+    template = make(source, "<user>", "<assistant>", "<end>")
+    assert said(template.render(TALK)) == ["Yo<end>", "D.<end>"]
+    assert "opens an answer with '<assistant>\\n', but not when it asks" in template.reason
+    assert said(template.render([USER, Message("assistant", "<assistant>")])) == [
+        "<assistant><end>"]
+
+
+def test_what_the_reason_warns_of() -> None:
+    template = make("{% for m in messages %}<{{ m.role }}>{{ m.content.split('</think>')[-1] }}"
+                    "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}", "<user>",
+                    "<assistant>")
+    assert "It leaves out thoughts. No special token ends an answer" in template.reason
+
+
+def test_a_text_may_have_to_be_a_part_of_a_list() -> None:
+    template = make("{% for m in messages %}<{{ m.role }}>{% for part in m.content %}"
+                    "{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}<end>"
+                    "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}",
+                    "<user>", "<assistant>", "<end>", "<system>")
+    rendered = template.render([USER, Message("assistant", "a<end>")])
+    assert rendered.text == "<user>Hi<end><assistant>a<end><end>"
+    assert said(rendered) == ["a<end><end>"]
+    assert rendered.literal == ((25, 30),)
 
 
 def test_an_earlier_answer_may_end_with_another_token_than_the_last() -> None:
@@ -181,10 +223,9 @@ def test_an_answer_before_the_last_question_may_lack_the_thought_that_is_opened(
 
 
 def test_a_refusal_says_what_the_model_would_be_given() -> None:
-    hidden = OPENED.replace("{% if loop.last %}{{ '[thought]' }}{% endif %}", "")
-    with pytest.raises(TemplateError, match=r"given '\[thought\]' before it answers") as caught:
-        make(hidden, "<s>", "</s>", bos_token="bot:").render(TALK[1:3])
-    assert "deepseekr1" in caught.value.advice
+    other = HIDDEN.replace("{{ '<s>bot:[thought]' }}", "{{ '>>' }}")
+    with pytest.raises(TemplateError, match="given '>>' before it answers, the text has '<s>bot:"):
+        make(other, "<s>", "</s>").render(TALK[1:3])
 
 
 def test_arguments_are_text_where_a_template_joins_them_to_text() -> None:
@@ -205,13 +246,11 @@ def test_a_template_without_an_end_of_turn_trains_what_it_writes() -> None:
 
 @pytest.mark.parametrize(("source", "words"), [
     ("{% for m in messages %}{{ m.content }}</s>{% endfor %}"
-     "{% if add_generation_prompt %}>>{% endif %}", "the text before it changes"),
+     "{% if add_generation_prompt %}>>{% endif %}", "a model is given '>>'"),
     ("{{ messages | length }}{% for m in messages %}{{ m.content }}</s>{% endfor %}",
      "the text before it changes"),
     ("{% for m in messages %}{{ m.content + ('</s>' if loop.last and m.role == 'assistant' "
-     "else '|') }}{% endfor %}", "turns overlap"),
-    ("{% for m in messages %}{{ m.content + ('!' if loop.last and m.role == 'assistant' "
-     "else '|') }}{% endfor %}", "its text changes with what comes after it")])
+     "else '|') }}{% endfor %}", "turns overlap")])
 def test_templates_that_do_not_show_the_answer_are_refused(source: str, words: str) -> None:
     with pytest.raises(TemplateError, match=words) as caught:
         make(source, "</s>").render(TALK)

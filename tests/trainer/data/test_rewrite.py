@@ -32,7 +32,7 @@ TOKENS: dict[str, tuple[str, ...]] = {
     "command_r": ("<BOS_TOKEN>", "<|END_OF_TURN_TOKEN|>", "<|START_OF_TURN_TOKEN|>",
                   "<|CHATBOT_TOKEN|>"),
     "granite31": ("", "<|end_of_text|>", "<|start_of_role|>", "<|end_of_role|>")}
-DERIVED = {"qwq", "macro_chatml"}
+DERIVED = {"macro_chatml"}
 TALK = [Message("user", "A?"), Message("assistant", "B."), Message("user", "C?"),
         Message("assistant", "D.")]
 CALL = Message("assistant", "", (
@@ -132,10 +132,10 @@ def test_thoughts_are_learned_where_they_are_shown() -> None:
     assert said(load("qwq"), talk) == ["B.<|im_end|>", "t2\n</think>\n\nD.<|im_end|>"]
 
 
-def test_a_model_that_is_made_to_think_refuses_answers_without_a_thought() -> None:
-    with pytest.raises(TemplateError, match="by name") as caught:
-        load("qwq").render(TALK)
-    assert caught.value.code == "not_prefix_consistent"
+def test_a_model_that_is_made_to_think_learns_answers_without_a_thought_too() -> None:
+    assert said(load("qwq"), TALK) == ["B.<|im_end|>", "D.<|im_end|>"]
+    assert said(load("qwq"), TALK, mask_history=True) == ["D.<|im_end|>"]
+    assert "it writes '<think>\\n', which is not in conversations" in load("qwq").reason
 
 
 def test_a_system_prompt_that_the_template_drops_is_refused() -> None:
