@@ -47,11 +47,16 @@ def read(file: Path) -> Module:
     return Module(path.as_posix(), name, ast.parse(text, path.as_posix()), text.count("\n"))
 
 
-def imports(module: Module) -> Iterator[tuple[str, int]]:
-    """Yield (dotted name, line) of everything imported anywhere in a module.
+@cache
+def imports(module: Module) -> tuple[tuple[str, int], ...]:
+    """Return (dotted name, line) of everything imported anywhere in a module.
 
     ``from a import b`` gives ``a.b``; a constant given to ``import_module`` counts as well.
     """
+    return tuple(_imports(module))
+
+
+def _imports(module: Module) -> Iterator[tuple[str, int]]:
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
@@ -81,11 +86,11 @@ def dotted(node: ast.expr) -> str:
     return ""
 
 
-def functions(module: Module) -> Iterator[tuple[str, Function]]:
-    """Yield (path:line name, definition) of every function, nested ones too."""
-    for node in ast.walk(module.tree):
-        if isinstance(node, Function):
-            yield f"{module.path}:{node.lineno} {node.name}", node
+@cache
+def functions(module: Module) -> tuple[tuple[str, Function], ...]:
+    """Return (path:line name, definition) of every function, nested ones too."""
+    return tuple((f"{module.path}:{node.lineno} {node.name}", node)
+                 for node in ast.walk(module.tree) if isinstance(node, Function))
 
 
 def body_lines(node: Function) -> int:

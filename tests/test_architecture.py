@@ -90,11 +90,11 @@ def test_imports_are_seen_in_every_form():
     assert [name for name, _ in imports(module)] == ["app.x.b", "app.x.c.d", "e.f", "g"]
 
 
-@pytest.mark.parametrize("name", ["app.board", "app.cli", "app.server", "app.supervisor",
+@pytest.mark.parametrize("name", ["app.board.shell", "app.cli", "app.server", "app.supervisor",
                                   "trainer.contract", "trainer.data"])
 def test_a_fresh_import_leaves_torch_out(name):
     code = (f"import sys, {name}\n"
-            "sys.exit(' '.join(m for m in ('torch', 'transformers', 'peft', 'trl')"
+            "sys.exit(' '.join(m for m in ('torch', 'transformers', 'peft', 'trl', 'plotly')"
             " if m in sys.modules) or None)")
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True,
                           check=False)

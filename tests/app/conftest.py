@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.datasets import DataService, make_worker
 from app.identity import find_by_environ
 from app.runs import ENDED
 from app.studio import Studio
@@ -52,6 +53,32 @@ def until_step(studio, run_id, step):
 def processes(run_id):
     """Return the living processes of a run's trainer."""
     return find_by_environ({"FINESTRA_RUN_ID": run_id})
+
+
+class Shared:
+    """The keeper of a child that outlives the service which asks it."""
+
+    def __init__(self):
+        self.worker = make_worker("preview")
+        self.call = self.worker.call
+
+    def close(self):
+        """Leave the child to the next test."""
+
+
+@pytest.fixture(scope="session")
+def viewer():
+    """One child for the previews of all tests."""
+    shared = Shared()
+    yield shared
+    shared.worker.close()
+
+
+@pytest.fixture(autouse=True)
+def one_viewer(viewer, monkeypatch):
+    """Let every service ask the same child; starting one takes half a second."""
+    monkeypatch.setitem(DataService.__init__.__kwdefaults__, "worker",
+                        lambda op: viewer if op == "preview" else make_worker(op))
 
 
 @pytest.fixture

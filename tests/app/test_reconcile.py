@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,12 +34,13 @@ while True:
 """
 # Dies at a named point of Studio.create: the moment before that function would do its work.
 SUBMIT = """
-import os, sys
+import os, sys, types
 from pathlib import Path
 from app import rebuild, scheduler, store, studio
 from trainer.contract.rundir import RunDir
 point, home = sys.argv[1], Path(sys.argv[2])
 popen = scheduler.subprocess.Popen
+scheduler.subprocess = types.SimpleNamespace(**vars(scheduler.subprocess))  # not the data worker's
 points = {
     "folder": (RunDir, "create"), "row": (store.Writer, "insert"),
     "mirror": (store.Writer, "mirror"), "key": (store.Writer, "keep_key"),
@@ -361,7 +363,8 @@ def test_f11_a_start_that_fails_on_a_full_disk_is_not_left_hanging(open_studio, 
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("app.scheduler.subprocess.Popen", full)
+        patched.setattr("app.scheduler.subprocess",
+                        SimpleNamespace(**{**vars(subprocess), "Popen": full}))
         patched.setattr("app.scheduler.Scheduler._finish", full)
         run = studio.create({})
     assert "No space" in studio.scheduler.last_error and studio.run(run.id).state == "starting"

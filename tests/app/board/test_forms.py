@@ -102,15 +102,19 @@ def test_fields_that_mean_nothing_are_hidden():
     assert "evaluation.exact_match" not in wrong
 
 
-@pytest.mark.parametrize("path", list(FIELDS))
-def test_every_field_has_a_component_with_its_id_label_and_default(path):
-    info = FIELDS[path]
-
+@pytest.fixture(scope="module")
+def components():
+    """Every field's component, on one page."""
     def make():
         with gr.Blocks():
-            return forms.component(info, "zh")
+            return {path: forms.component(info, "zh") for path, info in FIELDS.items()}
 
-    made = with_a_loop(make)
+    return with_a_loop(make)
+
+
+@pytest.mark.parametrize("path", list(FIELDS))
+def test_every_field_has_a_component_with_its_id_label_and_default(components, path):
+    info, made = FIELDS[path], components[path]
     assert made.elem_id == "field-" + path.replace(".", "-")
     assert made.label and made.info
     assert forms.read(info, made.value) == forms.read(info, forms.show(info, info.default))
