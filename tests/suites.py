@@ -42,8 +42,8 @@ class Suite:
 
 
 SUITES = (
-    Suite("unit", 120), Suite("training", 270), Suite("faults", 150), Suite("serving", 120),
-    Suite("browser", 240), Suite("long", 3600),
+    Suite("unit", 60), Suite("training", 480), Suite("faults", 240), Suite("serving", 240),
+    Suite("browser", 300), Suite("long", 3600),
 )
 
 

@@ -86,6 +86,7 @@ def test_people_see_the_first_of_each_kind(finestra, bad):
     assert len(text.splitlines()) < 80
 
 
+@pytest.mark.faults
 def test_a_mapping_an_objective_and_a_length(script, tmp_path):
     path = tmp_path / "m.jsonl"
     path.write_text(lines([{"frage": "a", "antwort": "b"}]))
@@ -105,6 +106,7 @@ def test_a_mapping_an_objective_and_a_length(script, tmp_path):
     assert status == 0 and "a" in document["text"]
 
 
+@pytest.mark.faults
 def test_a_named_template_and_a_folder_with_only_a_tokenizer(script, good, tmp_path):
     folder = tmp_path / "tokenizer"
     folder.mkdir()
@@ -134,6 +136,7 @@ def test_training_rows_in_the_evaluation_set_are_found(script, finestra, good, t
     assert "1 of 2 rows stand in" in finestra("check", held, "--against", good)[1]
 
 
+@pytest.mark.faults
 def test_preview_shows_what_is_learned(script, finestra, good, bad):
     status, text, _ = finestra("preview", good, "--row", 2)
     assert status == 0 and "⟦It is 2." in text and "tokens" in text
@@ -146,6 +149,7 @@ def test_preview_shows_what_is_learned(script, finestra, good, bad):
     assert status == 0 and "--- chosen" in text and "--- rejected" in text
 
 
+@pytest.mark.faults
 def test_a_dataset_lives_through_its_versions(script, finestra, bad, home):
     before = bad.read_bytes()
     status, document = script("add", bad, "--name", "mine", "--copy")
@@ -229,6 +233,7 @@ def test_a_hub_dataset_that_cannot_come_is_said_kindly(script, home, monkeypatch
         assert "HF_HUB_OFFLINE" in document["error"]["advice"]
 
 
+@pytest.mark.faults
 def test_a_hub_dataset_is_fetched_added_and_read_offline(script, home, monkeypatch):
     from huggingface_hub import close_session, constants
 
@@ -257,6 +262,7 @@ def test_a_hub_dataset_is_fetched_added_and_read_offline(script, home, monkeypat
     assert "hf_secret" not in (home / "audit.jsonl").read_text()
 
 
+@pytest.mark.faults
 def test_control_characters_of_a_dataset_stay_out_of_the_terminal(finestra, tmp_path):
     path = tmp_path / "e.jsonl"
     path.write_text(lines([{"question": "q", "answer": ""}, {"\x1b[31mquestion": "x" * 9999},

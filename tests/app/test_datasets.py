@@ -77,6 +77,7 @@ def test_a_report_outlives_the_process(studio, open_studio, monkeypatch):
     assert report.complete and report.rows == 12 and job is None
 
 
+@pytest.mark.faults
 def test_a_long_file_shows_its_first_rows_while_the_others_are_read(fake_studio, tmp_path,
                                                                     monkeypatch):
     monkeypatch.setattr("app.datasets.SMALL_BYTES", 10)
@@ -155,6 +156,7 @@ def test_models_outside_the_roots_are_not_named(studio, tmp_path):
     assert view.error[0] in ("path_outside_roots", "model_not_here")
 
 
+@pytest.mark.faults
 def test_lengths_are_measured_once_and_kept(studio, open_studio):
     found, job = lengths(studio.data, "mixed", ViewOptions())
     assert found is None and studio.data.jobs.wait(job.id, 60).state == "done"
@@ -164,6 +166,7 @@ def test_lengths_are_measured_once_and_kept(studio, open_studio):
     assert lengths(studio.data, "mixed", ViewOptions(max_length=8), start=False) == (None, None)
 
 
+@pytest.mark.faults
 def test_a_fix_writes_a_version_and_keeps_the_old_one(studio):
     job = studio.changes.fix("mixed", Fixes(deduplicate="exact"))
     done = studio.data.jobs.wait(job.id, 60)
@@ -178,6 +181,7 @@ def test_a_fix_writes_a_version_and_keeps_the_old_one(studio):
     assert studio.data.choice("mixed").rows == 12
 
 
+@pytest.mark.faults
 def test_a_fix_with_nothing_to_do_leaves_no_version(fake_studio):
     job = fake_studio.changes.fix("sample_chat", Fixes())
     assert fake_studio.data.jobs.wait(job.id, 60).result["name"] == "sample_chat"
@@ -185,6 +189,7 @@ def test_a_fix_with_nothing_to_do_leaves_no_version(fake_studio):
     assert not [p for p in fake_studio.home.data.iterdir() if p.suffix == ".jsonl"]
 
 
+@pytest.mark.faults
 def test_a_split_makes_a_second_dataset(studio):
     done = studio.data.jobs.wait(studio.changes.split("mixed", 3, 7).id, 60)
     assert done.state == "done", done.error
@@ -254,6 +259,7 @@ def test_a_whole_folder_of_llama_factory(open_studio, tmp_path):
     assert studio.data.choice("good").rows == 1
 
 
+@pytest.mark.faults
 def test_deleting_says_who_uses_it_and_refuses_while_a_run_goes_on(studio, hold):
     release = hold(1)
     run = studio.create({"data": {"train": ["mixed"], "bad_rows": "skip"},

@@ -96,6 +96,7 @@ def test_a_file_that_is_too_large_leaves_nothing(rest):
     assert leftovers(rest) == [] and "mine" not in names(rest)
 
 
+@pytest.mark.faults
 def test_an_upload_that_is_cut_short_leaves_nothing(live, studio):
     port = int(live.address.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as sender:
@@ -175,6 +176,7 @@ def test_a_row_and_what_the_model_sees(rest, mixed):
     assert rest.get(f"{mixed}/rows/1", params={"max_length": 1}).status_code == 422
 
 
+@pytest.mark.faults
 def test_lengths_are_measured_in_the_background(rest, mixed):
     first = rest.get(f"{mixed}/lengths").json()
     assert first["lengths"] is None
@@ -182,6 +184,7 @@ def test_lengths_are_measured_in_the_background(rest, mixed):
     assert rest.get(f"{mixed}/lengths").json()["lengths"]["p50"] > 3
 
 
+@pytest.mark.faults
 def test_check_fix_split_and_versions(rest, mixed):
     checked = rest.post(f"{mixed}/check")
     assert checked.status_code == 202 and done(rest, "mixed", checked.json())["state"] == "done"
@@ -229,6 +232,7 @@ def test_a_path_under_a_root_is_added_where_it_lies(rest, studio):
     assert rest.get("/api/datasets/there").json()["rows"] == 20
 
 
+@pytest.mark.faults
 def test_work_of_others_is_not_found_under_a_name(rest, mixed):
     job = rest.post(f"{mixed}/check").json()
     assert rest.get(f"/api/datasets/sample_chat/jobs/{job['id']}").status_code == 404

@@ -7,6 +7,8 @@ import pytest
 
 from app import cli
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture
 def script(monkeypatch, capsys):

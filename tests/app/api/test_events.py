@@ -6,10 +6,13 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from app.api import events
 from app.runs import Run, RunState
 from tests.app.api.conftest import CONFIG
+
+pytestmark = pytest.mark.faults
 
 
 @contextlib.contextmanager

@@ -1,9 +1,12 @@
 import csv
 import io
 
+import pytest
+
 from app.api.files import to_csv
 
 
+@pytest.mark.faults
 def test_metrics_come_as_one_table(shelf):
     run_id = shelf.finished()
     answer = shelf.get(f"/api/runs/{run_id}/metrics.csv")
@@ -21,6 +24,7 @@ def test_a_step_without_a_value_is_an_empty_cell():
     assert to_csv({}) == "step\n"
 
 
+@pytest.mark.faults
 def test_the_log_is_plain_text_without_secrets(rest, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "a-very-secret-value")
     run_id = rest.finished()
@@ -40,6 +44,7 @@ def test_the_log_is_plain_text_without_secrets(rest, monkeypatch):
     assert "a-very-secret-value" not in whole.text and "\x1b" not in whole.text
 
 
+@pytest.mark.faults
 def test_a_huge_log_without_line_ends_can_be_downloaded(rest, monkeypatch):
     monkeypatch.setenv("FAKE_SPAM_MB", "6")
     run_id = rest.finished()
@@ -47,6 +52,7 @@ def test_a_huge_log_without_line_ends_can_be_downloaded(rest, monkeypatch):
     assert len(rest.get(f"/api/runs/{run_id}/log").content) <= 64_000
 
 
+@pytest.mark.faults
 def test_a_link_in_place_of_a_log_is_not_followed(rest, tmp_path):
     run_id = rest.finished()
     log = next(rest.studio.dir(run_id).path.glob("attempts/*/log.txt"))

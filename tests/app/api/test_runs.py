@@ -14,6 +14,7 @@ def error(answer, status, code):
     return body
 
 
+@pytest.mark.faults
 def test_a_run_from_start_to_end(rest, monkeypatch):
     created = rest.post("/api/runs", json=CONFIG)
     assert created.status_code == 201
@@ -92,6 +93,7 @@ def test_an_unknown_run_is_not_found(shelf, run_id):
         assert answer.json()["error"]["code"] in {"unknown_run", "not_found"}
 
 
+@pytest.mark.faults
 def test_stop_resume_and_delete_follow_the_states(rest, monkeypatch, tmp_path):
     gate = tmp_path / "gate"
     monkeypatch.setenv("FAKE_HOLD", f"7:{gate}")
@@ -131,6 +133,7 @@ def test_name_tags_and_notes_can_be_changed_and_nothing_else(shelf):
         assert shelf.patch(f"/api/runs/{run_id}", json=wrong).status_code == 422
 
 
+@pytest.mark.faults
 def test_the_list_can_be_searched(rest):
     run_id = rest.finished()
     rest.patch(f"/api/runs/{run_id}", json={"tags": ["green"]})
@@ -140,6 +143,7 @@ def test_the_list_can_be_searched(rest):
     error(rest.get("/api/runs?state=lost"), 422, "enum")
 
 
+@pytest.mark.faults
 def test_a_clone_is_a_config_that_can_be_started(rest):
     run_id = rest.finished()
     values = rest.get(f"/api/runs/{run_id}/clone").json()["config"]
@@ -156,18 +160,21 @@ def test_the_config_comes_as_yaml(shelf):
     assert saved.headers["content-disposition"] == f'attachment; filename="{run_id}.yaml"'
 
 
+@pytest.mark.faults
 def test_a_failed_run_names_its_reason(rest, monkeypatch):
     monkeypatch.setenv("FAKE_KILL_AT", "3")
     run_id = rest.start()
     assert "signal 9" in rest.wait(run_id, "failed")["reason"]
 
 
+@pytest.mark.faults
 def test_nan_is_null(rest, monkeypatch):
     monkeypatch.setenv("FAKE_NAN_AT", "4")
     answer = rest.get(f"/api/runs/{rest.finished()}/metrics?name=loss")
     assert json.loads(answer.text)["series"]["loss"][3] == [4, None]
 
 
+@pytest.mark.faults
 def test_series_can_be_chosen_and_thinned(rest, monkeypatch):
     monkeypatch.setenv("FAKE_STEPS", "200")
     run_id = rest.finished()
@@ -188,6 +195,7 @@ def test_unknown_addresses_and_methods_are_documents_too(shelf):
           "content_type")
 
 
+@pytest.mark.faults
 def test_each_action_leaves_one_line_in_the_audit(rest):
     run_id = rest.finished()
     rest.post(f"/api/runs/{run_id}/stop")
