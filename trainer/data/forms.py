@@ -44,6 +44,11 @@ class Forms:
             _add(found.setdefault(name, ColumnFacts()), facts)
         return found
 
+    def first_row(self, name: str) -> int:
+        """Return the number of the first row that has a value in a column."""
+        return min((row for (column, kind), row in self._first.items()
+                    if column == name and kind != "null"), default=1)
+
     def mixed(self, known: Collection[str]) -> Iterator[tuple[int, str, str]]:
         """Yield (row, column, words) of each column that mixes types.
 

@@ -31,7 +31,8 @@ def require_fit(shape: Shape, objective: str | None, name: str) -> None:
     if shape.kind == "unknown":
         raise DatasetError("unknown_shape", f"The rows of '{name}' have no known shape: "
                            f"{shape.reason}.",
-                           "Rename the columns, or name them in dataset_info.json.")
+                           "Say what they mean: --map prompt=COLUMN --map response=COLUMN, or "
+                           "the mapping editor on the page, or 'columns' in dataset_info.json.")
     if objective is None or fits(shape.kind, objective):
         return
     if objective not in KINDS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -13,11 +13,12 @@ from trainer.data.convert import convert
 from trainer.data.duplicates import SEPARATOR, RowHashes, hash_example, hash_text
 from trainer.data.fast import fast_row, texts_of
 from trainer.data.forms import MAX_COLUMNS, Forms
+from trainer.data.late import advice, unused_options
 from trainer.data.messages import Example, Remark
 from trainer.data.near import NearFinder
 from trainer.data.oddities import VERY_LONG, Oddities
 from trainer.data.order import has_noncharacters
-from trainer.data.report import DataReport, ProblemKeeper
+from trainer.data.report import ColumnFacts, DataReport, ProblemKeeper
 from trainer.data.rows import Row, RowError, RowProblem
 from trainer.data.sample import plain
 from trainer.data.special import SpecialTokens
@@ -202,6 +203,8 @@ class Scan:
         for row, column, words in self._forms.mixed(known.values()):
             self._keeper.keep(RowProblem(row, column, "mixed_types", f"The column '{column}' "
                                          f"{words}; the first of those is row {row}.", "warning"))
+        if mapping.aliases:
+            self._say_unused(columns)
         rows = report.rows
         if self._usual_rows >= max(_USUAL_ROWS, rows * _USUAL_SHARE):
             report.notes.append(f"{self._usual_rows:,} of {rows:,} rows have the same text in "
@@ -209,6 +212,16 @@ class Scan:
         if len(report.labels) == 1 and report.usable > 1:
             report.notes.append(f"Every row is labelled {next(iter(report.labels))}: there is "
                                 "nothing to tell apart.")
+
+
+    def _say_unused(self, columns: Mapping[str, ColumnFacts]) -> None:
+        """Say which columns could be read and are not: they came after the rows looked at."""
+        shape = self._report.shape
+        types = {name: facts.types for name, facts in columns.items()}
+        for role, name in unused_options(shape, types):
+            self._report.notes.append(
+                f"The column '{name}' first comes in row {self._forms.first_row(name):,} and is "
+                f"not used; to use it, say so with {advice(shape, role, name)}.")
 
 
 def _roles_of(example: Example) -> tuple[str, ...]:

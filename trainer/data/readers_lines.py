@@ -16,6 +16,7 @@ from trainer.data.bytesource import lines, opened, where_not_utf8
 from trainer.data.encodings import spoken
 from trainer.data.jsonstream import decode_json
 from trainer.data.rows import Row, RowProblem, shown
+from trainer.data.wrapped import is_turn
 
 _DIGITS = bytes(48 if 48 <= byte <= 57 else 0 for byte in range(256))
 _LONG_NUMBER = b"0" * 19
@@ -113,9 +114,11 @@ def bytes_that_are_not(encoding: str, where: str) -> str:
 
 
 def row_of(number: int, value: Any) -> Item:
-    """Make a row of a JSON value, which must be an object."""
+    """Make a row of a JSON value: an object, or the bare turns of a conversation."""
     if isinstance(value, dict):
         return Row(number, value)
+    if isinstance(value, list) and value and is_turn(value[0]):
+        return Row(number, {"messages": value})
     return RowProblem(number, "", "not_object",
                       f"is {shown(value)}, not an object with named columns")
 

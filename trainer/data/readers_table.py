@@ -25,7 +25,7 @@ def read_table(source: Source) -> Iterator[Batch]:
     csv.field_size_limit(bounds.MAX_ROW_BYTES)
     with opened(source.part, source.watch) as stream:
         feed = _Lines(stream)
-        delimiter = _delimiter(source, feed.peek())
+        delimiter = _told(feed) or _delimiter(source, feed.peek())
         names = _header(source, feed, delimiter)
         if not names:
             return
@@ -103,6 +103,16 @@ class _Lines:
             return 0
         before = "".join(self._lines[:self._at])
         return self._offset + len(before.encode("utf-8", "surrogateescape"))
+
+
+def _told(feed: _Lines) -> str:
+    """Return what a first line such as ``sep=;``, which is Excel's, names; that line is skipped."""
+    line = feed.peek().rstrip("\r\n")
+    if line.lower().startswith("sep=") and len(line) == 5:
+        next(feed)
+        feed.record = []
+        return line[4]
+    return ""
 
 
 def _delimiter(source: Source, header: str) -> str:

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -28,7 +28,7 @@ from trainer.data.shapes import Shape
 from trainer.data.sources import DatasetSpec
 
 # Counted up whenever a check says something else of the same file.
-CHECKER_VERSION = 1
+CHECKER_VERSION = 2
 _REPORT, _INDEX, _PROBLEMS = "report.json", "rows.idx", "problems.jsonl"
 _UNFINISHED, _ABANDONED_S = ".new-", 24 * 3600
 _RECENT = 32
@@ -67,9 +67,18 @@ class ReportStore:
     The entries that were used longest ago go when there are too many or they are too large.
     """
 
-    def __init__(self, folder: Path, *, entries: int = 200, max_bytes: int = 2 * 2**30) -> None:
-        """Keep reports in ``folder``, which is made when it is first needed."""
+    def __init__(self, folder: Path, *, entries: int = 200, max_bytes: int = 2 * 2**30,
+                 partial: Callable[[DataReport], None] | None = None) -> None:
+        """Keep reports in ``folder``, which is made when it is first needed.
+
+        Args:
+            folder: Where they are kept.
+            entries: How many at most.
+            max_bytes: How large together.
+            partial: Hears of every report while it grows; see ``check``.
+        """
         self.folder, self._entries, self._max_bytes = folder, entries, max_bytes
+        self._partial = partial
         self._lock = threading.Lock()
         self._recent: OrderedDict[str, DataReport | DatasetError] = OrderedDict()
 
@@ -150,6 +159,7 @@ class ReportStore:
         try:
             report = check(spec, max_samples=asked.max_samples, shape=asked.shape,
                            special_tokens=asked.special_tokens, progress=progress,
+                           partial=self._partial,
                            problems_file=unfinished / _PROBLEMS, index_to=unfinished / _INDEX)
             if asked.key(spec) != key:
                 report.problems_file = ""

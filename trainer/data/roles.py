@@ -9,9 +9,9 @@ from trainer.data.entry import Tags
 TurnRole = Literal["system", "user", "assistant", "tool", "call"]
 _NAMES: dict[TurnRole, str] = {
     "system": "system developer system_prompt 系统",
-    "user": "user human prompter questioner asker customer 用户 人类 问",
-    "assistant": "assistant gpt model bot ai chatgpt chatbot llm bing bard claude agent 助手 助理 "
-                 "机器人 答",
+    "user": "user human prompter questioner asker customer q 用户 人类 问",
+    "assistant": "assistant gpt model bot ai chatgpt chatbot llm bing bard claude agent a "
+                 "助手 助理 机器人 答",
     "tool": "tool observation function function_response function_result tool_response "
             "tool_result tool_results ipython",
     "call": "function_call tool_call"}

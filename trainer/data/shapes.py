@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 from trainer.data.entry import Columns, DatasetEntry, Tags
+from trainer.data.late import with_late
 from trainer.data.mapping import KINDS, ColumnMap, Kind, Shape, shape_from_mapping
 from trainer.data.paths import parse_path
 from trainer.data.rows import Row, RowProblem, listed
@@ -20,6 +21,7 @@ from trainer.data.shapes_pairs import INSTRUCTIONS, PROBLEMS, QUESTIONS, kto, pa
 from trainer.data.shapes_preference import preference
 from trainer.data.shapes_texts import (
     classification,
+    is_single_turn,
     lone_prompt,
     prompt_with_reference,
     question_with_reference,
@@ -44,8 +46,8 @@ _SURE_RULES: tuple[Callable[[Sample], Shape | None], ...] = (
 def recognise(rows: Iterable[Row | RowProblem]) -> Shape:
     """Recognise the shape from the first rows; kind ``unknown`` says what would be needed.
 
-    Reads at most SAMPLED_ROWS rows from the iterator; of a classification up to CLASS_ROWS more,
-    to learn the names of all classes.
+    The first SAMPLED_ROWS rows tell it; LATE_ROWS more are only asked for optional columns, and of
+    a classification up to CLASS_ROWS for the names of all classes.
     """
     source = iter(rows)
     items = list(islice(source, SAMPLED_ROWS))
@@ -57,6 +59,8 @@ def recognise(rows: Iterable[Row | RowProblem]) -> Shape:
     found = _recognised(sample, source)
     if found is None:
         return Shape("unknown", ColumnMap(), _why_unknown(sample), 0.0)
+    if len(sample.names) <= _WIDE:
+        found = with_late(found, sample, source)
     return replace(found, confidence=round(found.confidence, 3), unused=_unused(sample, found))
 
 
@@ -164,7 +168,7 @@ def _why_unknown(sample: Sample) -> str:
                              and isinstance(v[0], dict) and not looks_like_turns(v))]
     turns = [name for name in sample.names[:_WIDE] if sample.most(name, looks_like_turns)]
     bare = [name for name in sample.names[:_WIDE] if not any(True for _ in sample.values(name))]
-    tree = {"parent_id", "message_id"} & set(sample.names) and "role" in sample.names
+    tree = is_single_turn(sample)
     hints = [f"; {listed(bare)} is null in every row looked at" if bare else "",
              f"; {listed(nested)} holds lists of objects: write one row for each of them"
              if nested else "",
@@ -183,6 +187,10 @@ def _half(sample: Sample) -> str:
             return f"; '{name}' has no '{other}' beside it"
     prompts = (*INSTRUCTIONS, *QUESTIONS, *PROBLEMS, "prompt", "input")
     if name := sample.find(prompts, lambda value: isinstance(value, str)):
+        answers = ("answer", "response", "output", "completion", "label", "answerkey")
+        if found := sample.find(answers, lambda value: isinstance(value, int | float)):
+            return (f"; '{found}' would answer '{name}', but holds no text: write the answers as "
+                    "text")
         return (f"; '{name}' seems to hold prompts, but no column is known to answer them: name "
                 "it with a mapping")
     return ""

@@ -22,9 +22,9 @@ from trainer.data.turns import (
 
 TURN_COLUMNS: Names = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat",
                        "turns", "contents", "chats", "dialogs", "trajectory", "对话", "消息")
-_SYSTEM: Names = ("system", "system_prompt", "system_message", "system_instruction", "sys",
+SYSTEM: Names = ("system", "system_prompt", "system_message", "system_instruction", "sys",
                   "meta_instruction", "系统", "系统提示", "系统提示词")
-_TOOLS: Names = ("tools", "functions", "available_tools", "工具")
+TOOLS: Names = ("tools", "functions", "available_tools", "工具")
 _NOT_ALL = ("history", "context")
 _PICTURES = ("images", "videos", "audios")
 _TAG_OF: dict[TurnRole, str] = {"user": "user_tag", "assistant": "assistant_tag",
@@ -71,8 +71,8 @@ def other_chat(sample: Sample) -> Shape | None:
 
 def extras(sample: Sample) -> dict[str, str]:
     """Return the columns that go with any shape: system, tools, and what is not text."""
-    found = {"system": sample.find(_SYSTEM, lambda v: isinstance(v, str | dict), rare=True),
-             "tools": sample.find(_TOOLS, lambda v: isinstance(v, str | list | dict), rare=True)}
+    found = {"system": sample.find(SYSTEM, lambda v: isinstance(v, str | dict), rare=True),
+             "tools": sample.find(TOOLS, lambda v: isinstance(v, str | list | dict), rare=True)}
     found |= {name: sample.find((name,), bool, rare=True) for name in _PICTURES}
     return {name: column for name, column in found.items() if column}
 

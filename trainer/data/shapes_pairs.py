@@ -11,17 +11,22 @@ from trainer.data.sample import Names, Sample, plain
 from trainer.data.shapes_chat import chat, extras, other_chat, tags_of
 from trainer.data.turns import as_list, looks_like_turns
 
+_FOREIGN_ANSWERS: Names = ("antwort", "réponse", "reponse", "respuesta", "risposta", "resposta",
+                           "antwoord", "ответ", "cevap", "odpowiedź", "回答", "答え", "답변", "답")
 _ANSWERS: Names = ("output", "response", "answer", "completion", "target", "outputs", "responses",
-                   "answers", "reply", "solution", "输出", "回答", "答案", "回复", "答复", "答")
-INSTRUCTIONS: Names = ("instruction", "instructions", "指令")
+                   "answers", "reply", "solution", "输出", "回答", "答案", "回复", "答复", "答",
+                   "出力", "ausgabe", *_FOREIGN_ANSWERS)
+INSTRUCTIONS: Names = ("instruction", "instructions", "指令", "指示", "anweisung", "instrucción",
+                       "instrução", "инструкция")
 QUESTIONS: Names = ("question", "query", "user_question", "questions", "问题", "提问", "问", "q",
-                    "ask")
+                    "ask", "frage", "pregunta", "domanda", "pergunta", "vraag", "вопрос", "soru",
+                    "pytanie", "質問", "질문")
 PROBLEMS: Names = ("problem", "math_problem", "题目")
 PROMPTS: Names = ("prompt", "input", "inputs", "user", "human", "source", "src", "user_prompt",
                   "user_input", "user_message", "input_text", "text_input", "source_text",
                   "prompt_text", "request", "context", "提示", "提示词", "输入", "用户")
 _COMPLETIONS: Names = ("completion", "response", "output", "assistant", "target", "tgt", "outputs",
-                       "targets", "reply", "bot", "gpt", "ai", "model", "assistant_response",
+                       "targets", "reply", "bot", "gpt", "ai", "assistant_response",
                        "model_response", "output_text", "target_text", "completions", "输出",
                        "回答", "回复", "助手", "答案")
 # (kind, prompts, responses, how sure); the first pair that fits wins.
@@ -31,6 +36,8 @@ _PAIRS: tuple[tuple[Kind, Names, Names, float], ...] = (
                                     *_ANSWERS), 1.0),
     ("question_answer", PROBLEMS, ("solution", *_ANSWERS), 1.0),
     ("prompt_completion", PROMPTS, _COMPLETIONS, 1.0),
+    ("prompt_completion", ("user", "human"), ("model",), 0.8),
+    ("prompt_completion", ("prompt",), ("canonical_solution",), 0.8),
     ("prompt_completion", ("input", "user", "human", "context", "输入"), _ANSWERS, 0.9),
     ("prompt_completion", ("patient", "customer", "client", "message", "post", "utterance"),
      ("doctor", "agent", "therapist", "reply", "response"), 0.8),
@@ -80,7 +87,19 @@ def pair(sample: Sample, *, loose: bool = False) -> Shape | None:
                                is_text_or_turns) if prompt else ""
         if response and response != prompt:
             return make_pair(sample, kind, prompt, response, sure)
-    return _translation(sample)
+    return _code(sample) or _translation(sample)
+
+
+def _code(sample: Sample) -> Shape | None:
+    """Recognise a task beside 'code', which elsewhere may be a mere abbreviation."""
+    prompt = sample.find((*INSTRUCTIONS, *QUESTIONS, *PROBLEMS, "prompt", "input", "text", "task",
+                          "description", "docstring"), lambda value: isinstance(value, str))
+    code = sample.find(("code", "source_code", "program"), _is_code) if prompt else ""
+    return make_pair(sample, "prompt_completion", prompt, code, 0.7) if code else None
+
+
+def _is_code(value: Any) -> bool:
+    return isinstance(value, str) and any(mark in value for mark in "(={\n")
 
 
 def make_pair(sample: Sample, kind: Kind, prompt: str, response: str, sure: float) -> Shape:

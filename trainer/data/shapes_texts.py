@@ -20,12 +20,14 @@ _REFERENCES: Names = (
     "expected_output", "references", "参考答案", "标准答案")
 _EITHER: Names = ("answer", "solution")
 _SHORT = 50
-_LABELS: Names = ("label", "labels", "sentiment", "intent", "emotion", "标签", "类别", "情感")
-_GROUPS: Names = ("category", "class", "coarse_label")
+_LABELS: Names = ("label", "labels", "sentiment", "intent", "emotion", "标签", "类别", "情感",
+                  "polarity", "stars", "rating", "star_rating")
+_GROUPS: Names = ("category", "class", "coarse_label", "department", "priority", "kategorie")
 _LABEL_TEXTS: Names = ("label_text", "label_name", "labels_text", "class_name", "intent_name")
 _TEXTS: Names = ("text", "sentence", "review", "content", "comment", "tweet", "headline", "title",
                  "message", "sms", "utterance", "query", "question", "document", "body", "news",
-                 "文本", "句子", "评论", "内容")
+                 "ticket", "email", "feedback", "complaint", "review_text", "subject",
+                 "description", "文本", "句子", "评论", "内容")
 _TWO_TEXTS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("question1", "question2"),
               ("question", "sentence"), ("text1", "text2"), ("query", "passage"))
 _MANY_CLASSES, _LONG_TEXT = 100, 1000
@@ -107,7 +109,7 @@ def classification(sample: Sample, more: Callable[[], Iterable[dict[str, Any]]])
 
 def text(sample: Sample) -> Shape | None:
     """Recognise plain text, to be learned as it is."""
-    if "role" in sample.names and {"parent_id", "message_id"} & set(sample.names):
+    if is_single_turn(sample):
         return None
     column = sample.find(("text", "content", "document", "文本"), lambda v: isinstance(v, str))
     if not column and len(sample.names) == 1 and not _is_half(sample.names[0]):
@@ -117,6 +119,13 @@ def text(sample: Sample) -> Shape | None:
     sure = 1.0 if plain(column) == "text" and not sample.find(_PROMPTS) else 0.5
     return Shape("text", ColumnMap(Columns(prompt=column)), f"column '{column}' "
                  f"{sample.extent(column)} holds plain text", sample.share(column) * sure)
+
+
+def is_single_turn(sample: Sample) -> bool:
+    """Tell whether each row is one message of a conversation, with a role beside its text."""
+    names = set(sample.names)
+    return bool({"role", "from"} & names) and bool(
+        {"parent_id", "message_id", "content", "value"} & names)
 
 
 def _waiting(sample: Sample, column: str, reference: str, sure: float) -> Shape:

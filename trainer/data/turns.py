@@ -15,7 +15,7 @@ from trainer.data.rows import RowError, shown
 from trainer.data.toolcalls import parse_call_text, parse_calls
 
 _ROLE_KEYS = ("from", "role", "speaker", "author", "sender", "user_type", "who")
-_CONTENT_KEYS = ("value", "content", "text", "message", "utterance", "parts")
+_CONTENT_KEYS = ("value", "content", "text", "message", "utterance", "parts", "body")
 _THOUGHTS = ("reasoning_content", "thinking", "reasoning")
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _NO_COMMA = re.compile(r"\}\s*\n\s*\{")

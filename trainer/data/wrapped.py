@@ -29,10 +29,11 @@ def list_inside(part: Part, *, one_line: bool) -> str:
             first, _ = text.value()
         except BrokenJson:
             return ""
-    return "" if _is_turn(first) else key
+    return "" if is_turn(first) else key
 
 
-def _is_turn(value: Any) -> bool:
+def is_turn(value: Any) -> bool:
+    """Tell whether a value is a turn of a conversation rather than a row."""
     return isinstance(value, dict) and any(all(key in value for key in keys)
                                            for keys in _TURN_KEYS)
 

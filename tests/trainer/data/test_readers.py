@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from trainer.data.readers import read
+from trainer.data.readers import read, row_at
 from trainer.data.registry import Registry
 from trainer.data.rows import DatasetError, Row, RowProblem
 from trainer.data.sources import DatasetSpec
@@ -179,3 +179,10 @@ def test_two_members_of_a_gzip_file_are_read(make: Make, tmp_path: Path) -> None
     path = tmp_path / "two.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"a": 1}\n') + gzip.compress(b'{"a": 2}\n'))
     assert len(rows_of(Registry(tmp_path, None).resolve(str(path)))) == 2
+
+
+@pytest.mark.parametrize("sign", [";", ",", "\t", "|"])
+def test_the_line_in_which_excel_names_the_separator(make: Make, sign: str) -> None:
+    spec = make(f"sep={sign}\r\nq{sign}a\r\n1{sign}2\r\n3{sign}4\r\n", "a.csv")
+    assert rows_of(spec) == [(1, {"q": "1", "a": "2"}), (2, {"q": "3", "a": "4"})]
+    assert row_at(spec, 2) == Row(2, {"q": "3", "a": "4"})

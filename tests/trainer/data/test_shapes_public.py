@@ -23,6 +23,19 @@ def shape(*rows: dict[str, Any]) -> Shape:
 
 # (row, kind, what the mapping has to hold, the turns' contents)
 CHATS: dict[str, tuple[dict[str, Any], str, dict[str, str], list[str]]] = {
+    "german": ({"Frage": "Hi", "Antwort": "Yo"}, "question_answer",
+               {"prompt": "Frage", "response": "Antwort"}, ["Hi", "Yo"]),
+    "spanish": ({"Pregunta": "Hi", "Respuesta": "Yo"}, "question_answer",
+                {"prompt": "Pregunta", "response": "Respuesta"}, ["Hi", "Yo"]),
+    "mbpp": ({"task_id": 1, "text": "Write one.", "code": "print(1)", "test_list": ["assert 1"]},
+             "prompt_completion", {"prompt": "text", "response": "code"},
+             ["Write one.", "print(1)"]),
+    "human eval": ({"task_id": "a/0", "prompt": "def f():", "canonical_solution": " return 1",
+                    "test": "assert 1", "entry_point": "f"}, "prompt_completion",
+                   {"prompt": "prompt", "response": "canonical_solution"},
+                   ["def f():", " return 1"]),
+    "author and body": ({"dialog": [{"author": "Q", "body": "Hi"}, {"author": "A", "body": "Yo"}]},
+                        "openai", {"role_tag": "author", "content_tag": "body"}, ["Hi", "Yo"]),
     "dolly": ({"instruction": "Hi", "context": "there", "response": "Yo", "category": "open_qa"},
               "alpaca", {"prompt": "instruction", "query": "context", "response": "response"},
               ["Hi\nthere", "Yo"]),
@@ -335,3 +348,31 @@ def test_speakers_with_other_names_are_told_by_their_places() -> None:
         "user", "assistant"]
     odd = shape(talk("a", "b"), talk("b", "a"), talk("c", "a"))
     assert odd.mapping.tags.user_tag == "user"
+
+
+@pytest.mark.parametrize(("row", "said"), [
+    ({"question": "Is it?", "answer": True, "passage": "It is."}, "'answer' would answer"),
+    ({"question": "Which?", "choices": ["a", "b"], "answer": 1}, "write the answers as text"),
+    ({"role": "user", "content": "Hi"}, "one message of a conversation"),
+    ({"from": "human", "value": "Hi"}, "one message of a conversation")])
+def test_what_is_not_known_says_what_is_missing(row: dict[str, Any], said: str) -> None:
+    found = shape(row, row)
+    assert found.kind == "unknown"
+    assert said in found.reason
+
+
+def test_the_name_of_a_model_answers_nothing() -> None:
+    row = {"prompt": "Hi", "answers": [{"answer": "Yo", "model": "gpt-4", "rank": 1.0}]}
+    columns = shape(row, row).mapping.columns
+    assert "answers[0].model" not in columns.model_dump().values()
+    assert shape({"prompt": "Hi", "model": "gpt-4"}).mapping.columns.response is None
+
+
+@pytest.mark.parametrize(("row", "classes"), [
+    ({"ticket": "It broke.", "category": "hardware"}, ("hardware", "other")),
+    ({"Review": "Great", "Rating": "5"}, ("other", "5"))])
+def test_tables_with_a_class(row: dict[str, Any], classes: tuple[str, ...]) -> None:
+    label = list(row)[1]
+    found = shape(row, {**row, label: "other"})
+    assert (found.kind, found.mapping.columns.label) == ("classification", label)
+    assert found.mapping.classes == classes

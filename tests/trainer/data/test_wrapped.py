@@ -75,3 +75,12 @@ def test_a_broken_first_line_of_json_lines(tmp_path: Path) -> None:
     lines = [json.dumps(row) for row in ROWS]
     items, _ = read_text(tmp_path, "\n".join([lines[0][:-5], *lines[1:]]))
     assert [type(item) for item in items] == [RowProblem, Row, Row]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_rows_that_are_bare_turns(tmp_path: Path, name: str) -> None:
+    talks = [[{"role": "user", "content": str(n)}, {"role": "assistant", "content": "b"}]
+             for n in range(3)]
+    text = json.dumps(talks) if name == "a.json" else "\n".join(map(json.dumps, talks))
+    assert [item.values for item in read_text(tmp_path, text, name)[0]] == [
+        {"messages": talk} for talk in talks]
