@@ -13,8 +13,10 @@ from app.datarows import ViewOptions, lengths
 from app.datasets import SMALL_BYTES, DataService
 from trainer.contract import Problem, RunConfig
 from trainer.contract.config import DatasetUse
+from trainer.contract.plan import held_out
 from trainer.data import DatasetError, DatasetSpec
 from trainer.data.leakage import find as find_leaks
+from trainer.data.mix import mixed_rows
 from trainer.data.objectives import require_fit
 from trainer.data.registry import Registry
 from trainer.data.report import DataReport
@@ -28,11 +30,15 @@ OFFLINE = ("1", "true", "yes", "on")
 
 @dataclass
 class DataFindings:
-    """What was found; ``rows`` is None when a training set cannot be used or is not here."""
+    """What was found; ``rows`` is None when a training set cannot be used or is not here.
+
+    ``mixed_rows`` is what an epoch reads of several training sets.
+    """
 
     problems: list[Problem] = field(default_factory=list)
     choices: list[Choice] = field(default_factory=list)
     rows: int | None = 0
+    mixed_rows: int | None = None
 
 
 class DataFit:
@@ -59,6 +65,7 @@ class DataFit:
         """
         found = DataFindings()
         specs: dict[str, list[DatasetSpec]] = {"train": [], "eval": []}
+        counts: list[int | None] = []
         for split in ("train", "eval"):
             for use in config.data.uses("train" if split == "train" else "eval"):
                 looked = _Look(self._data, config, known, origin, f"data.{split}")
@@ -66,7 +73,8 @@ class DataFit:
                 if spec is not None:
                     specs[split].append(spec)
                 if split == "train":
-                    found.rows = None if rows is None or found.rows is None else found.rows + rows
+                    counts.append(rows)
+        _count(config, counts, found)
         if model is not None and config.objective != "pretrain":
             self._template(config, model, found)
         if not found.problems:
@@ -154,12 +162,16 @@ class _Look:
         skipped = f"; {report.bad_rows:,} rows are skipped" if report.bad_rows else ""
         found.choices.append(Choice(self.where, f"{use.name}: {report.shape.kind}",
                                     f"{report.shape.reason}; {report.rows:,} rows{skipped}"))
-        return report.usable, spec
+        limit = self._limit(use)
+        return min(report.usable, limit or report.usable), spec
+
+    def _limit(self, use: DatasetUse) -> int | None:
+        limits = [n for n in (self.config.data.max_samples, use.max_samples) if n]
+        return min(limits) if limits and self.where == "data.train" else None
 
     def _report(self, use: DatasetUse, spec: DatasetSpec) -> DataReport | Job:
         """Return the report, or the work that makes it; small files are read at once."""
-        limits = [n for n in (self.config.data.max_samples, use.max_samples) if n]
-        limit = min(limits) if limits and self.where == "data.train" else None
+        limit = self._limit(use)
         small = spec.size() <= SMALL_BYTES or (limit is not None and limit <= FEW_ROWS)
         if self.origin == "cli" or small:
             return self.data.reports.check(spec, max_samples=limit)
@@ -195,6 +207,21 @@ class _Look:
                  scope: Scope = "config", **params: str) -> Problem:
         return Problem(field=self.where, code=code, message=message, advice=advice, scope=scope,
                        params={"name": name, **params})
+
+
+def _count(config: RunConfig, counts: list[int | None], found: DataFindings) -> None:
+    """Count the training rows, and what an epoch reads of them when several sets are mixed."""
+    known = [count for count in counts if count is not None]
+    if len(known) < len(counts):
+        found.rows = None
+        return
+    found.rows = sum(known)
+    if len(known) > 1 and found.rows:
+        share = max(0.0, 1 - held_out(config, found.rows) / found.rows)
+        found.mixed_rows = mixed_rows(
+            [round(count * share) for count in known],
+            [use.weight for use in config.data.uses("train")], config.data.mix_strategy,
+            config.training.seed)
 
 
 def _stamps(folder: Path) -> list[tuple[str, int, int]]:

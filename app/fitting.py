@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from app.devices import CPU, Device
 from trainer.contract import Problem, RunConfig
+from trainer.contract.plan import held_out
 
 TRACKER_PACKAGES = {"swanlab": "swanlab"}
 
@@ -15,10 +16,7 @@ TRACKER_PACKAGES = {"swanlab": "swanlab"}
 def split_problem(config: RunConfig, rows: int | None) -> Problem | None:
     """Refuse a validation split that leaves nothing to train on."""
     taken = config.data.val_size
-    if rows is None or config.data.eval or not taken:
-        return None
-    held_out = round(rows * taken) if taken < 1 else int(taken)
-    if held_out < rows:
+    if rows is None or not (held := held_out(config, rows)) or held < rows:
         return None
     return Problem(field="data.val_size", code="split_takes_all",
                    message=f"A validation split of {taken:g} leaves none of the {rows:,} rows to "

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from app import fitting
 from app.choices import Choice
-from app.datafit import DataFit
+from app.datafit import DataFindings, DataFit
 from app.datasets import DataService
 from app.devices import CPU, Device, DeviceProbe
 from app.home import Home
@@ -80,7 +80,7 @@ class Preflight:
     def _look(self, config: RunConfig, origin: Origin) -> DryRun:
         """Hold a valid config against files, devices and packages."""
         found = DryRun(config=config)
-        facts, rows = None, None
+        facts, told = None, DataFindings(rows=None)
         try:
             known = registry.load(self.home.data)
         except DatasetError as error:
@@ -93,16 +93,15 @@ class Preflight:
             told = self._fits.look(found.config, known, origin, folder)
             found.problems += told.problems
             found.choices += told.choices
-            rows = told.rows
         device = self._device(found)
         self._dtype(found, device)
         self._tracker(found)
-        unfit = (fitting.split_problem(_config(found), rows),
+        unfit = (fitting.split_problem(_config(found), told.rows),
                  fitting.attention_problem(_config(found), device))
         found.problems += [problem for problem in unfit if problem]
         if facts is not None and device is not None:
             self._targets(found, facts)
-            self._fit(found, facts, device, rows)
+            self._fit(found, facts, device, told)
         return found
 
     def _absolute(self, config: RunConfig, known: registry.Registry) -> RunConfig:
@@ -217,12 +216,14 @@ class Preflight:
                 "tuner.target_modules", "no_target", f"No linear layer is named {names}.",
                 "Use 'all-linear', or names such as q_proj, v_proj.", name=str(names)))
 
-    def _fit(self, found: DryRun, facts: ModelFacts, device: Device, rows: int | None) -> None:
+    def _fit(self, found: DryRun, facts: ModelFacts, device: Device,
+             told: DataFindings) -> None:
         """Estimate, and compare with the disk; memory is told, not refused."""
         config = _config(found)
         value, _ = choose_dtype(config.model.dtype, cast(DeviceKind, device.kind),
                                 device.capability)
-        setting = Setting(cast(DeviceKind, device.kind), value, device.free_mib * 2**20, rows)
+        setting = Setting(cast(DeviceKind, device.kind), value, device.free_mib * 2**20,
+                          told.rows, told.mixed_rows)
         found.estimate = estimate(config, facts, setting)
         free = shutil.disk_usage(self.home.root).free
         if found.estimate.checkpoint_bytes > free:

@@ -235,6 +235,24 @@ def test_evaluation_rows_that_are_trained_on_are_told(preflight, place):
                for c in found.choices)
 
 
+def test_the_steps_of_a_mixture_follow_its_weights(preflight, place):
+    names = [write(place.data / f"{name}.jsonl", *({"question": f"{name} {n}", "answer": f"{n}"}
+                                                   for n in range(count)))
+             for name, count in (("a", 80), ("b", 40))]
+    first, second = {"name": names[0], "weight": 2.0}, {"name": names[1], "max_samples": 8}
+
+    def steps(**data):
+        values = {"data": data, "training": {"num_train_epochs": 1}}
+        return preflight.check(values).estimate.steps
+
+    assert steps(train=names) == 15
+    assert steps(train=[first, names[1]]) == (160 + 40) // 8
+    assert steps(train=[first, second]) == (160 + 8) // 8
+    assert steps(train=[first, names[1]], val_size=0.5) == (80 + 20) // 8 + 1
+    assert steps(train=names, mix_strategy="interleave_under") == (40 + 40) // 8
+    assert steps(train=names, mix_strategy="interleave_over") == (80 + 80) // 8
+
+
 def test_data_of_a_hub(preflight, monkeypatch):
     config = {"data": {"train": ["somebody/something"]}}
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)

@@ -44,12 +44,14 @@ class Setting:
     """Where and on what a run works.
 
     ``rows`` is None when the data are not known; ``dtype`` is the number format of computing.
+    ``mixed_rows`` is what an epoch reads of several datasets, rows that are held out left out.
     """
 
     device_kind: DeviceKind
     dtype: str
     available_bytes: int
     rows: int | None = None
+    mixed_rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -167,16 +169,29 @@ def activation_bytes(config: RunConfig, facts: ModelFacts, dtype: str) -> tuple[
     return layers * block, f"{shape}; {layers} layers"
 
 
-def count_steps(config: RunConfig, rows: int | None) -> tuple[int | None, str]:
-    """Return the number of optimizer steps and the reason."""
+def held_out(config: RunConfig, rows: int) -> int:
+    """Return how many of the training rows are kept for evaluation."""
+    taken = 0 if config.data.eval else config.data.val_size
+    if not taken:
+        return 0
+    return max(1, round(rows * taken)) if taken < 1 else int(taken)
+
+
+def count_steps(config: RunConfig, rows: int | None,
+                mixed: int | None = None) -> tuple[int | None, str]:
+    """Return the number of optimizer steps and the reason.
+
+    Args:
+        config: The run.
+        rows: Of the training data, None when not known.
+        mixed: What an epoch reads of several datasets, rows that are held out left out.
+    """
     training = config.training
     if training.max_steps is not None:
         return training.max_steps, "max_steps is set"
     if rows is None:
         return None, "the number of rows is not known yet"
-    if not config.data.eval and config.data.val_size > 0:
-        taken = config.data.val_size
-        rows -= round(rows * taken) if taken < 1 else int(taken)
+    rows = rows - held_out(config, rows) if mixed is None else mixed
     batches = math.ceil(max(rows, 0) / training.per_device_train_batch_size)
     each = math.ceil(batches / training.gradient_accumulation_steps)
     total = math.ceil(each * training.num_train_epochs)
@@ -217,7 +232,7 @@ def estimate(config: RunConfig, facts: ModelFacts, setting: Setting) -> Estimate
              "torch and its libraries, a usual size"),
     ]
     kept = config.training.save_total_limit + 1
-    steps, steps_reason = count_steps(config, setting.rows)
+    steps, steps_reason = count_steps(config, setting.rows, setting.mixed_rows)
     each = 4 * trainable + state
     return Estimate(parts, sum(p.bytes for p in parts), setting.available_bytes, steps,
                     steps_reason, kept * each,

@@ -43,6 +43,40 @@ def mixed_order(counts: Sequence[int], weights: Sequence[float | None],
     return [starts[full[which]] + row for which, row in turns]
 
 
+def mixed_rows(counts: Sequence[int], weights: Sequence[float | None],
+               strategy: Strategy = "concat", seed: int = 0) -> int:
+    """Return how many rows ``mixed_order`` would return, without making them."""
+    if strategy == "concat":
+        shares = [divmod(1.0 if weight is None else weight, 1) for weight in weights]
+        return sum(count * int(whole) + round(part * count)
+                   for count, (whole, part) in zip(counts, shares, strict=True))
+    full = [index for index, count in enumerate(counts) if count]
+    if not full:
+        return 0
+    chosen, last = [counts[i] for i in full], max if strategy == "interleave_over" else min
+    if all(weights[i] is None for i in full):
+        return len(full) * last(chosen)
+    return last(_used_up(chosen, [weights[i] or 1.0 for i in full], seed))
+
+
+def _used_up(counts: Sequence[int], weights: Sequence[float], seed: int) -> list[int]:
+    """Return after how many turns each dataset is used up for the first time."""
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    shares = np.array(weights) / sum(weights)
+    turns, places, found = 0, [0] * len(counts), [0] * len(counts)
+    while not all(found):
+        drawn = generator.choice(len(counts), size=_DRAWN, p=shares)
+        for which, count in enumerate(counts):
+            mine = np.flatnonzero(drawn == which)
+            if not found[which] and places[which] + len(mine) >= count:
+                found[which] = turns + int(mine[count - places[which] - 1]) + 1
+            places[which] += len(mine)
+        turns += _DRAWN
+    return found
+
+
 def _concat(counts: Sequence[int], starts: Sequence[int], weights: Sequence[float | None],
             seed: int) -> Sequence[int]:
     if all(weight in (None, 1) for weight in weights):

@@ -82,6 +82,12 @@ def test_steps(training, data, rows, steps):
     assert found == steps and reason
 
 
+def test_steps_of_a_mixture_count_what_an_epoch_reads():
+    found, reason = count_steps(config(training={"num_train_epochs": 1}, data={"val_size": 0.5}),
+                                100, 240)
+    assert found == 30 and "240 rows" in reason
+
+
 def test_an_estimate_is_the_sum_of_its_parts_each_with_a_reason():
     for values in ({}, {"tuner": {"type": "full"}}, {"model": {"quantization": "nf4"}},
                    {"objective": "dpo", "tuner": {"type": "full"}},

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.mix import Strategy, mixed_order
+from trainer.data.mix import Strategy, mixed_order, mixed_rows
 
+STRATEGIES: list[Strategy] = ["concat", "interleave_under", "interleave_over"]
 COUNTS = st.lists(st.integers(0, 40), min_size=1, max_size=4)
 
 
@@ -68,7 +69,23 @@ def test_weights_say_how_often_it_is_whose_turn(strategy: Strategy) -> None:
     assert 0.72 < first / len(order) < 0.78
 
 
-@pytest.mark.parametrize("strategy", ["concat", "interleave_under", "interleave_over"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_empty_datasets_are_passed_over(strategy: Strategy) -> None:
     assert sorted(set(mixed_order([0, 3, 0], [None, 2, 1], strategy, 1))) == [0, 1, 2]
     assert list(mixed_order([0, 0], [1, 2], strategy, 1)) == []
+
+
+@given(counts=COUNTS, seed=st.integers(0, 9), strategy=st.sampled_from(STRATEGIES),
+       weights=st.lists(st.none() | st.floats(0.05, 10), min_size=4, max_size=4))
+def test_the_number_of_rows_is_known_without_making_them(
+        counts: list[int], seed: int, strategy: Strategy, weights: list[float | None]) -> None:
+    chosen = weights[:len(counts)]
+    assert mixed_rows(counts, chosen, strategy, seed) == len(
+        mixed_order(counts, chosen, strategy, seed))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_large_mixture_is_counted_as_well(strategy: Strategy) -> None:
+    counts, weights = [5000, 700], [3.25, 1.0]
+    assert mixed_rows(counts, weights, strategy, 3) == len(
+        mixed_order(counts, weights, strategy, 3))
