@@ -9,6 +9,7 @@ from typing import Literal
 
 Strategy = Literal["concat", "interleave_under", "interleave_over"]
 _DRAWN = 1000
+_COUNTED = 10_000_000
 
 
 def mixed_order(counts: Sequence[int], weights: Sequence[float | None],
@@ -45,7 +46,10 @@ def mixed_order(counts: Sequence[int], weights: Sequence[float | None],
 
 def mixed_rows(counts: Sequence[int], weights: Sequence[float | None],
                strategy: Strategy = "concat", seed: int = 0) -> int:
-    """Return how many rows ``mixed_order`` would return, without making them."""
+    """Return how many rows ``mixed_order`` would return, without making them.
+
+    Exact for less than ``_COUNTED`` turns; what is drawn less often is used up when its share says.
+    """
     if strategy == "concat":
         shares = [divmod(1.0 if weight is None else weight, 1) for weight in weights]
         return sum(count * int(whole) + round(part * count)
@@ -67,6 +71,9 @@ def _used_up(counts: Sequence[int], weights: Sequence[float], seed: int) -> list
     shares = np.array(weights) / sum(weights)
     turns, places, found = 0, [0] * len(counts), [0] * len(counts)
     while not all(found):
+        if turns >= _COUNTED:
+            return [known or round(count / share)
+                    for known, count, share in zip(found, counts, shares, strict=True)]
         drawn = generator.choice(len(counts), size=_DRAWN, p=shares)
         for which, count in enumerate(counts):
             mine = np.flatnonzero(drawn == which)

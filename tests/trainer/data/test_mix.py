@@ -89,3 +89,9 @@ def test_a_large_mixture_is_counted_as_well(strategy: Strategy) -> None:
     counts, weights = [5000, 700], [3.25, 1.0]
     assert mixed_rows(counts, weights, strategy, 3) == len(
         mixed_order(counts, weights, strategy, 3))
+
+
+def test_a_share_next_to_nothing_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.data.mix._COUNTED", 3000)
+    found = mixed_rows([10, 10], [1000.0, 1e-9], "interleave_over", 1)
+    assert found == pytest.approx(1e13, rel=1e-3)
