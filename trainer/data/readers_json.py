@@ -139,9 +139,11 @@ class _Elements:
                 number += 1
                 continue
             after = text.peek()
+            if after == "," or isinstance(item, Row):
+                self._space = space or self._space
             if after == ",":
                 text.position += 1
-                self._last, self._space = self._taken, space or self._space
+                self._last = self._taken
                 yield item
                 number += 1
                 continue

@@ -167,6 +167,8 @@ class _Table:
         self._options: dict[str, Any] = {"delimiter": delimiter, "strict": True}
         self._reader = csv.reader(feed, **self._options)
         self._tall = False
+        cell = rf'(?:"[^"]*(?:""[^"]*)*"|[^"{re.escape(delimiter)}]*)'
+        self._clean = re.compile(rf"{cell}(?:{re.escape(delimiter)}{cell})*")
 
     def rows(self, number: int) -> list[Item]:
         """Return the next records, [] at the end."""
@@ -259,6 +261,5 @@ class _Table:
         finally:
             ahead, self._feed.record = self._feed.record, []
             self._feed.push_back(ahead)
-        stray = any('"' in cell for cell in cells) and not any('""' in text
-                                                               for text in [*line, *ahead])
-        return len(cells) == len(self._names) and not stray
+        return len(cells) == len(self._names) and bool(
+            self._clean.fullmatch("".join([*line, *ahead]).rstrip("\r\n")))
