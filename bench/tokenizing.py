@@ -52,6 +52,8 @@ def timed(work: Callable[[], Any]) -> float:
 
 def race(path: Path) -> dict[str, float]:
     """Tokenise a file in turns by ours and bare; return median seconds and the rows."""
+    from tokenizers import Tokenizer as Engine
+
     from trainer.data import registry
     from trainer.data.arrows import TokenWriter
     from trainer.data.check import examples, shape_of
@@ -70,11 +72,12 @@ def race(path: Path) -> dict[str, float]:
             for fitted in preparer.prepare(examples(spec, shape, objective="sft")):
                 writer.add(fitted)
 
+    bare = Engine.from_file(str(starter() / "tokenizer.json"))
     times: dict[str, list[float]] = {"ours": [], "bare": []}
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(ROUNDS + 1):
             took = {"ours": timed(lambda: ours(Path(folder) / "rows.arrow")),
-                    "bare": timed(lambda: model.tokenizer.encode_batch(texts))}
+                    "bare": timed(lambda: bare.encode_batch(texts, add_special_tokens=False))}
             for name, seconds in took.items() if turn else ():
                 times[name].append(seconds)
     return {**{name: statistics.median(found) for name, found in times.items()},

@@ -6,6 +6,7 @@ a text of any size, so each rendering has its own alarm, and the process a ceili
 
 from __future__ import annotations
 
+import gc
 import resource
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,6 +71,19 @@ def within(seconds: float) -> Iterator[None]:
         raise too_large() from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@contextmanager
+def few_collections() -> Iterator[None]:
+    """Look for garbage more rarely while millions of small values are made that leave none."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 class LimitedTemplate:

@@ -17,7 +17,7 @@ from trainer.data.shapes import Shape
 from trainer.data.sources import DatasetSpec
 
 # What is kept looks different from this number on.
-FORMAT = 1
+FORMAT = 2
 SETTINGS = ("objective", "max_length", "overlong", "bad_rows", "train_on_prompt", "mask_history",
             "max_samples", "deduplicate", "near_threshold")
 _PIECE_BYTES = 4 << 20

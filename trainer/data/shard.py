@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from trainer.data.arrows import TokenWriter, join
 from trainer.data.convert import convert
+from trainer.data.limits import few_collections
 from trainer.data.loaded import encoder_of, load
 from trainer.data.messages import Example
 from trainer.data.plan import require_same
@@ -68,7 +69,8 @@ def shard(params: Mapping[str, Any], say: Say) -> dict[str, Any]:
     rows = _Rows(request, spec, Range.of(params, spec), preparer.counts, every(say))
     documents: Literal["documents"] | str = "documents"
     kind = documents if request.objective == "pretrain" else request.objective
-    with TokenWriter(Path(params["work_folder"]) / params["out"], kind) as writer:
+    target = Path(params["work_folder"]) / params["out"]
+    with few_collections(), TokenWriter(target, kind) as writer:
         for fitted in preparer.prepare(rows.examples()):
             writer.add(fitted)
     require_same(spec, params["stamp"])

@@ -118,7 +118,7 @@ class Preparer:
         waiting: deque[tuple[_Batch, Future[list[Encoding]]]] = deque()
         with ThreadPoolExecutor(1) as pool:
             while batch := self._render_batch(source):
-                texts = [item.text for _, rendered in batch for item in rendered]
+                texts = [item for _, rendered in batch for item in rendered]
                 waiting.append((batch, pool.submit(self.encoder.tokenizer.encode_batch, texts)))
                 if len(waiting) > _AHEAD:
                     first, encodings = waiting.popleft()
@@ -154,7 +154,7 @@ class Preparer:
         found = iter(encodings)
         row = self.encoder.tokenizer.row
         for example, rendered in batch:
-            rows = [row(item, next(found)) for item in rendered]
+            rows = [row(item, found) for item in rendered]
             try:
                 yield self.encoder.fit(example, rows)
             except TemplateError as error:

@@ -11,6 +11,7 @@ makes the trained tokens decode to exactly what the assistant says.
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -93,6 +94,8 @@ class Tokenizer:
         self._blank_first = self._ids("\na")[len(self._break_ids):] != one_letter
         self._blank_after_special = self._blank_first and any(
             self._ids(token + "a")[1:] == one_letter for token in longest_first[:1])
+        self._may_cut = not self._blank_first and _is_byte_level(engine) and not any(
+            token.lstrip or token.rstrip or token.single_word for token in added.values())
 
     @cached_property
     def _plain(self) -> Engine:
@@ -151,18 +154,28 @@ class Tokenizer:
 
     def encode_many(self, rendered: Sequence[Rendered]) -> list[TokenizedRow]:
         """Encode many, on as many threads as ``tokenizers`` uses (RAYON_NUM_THREADS)."""
-        encodings = self.encode_batch([item.text for item in rendered])
-        return [self.row(item, encoding)
-                for item, encoding in zip(rendered, encodings, strict=True)]
+        encodings = iter(self.encode_batch(rendered))
+        return [self.row(item, encodings) for item in rendered]
 
-    def encode_batch(self, texts: Sequence[str]) -> list[Encoding]:
-        """Encode texts without looking at them; other threads of Python run meanwhile."""
-        return self._engine.encode_batch(list(texts), add_special_tokens=False)
+    def encode_batch(self, rendered: Sequence[Rendered]) -> list[Encoding]:
+        """Encode texts or their pieces, for ``row``; other threads of Python run meanwhile."""
+        if self._may_cut:
+            return self._engine.encode_batch_fast(
+                [piece for item in rendered for piece in _pieces(item)], add_special_tokens=False)
+        return self._engine.encode_batch([item.text for item in rendered if not item.literal],
+                                         add_special_tokens=False)
 
-    def row(self, item: Rendered, encoding: Encoding) -> TokenizedRow:
-        """Make a row of a rendered conversation and what ``encode_batch`` made of its text."""
+    def row(self, item: Rendered, encodings: Iterator[Encoding]) -> TokenizedRow:
+        """Make a row of a rendered conversation and its part of what ``encode_batch`` returned.
+
+        A byte-level tokenizer reads a text that is cut at the edges as it reads it whole, unless
+        a token would reach over one; so it is cut always, and needs no offsets, which are dear.
+        """
         if item.literal:
             return self._encode_in_pieces(item)
+        if self._may_cut:
+            return _joined(item, encodings)
+        encoding = next(encodings)
         places = _token_places(encoding, _edges(item), len(item.text))
         return self._encode_in_pieces(item) if places is None else _row(item, encoding.ids, places)
 
@@ -226,6 +239,43 @@ def _bare(engine: Engine) -> Engine:
     engine.no_truncation()
     engine.post_processor = None
     return engine
+
+
+def _is_byte_level(engine: Engine) -> bool:
+    """Tell whether bytes are merged, so that each character is read, wherever it stands."""
+    values = json.loads(engine.to_str())
+    steps = values.get("pre_tokenizer") or {}
+    names = [step.get("type") for step in steps.get("pretokenizers", [steps])]
+    normal = values.get("normalizer") or {}
+    kinds = {step.get("type") for step in normal.get("normalizers", [normal])}
+    return (values["model"].get("type") == "BPE" and names[-1:] == ["ByteLevel"]
+            and kinds <= {None, "NFC", "Sequence"})
+
+
+def _pieces(item: Rendered) -> list[str]:
+    """Cut a text at its edges; one with look-alikes of special tokens is left for later."""
+    if item.literal:
+        return []
+    text, position = item.text, 0
+    pieces: list[str] = []
+    for edge in [*_edges(item), len(text)]:
+        if edge > position:
+            pieces.append(text[position:edge])
+            position = edge
+    return pieces
+
+
+def _joined(item: Rendered, encodings: Iterator[Encoding]) -> TokenizedRow:
+    """Make a row of the pieces of a text."""
+    ids: list[int] = []
+    places: dict[int, int] = {0: 0}
+    position = 0
+    for edge in [*_edges(item), len(item.text)]:
+        if edge > position:
+            ids += next(encodings).ids
+            places[edge] = len(ids)
+            position = edge
+    return _row(item, ids, places)
 
 
 def _edges(item: Rendered) -> list[int]:
