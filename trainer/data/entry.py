@@ -115,10 +115,6 @@ class DatasetEntry(BaseModel):
         keys = ("columns", "tags", "formatting", "ranking", "_kind", "_classes")
         return {key: value for key, value in self.document().items() if key in keys}
 
-    def says_columns(self) -> bool:
-        """Whether the entry says anything about the columns; if not, the rows are looked at."""
-        return bool(self.model_fields_set & {"columns", "tags", "formatting", "ranking"})
-
     def other_source(self) -> tuple[str, str]:
         """Return (key, value) of the first source that is not a file, or two empty texts."""
         for key in SOURCES:

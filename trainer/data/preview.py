@@ -13,6 +13,7 @@ from trainer.data.encoder import Encoder
 from trainer.data.fit import Fitted, FittedRow
 from trainer.data.loaded import Loaded, encoder_of, load
 from trainer.data.messages import Example
+from trainer.data.prefixes import common
 from trainer.data.request import Source, pick_objective
 from trainer.data.rowfinder import find_row
 from trainer.data.rows import DatasetError, RowError, RowProblem
@@ -109,7 +110,7 @@ def _left_out(tokenizer: Tokenizer, whole: Fitted, shown: Fitted) -> dict[str, s
     if len(before) == len(after):
         return {"cut_text": "", "cut_tail": ""}
     long, short = tokenizer.decode(before), tokenizer.decode(after)
-    start = shared_length(long, short)
+    start = common(long, short)
     if not shown.cut_turns:
         return {"cut_text": "", "cut_tail": long[start:]}
     rest = short[start:]
@@ -155,15 +156,6 @@ def side(tokenizer: Tokenizer, ids: list[int], labels: list[int]) -> Document:
             "input_ids": ids, "labels": labels}
 
 
-def shared_length(a: str, b: str) -> int:
-    """Return how many characters two texts begin with in common."""
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
-    return low
-
-
 def _segments(tokenizer: Tokenizer, text: str, ids: Sequence[int],
               labels: Sequence[int]) -> Iterator[Document]:
     """Cut a text where learning begins and ends.
@@ -180,6 +172,6 @@ def _segments(tokenizer: Tokenizer, text: str, ids: Sequence[int],
         if last == len(ids):
             end = len(text)
         elif not text.startswith(piece, place) or piece.endswith("\ufffd"):
-            end = max(place, shared_length(text, tokenizer.decode(ids[:last])))
+            end = max(place, common(text, tokenizer.decode(ids[:last])))
         yield {"text": text[place:end], "trained": trained}
         first, place = last, end

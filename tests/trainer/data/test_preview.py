@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from trainer.contract.places import starter
 from trainer.data import loaded
-from trainer.data.preview import preview, shared_length, side
+from trainer.data.prefixes import common
+from trainer.data.preview import preview, side
 from trainer.data.rows import DatasetError
 from trainer.data.tokenizer import IGNORED, Tokenizer
 
@@ -146,7 +147,7 @@ def test_segments_are_the_text_wherever_learning_begins(tokenizer: Tokenizer, te
 
 @given(a=st.text(max_size=9), b=st.text(max_size=9))
 def test_what_two_texts_share(a: str, b: str) -> None:
-    length = shared_length(a, b)
+    length = common(a, b)
     assert a[:length] == b[:length]
     assert a[length:length + 1] != b[length:length + 1] or length == min(len(a), len(b))
 
