@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainer.data.rows import DatasetError
-from trainer.data.shapes import Kind, Shape
+from trainer.data.shapes import NO_ROW, Kind, Shape
 
 CHAT_KINDS: tuple[Kind, ...] = ("alpaca", "openai", "sharegpt", "prompt_completion",
                                 "question_answer", "classification")
@@ -31,6 +31,8 @@ def require_fit(shape: Shape, objective: str | None, name: str) -> None:
     if shape.kind == "unknown":
         raise DatasetError("unknown_shape", f"The rows of '{name}' have no known shape: "
                            f"{shape.reason}.",
+                           "Correct the file: what stands there is not what its ending says."
+                           if shape.reason.startswith(NO_ROW) else
                            "Say what they mean: --map prompt=COLUMN --map response=COLUMN, or "
                            "the mapping editor on the page, or 'columns' in dataset_info.json.")
     if objective is None or fits(shape.kind, objective):

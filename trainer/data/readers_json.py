@@ -128,7 +128,9 @@ class _Elements:
         """Yield elements; meanwhile the position is that of the next one, behind the comma."""
         text, more = self._text, True
         while more:
-            text.peek()
+            if text.peek() == "]":
+                yield from self._comma_too_many(number)
+                return
             space = text.space
             try:
                 item = self._element(number)
@@ -150,6 +152,14 @@ class _Elements:
             items, more = self._end(number, item, after)
             yield from items
             number += len(items)
+
+    def _comma_too_many(self, number: int) -> Iterator[Item]:
+        """End a list whose last element has a comma behind it, as people write it by hand."""
+        text = self._text
+        text.position += 1
+        if after := self._behind():
+            yield _broken(number, f"{shown(after)} stands behind the end of the list at "
+                          f"{text.where(text.position)}", False)
 
     def _element(self, number: int) -> Item:
         value, wrong = self._text.value()

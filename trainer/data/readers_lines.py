@@ -91,8 +91,11 @@ def _careful_row(number: int, line: bytes, encoding: str) -> Item:
     except json.JSONDecodeError as error:
         if "\0" in error.doc:
             return RowProblem(number, "", "not_json", f"is not JSON: {NUL}")
-        return RowProblem(number, "", "not_json", f"is not JSON: {error.msg} at column "
-                          f"{error.colno}; it begins {shown(error.doc.lstrip()[:40])}")
+        start = error.doc.lstrip()
+        why = ("it is written as Python prints it; json.dumps writes JSON"
+               if start.startswith(("{'", "[{'")) else
+               f"{error.msg} at column {error.colno}; it begins {shown(start[:40])}")
+        return RowProblem(number, "", "not_json", f"is not JSON: {why}")
     except RecursionError:
         return RowProblem(number, "", "not_json", "is nested too deeply")
     except ValueError as error:

@@ -116,7 +116,14 @@ def _record(number: int, line: int, cells: tuple[Any, ...], names: list[str]) ->
 
 
 def _value(cell: Any) -> Any:
-    """Return a cell as a plain value: a formula as its text, a day without the time."""
+    """Return a cell as a plain value: a formula as its text, a day without the time.
+
+    Numbers become text, as in a CSV of the same table: an answer such as 42 is text to learn.
+    """
+    if type(cell) is float and cell.is_integer() and abs(cell) < 1e15:
+        return str(int(cell))
+    if type(cell) in (int, float):
+        return str(cell)
     if isinstance(cell, datetime) and cell.time() == time():
         return cell.date().isoformat()
     return plain(cell)

@@ -25,9 +25,17 @@ class Sample:
     the dataset is.
     """
 
-    def __init__(self, rows: list[dict[str, Any]], *, nested: bool = False) -> None:
-        """Look at rows; ``nested`` names columns by the last step of their paths."""
+    def __init__(self, rows: list[dict[str, Any]], *, nested: bool = False,
+                 lenient: bool = False) -> None:
+        """Look at rows.
+
+        Args:
+            rows: The first ones of a dataset.
+            nested: Columns are named by the last step of their paths.
+            lenient: Few values have to pass a test, not most: many rows are broken.
+        """
         self.rows, self.nested = rows, nested
+        self._needed = 5 if lenient else 2
         counts: dict[str, int] = {}
         for row in rows:
             for name in row:
@@ -61,7 +69,7 @@ class Sample:
     def most(self, name: str, test: Test) -> bool:
         """Tell whether a column has values, and most of them pass a test."""
         values = list(self.values(name))
-        return bool(values) and sum(map(test, values)) * 2 > len(values)
+        return bool(values) and sum(map(test, values)) * self._needed > len(values)
 
     def values(self, name: str) -> Iterator[Any]:
         """Yield a column's values that are not null."""

@@ -32,11 +32,12 @@ from trainer.data.turns import looks_like_turns
 __all__ = ["CLASS_ROWS", "SAMPLED_ROWS", "ColumnMap", "Kind", "Shape", "from_entry",
            "needed_names", "recognise", "shape_from_mapping"]
 SAMPLED_ROWS = 200
+NO_ROW = "no row could be read"
 CLASS_ROWS = 50_000
 _WANTED = ("Columns such as 'instruction' and 'output', 'question' and 'answer', 'prompt' and "
            "'completion', 'messages', 'conversations', 'chosen' and 'rejected', 'text' and "
            "'label', or 'text' are needed")
-_NESTED = 0.8
+_NESTED, _BROKEN = 0.8, 0.3
 # Of tables with very many columns fewer rows are looked at.
 _WIDE, _WIDE_ROWS = 500, 20
 _SURE_RULES: tuple[Callable[[Sample], Shape | None], ...] = (
@@ -55,8 +56,8 @@ def recognise(rows: Iterable[Row | RowProblem]) -> Shape:
     sample = Sample(known[:_WIDE_ROWS] if known and len(known[0]) > _WIDE else known)
     if not sample.rows:
         broken = next((item.message for item in items if isinstance(item, RowProblem)), "")
-        return Shape("unknown", ColumnMap(), f"no row could be read. {broken}".rstrip(" ."), 0.0)
-    found = _recognised(sample, source)
+        return Shape("unknown", ColumnMap(), f"{NO_ROW}. {broken}".rstrip(" ."), 0.0)
+    found = _recognised(sample, source) or _of_broken(sample)
     if found is None:
         return Shape("unknown", ColumnMap(), _why_unknown(sample), 0.0)
     if len(sample.names) <= _WIDE:
@@ -82,6 +83,16 @@ def _recognised(sample: Sample, source: Iterator[Row | RowProblem]) -> Shape | N
         return found
     found = lone_prompt(opened) or text(opened)
     return _nested(found, opened) if found else None
+
+
+def _of_broken(sample: Sample) -> Shape | None:
+    """Try the sure rules on rows of which most are broken: their errors say more than 'unknown'."""
+    lenient = Sample(sample.rows, lenient=True)
+    found = next((shape for rule in _SURE_RULES if (shape := rule(lenient))), None)
+    if found is None:
+        return None
+    return replace(found, confidence=found.confidence * _BROKEN,
+                   reason=f"{found.reason}; but most rows hold something else there")
 
 
 def _nested(shape: Shape, opened: Sample) -> Shape:

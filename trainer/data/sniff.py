@@ -32,20 +32,38 @@ def kind_of(head: bytes) -> tuple[str, str]:
     return "", ""
 
 
+def _is_no_data(head: bytes) -> tuple[str, str]:
+    """Return (what a text is that stands in place of the data, what to do), or two empty texts."""
+    start = head[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"version https://git-lfs.github.com/spec/"):
+        return "only a pointer of Git LFS to the data", "Fetch the data with 'git lfs pull'."
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page", "Download the file itself, not the page that shows it."
+    return "", ""
+
+
 def _is_binary(head: bytes) -> bool:
     """Tell bytes of a program from text, for short marks that a text could begin with."""
     return any(byte < 9 or 13 < byte < 32 for byte in head[:64])
 
 
 def require_text(part: Part, head: bytes) -> None:
-    """Refuse a file that is named as text but is something else.
+    """Refuse a file that is named as text but is something else, or stands for the data only.
 
     Raises:
-        DatasetError: ``wrong_ending``.
+        DatasetError: ``wrong_ending``, ``not_the_data``.
     """
     kind, ending = kind_of(head)
     if kind:
         raise wrong_ending(part, kind, ending)
+    if part.suffix not in {".md", ".txt"}:
+        _require_data(part, head)
+
+
+def _require_data(part: Part, head: bytes) -> None:
+    what, advice = _is_no_data(head)
+    if what:
+        raise DatasetError("not_the_data", f"'{part.name}' is {what}.", advice)
 
 
 def require_binary(part: Part, head: bytes, wanted: str) -> None:
@@ -57,6 +75,7 @@ def require_binary(part: Part, head: bytes, wanted: str) -> None:
     kind, ending = kind_of(head)
     if ending == wanted:
         return
+    _require_data(part, head)
     if not kind:
         start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
         kind, ending = {b"{": ("JSON", ".jsonl"), b"[": ("JSON", ".json"),

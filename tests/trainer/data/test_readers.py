@@ -104,7 +104,7 @@ def test_files_without_rows_are_refused(make: Make, content: str, name: str) -> 
 @pytest.mark.parametrize(("content", "words"), [
     ('[{"a": 1},\n {"a" 2}]', "Expecting ':' delimiter at line 2, column 7"),
     ('[{"a": 1}, {"a": 2', "line 1, column 19"), ('[{"a": 1} {"a": 2}]', "found '{'"),
-    ('[{"a": 1}', "the list is open"), ('[{"a": 1}, ]', "Expecting value"),
+    ('[{"a": 1}', "the list is open"), ('[{"a": 1}, ] x', "behind the end"),
     ('[{"a": 1}, {"a": "x]', "Unterminated string"), ('[{"a": 1}, tru', "Expecting value"),
     ('[{"a": 1}, ' + "[" * 100_000, "maximum recursion depth"),
     ('[{"a": 1}, ' + "1" * 5000 + "]", "digits")])
@@ -186,3 +186,25 @@ def test_the_line_in_which_excel_names_the_separator(make: Make, sign: str) -> N
     spec = make(f"sep={sign}\r\nq{sign}a\r\n1{sign}2\r\n3{sign}4\r\n", "a.csv")
     assert rows_of(spec) == [(1, {"q": "1", "a": "2"}), (2, {"q": "3", "a": "4"})]
     assert row_at(spec, 2) == Row(2, {"q": "3", "a": "4"})
+
+
+@pytest.mark.parametrize("content", ['[{"a": 1}, ]', '[\n{"a": 1},\n]\n', '{"data": [{"a": 1},]}'])
+def test_a_comma_too_many_at_the_end_of_a_list_is_no_row(make: Make, content: str) -> None:
+    assert [item.values for item in read(make(content, "a.json"))] == [{"a": 1}]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.parquet", "a.xlsx"])
+@pytest.mark.parametrize(("content", "advice"), [
+    ("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n", "git lfs pull"),
+    ("<!DOCTYPE html>\n<html></html>", "not the page")])
+def test_what_stands_in_place_of_the_data(make: Make, name: str, content: str,
+                                          advice: str) -> None:
+    with pytest.raises(DatasetError) as caught:
+        list(read(make(content, name)))
+    assert caught.value.code == "not_the_data"
+    assert advice in caught.value.advice
+
+
+def test_a_row_as_python_prints_it_says_so(make: Make) -> None:
+    problem, = read(make(str({"a": 1, "b": None})))
+    assert "json.dumps" in problem.message

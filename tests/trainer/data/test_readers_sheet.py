@@ -33,11 +33,11 @@ def test_rows_and_values(tmp_path: Path) -> None:
         ["question", "answer", "n"], ["你好?", "好 😀", 1], [None, None, None],
         ["2", "line\nbreak", 1.5], ["short"], ["day", datetime(2024, 5, 6), True]])
     assert list(read(spec)) == [
-        Row(1, {"question": "你好?", "answer": "好 😀", "n": 1}),
-        Row(2, {"question": "2", "answer": "line\nbreak", "n": 1.5}),
+        Row(1, {"question": "你好?", "answer": "好 😀", "n": "1"}),
+        Row(2, {"question": "2", "answer": "line\nbreak", "n": "1.5"}),
         Row(3, {"question": "short", "answer": None, "n": None}),
         Row(4, {"question": "day", "answer": "2024-05-06", "n": True})]
-    assert row_at(spec, 2) == Row(2, {"question": "2", "answer": "line\nbreak", "n": 1.5})
+    assert row_at(spec, 2) == Row(2, {"question": "2", "answer": "line\nbreak", "n": "1.5"})
 
 
 def test_formulas_stay_text(tmp_path: Path) -> None:

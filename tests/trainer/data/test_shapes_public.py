@@ -376,3 +376,13 @@ def test_tables_with_a_class(row: dict[str, Any], classes: tuple[str, ...]) -> N
     found = shape(row, {**row, label: "other"})
     assert (found.kind, found.mapping.columns.label) == ("classification", label)
     assert found.mapping.classes == classes
+
+
+@pytest.mark.parametrize(("good", "bad"), [
+    ({"question": "a", "answer": "b"}, {"question": 5, "answer": ["b"]}),
+    ({"messages": [U, A]}, {"messages": None})])
+def test_rows_that_are_mostly_broken_keep_their_shape(good: dict[str, Any],
+                                                      bad: dict[str, Any]) -> None:
+    found, sound = shape(bad, good, bad, bad), shape(good)
+    assert (found.kind, found.mapping) == (sound.kind, sound.mapping)
+    assert 0 < found.confidence < 0.5 or None in bad.values()
