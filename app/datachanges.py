@@ -278,6 +278,7 @@ class DataChanges:
                 if job.active:
                     self._service.jobs.cancel(job.id)
             kept.remove(self._service.registry(), name)
+            self._service.jobs.forget(name)
 
 
 def _outside(path: str) -> DatasetError:

@@ -160,6 +160,13 @@ class DataJobs:
                 event.set()
         return job
 
+    def forget(self, name: str) -> None:
+        """Drop what has ended of a dataset, which is gone: another may take its name."""
+        with self._lock:
+            for key in [k for k, job in self._jobs.items() if job.name == name and not job.active]:
+                for table in (self._jobs, self._cancels, self._threads):
+                    table.pop(key, None)
+
     def wait(self, identity: str, limit_s: float) -> Job:
         """Wait for a job's end, at most so long; return it as it stands then."""
         with self._lock:
@@ -223,8 +230,13 @@ class DataJobs:
 
 
 def _progress(word: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a worker's word says of how far it is; bytes count where both are told."""
+    """Return what a worker's word says of how far it is; bytes count where both are told.
+
+    A report that grows is the result so far.
+    """
     found: dict[str, Any] = {}
+    if word.get("report") is not None:
+        found["result"] = {"report": word["report"]}
     if word.get("rows") is not None:
         found["rows"] = int(word["rows"])
     done = word.get("done", word.get("bytes_done"))

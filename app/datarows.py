@@ -56,9 +56,14 @@ def row_view(service: DataService, name: str, number: int, options: ViewOptions)
     if found is None:
         raise DatasetError("no_such_row", f"There is no row {number:,} in '{name}'.",
                            "Choose a smaller number.")
-    report, _ = service.report(name)
     if not isinstance(found, Row):
         return RowView(number, problem=(found.code, _said(service, spec, found.message), ""))
+    try:
+        report, _ = service.report(name)
+    except DatasetError as error:
+        # Columns that nobody knows: what stands in them is what a person needs to see.
+        cells, more = cells_of(found.values, {})
+        return RowView(number, cells, more, error=_words(error))
     cells, more = cells_of(found.values, report.mapping)
     try:
         seen = preview(service, name, number, options)
@@ -169,7 +174,7 @@ def _answer(name: str, side: Mapping[str, Any], specials: tuple[str, ...]) -> Si
 
 
 def lengths(service: DataService, name: str, options: ViewOptions, *,
-            start: bool = True) -> tuple[dict[str, Any] | None, Job | None]:
+            start: bool = True, again: bool = False) -> tuple[dict[str, Any] | None, Job | None]:
     """Return how long a dataset's rows are in tokens, or the work that measures it.
 
     Args:
@@ -177,6 +182,7 @@ def lengths(service: DataService, name: str, options: ViewOptions, *,
         name: The dataset.
         options: Whose tokens, and what ``max_length`` they are held against.
         start: Whether to begin measuring where that has not been done.
+        again: Also where it failed or was cancelled before.
 
     Raises:
         DatasetError: There is no such dataset, or the model is not here.
@@ -189,7 +195,8 @@ def lengths(service: DataService, name: str, options: ViewOptions, *,
         return found, None
     running = [job for job in service.jobs.of(name) if job.op == "lengths"]
     same = [job for job in running if job.key == kept.stem]
-    if same and (same[-1].active or not start or same[-1].error):
+    ended_badly = bool(same) and same[-1].state in ("failed", "cancelled")
+    if same and (same[-1].active or not start or (ended_badly and not again)):
         return None, same[-1]
     if not start:
         return None, None

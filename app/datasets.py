@@ -40,6 +40,11 @@ def make_worker(op: str) -> Worker:
     return DataWorker(Limits(keep_secrets=op == "fetch"))
 
 
+def _state_of(spec: DatasetSpec) -> str:
+    """Return what a file's content and its meaning are known by."""
+    return repr((spec.stamp(), spec.entry))
+
+
 def objectives(kind: str) -> tuple[str, ...]:
     """Return what data of a kind can be used for."""
     return tuple(objective for objective, kinds in KINDS.items() if kind in kinds)
@@ -126,12 +131,14 @@ class DataService:
 
     def _choice(self, known: Registry, name: str,
                 used_by: tuple[tuple[str, str], ...]) -> DatasetChoice:
-        origin = known.origin(name)
+        origin, spec = known.origin(name), None
         try:
             spec = known.resolve(name)
             report = self.stored(spec) or self.first_look(spec)
         except DatasetError as error:
-            return DatasetChoice(name, None, "unknown", (), origin, str(error), used_by=used_by,
+            own = spec and self.own_file(spec)
+            words = str(error).replace(own, name) if own else str(error)
+            return DatasetChoice(name, None, "unknown", (), origin, words, used_by=used_by,
                                  code=error.code)
         return DatasetChoice(
             name, report.rows if report.complete else None, report.kind,
@@ -191,7 +198,8 @@ class DataService:
     def report(self, name: str) -> tuple[ReportView, Job | None]:
         """Return what is known of a dataset now, and the check that is under way.
 
-        Where a whole check has not been made, one is started.
+        Where a whole check of the file as it is now has not been made, one is started; one that
+        was cancelled or failed is not made again by itself.
 
         Raises:
             DatasetError: It is unknown, or cannot be read.
@@ -202,18 +210,33 @@ class DataService:
         look = self.first_look(spec)
         if look.complete:
             return look, None
-        job = self._last(name, "check") or self.check(name)
+        job = self._last(name, "check")
+        if job is None or (not job.active and job.key != _state_of(spec)):
+            job = self.check(name)
         partial = job.result.get("report") if job.active else None
-        return (ReportView.of(partial, complete=False) if partial else look), job
+        return (self._growing(spec, partial) if partial else look), job
+
+    def _growing(self, spec: DatasetSpec, partial: Mapping[str, Any]) -> ReportView:
+        """Return what a check has found so far."""
+        return ReportView.of(partial, complete=False).said_of(self.own_file(spec), spec.name)
 
     def _last(self, name: str, op: str) -> Job | None:
         found = [job for job in self.jobs.of(name) if job.op == op]
         return found[-1] if found else None
 
-    def check(self, name: str) -> Job:
-        """Start a whole check, or return the one at work; DatasetError for an unknown name."""
-        self.spec(name)
-        return self.jobs.start("check", name, {"home": str(self.home.root), "source": name})
+    def check(self, name: str, *, again: bool = False) -> Job:
+        """Start a whole check, or return the one at work; DatasetError for an unknown name.
+
+        Args:
+            name: The dataset.
+            again: Read the file even though a report of it is kept.
+        """
+        spec = self.spec(name)
+        if again and not any(job.active and job.op == "check" for job in self.jobs.of(name)):
+            self.reports.forget(spec)
+            self._looked.pop((*spec.stamp(), spec.entry), None)
+        return self.jobs.start("check", name, {"home": str(self.home.root), "source": name},
+                               key=_state_of(spec))
 
     def reading(self, use: DatasetUse) -> Job:
         """Return the whole check of data that a config names; one that failed is made once."""

@@ -115,11 +115,15 @@ class ReportView:
         known = {(note.row, note.code) for note in view.problems}
         more = [RowNote.of(problem.document()) for shown in report.shown.values()
                 for problem in shown if (problem.row, problem.code) not in known]
-        notes = (*view.problems, *more)
+        return replace(view, problems=(*view.problems, *more)).said_of(file_name, name)
+
+    def said_of(self, file_name: str, name: str) -> ReportView:
+        """Return it with the dataset's name in place of a file name of ours, '' for none."""
         if not file_name:
-            return replace(view, problems=notes)
-        return replace(view, file_name=file_name, name=name, problems=tuple(
-            replace(note, message=note.message.replace(file_name, name)) for note in notes))
+            return self
+        return replace(self, file_name=file_name, name=name, problems=tuple(
+            replace(note, message=note.message.replace(file_name, name))
+            for note in self.problems))
 
 
 @dataclass(frozen=True)

@@ -167,17 +167,19 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     app.mount("/api", api)
     app.state.studio, app.state.chat, app.state.guard, app.state.api = studio, chat, guard, api
     if settings.board:
-        _mount_board(app, studio, chat, settings.root_path)
+        _mount_board(app, studio, chat, settings)
     return app
 
 
-def _mount_board(app: FastAPI, studio: Studio, chat: ChatService, root_path: str) -> None:
+def _mount_board(app: FastAPI, studio: Studio, chat: ChatService,
+                 settings: ServerSettings) -> None:
     from app import board
 
     with warnings.catch_warnings():
         # Gradio warns for every app of several pages, even when SSR was switched off.
         warnings.filterwarnings("ignore", message="SSR mode is not supported")
-        board.mount(app, studio, chat, root_path)
+        board.mount(app, studio, chat, settings.root_path,
+                    max_upload=settings.max_upload_bytes)
 
 
 def choose_token(host: str, token: str | None) -> tuple[str, bool]:

@@ -155,8 +155,8 @@ def row_lengths(name: str, studio: StudioDep, options: ViewDep) -> dict[str, Any
 
 @router.post("/{name}/check", status_code=202)
 def check(name: str, studio: StudioDep) -> dict[str, Any]:
-    """Read every row, unless that is under way already."""
-    return studio.data.check(name).document()
+    """Read every row anew, unless that is under way already."""
+    return studio.data.check(name, again=True).document()
 
 
 @router.get("/{name}/jobs")

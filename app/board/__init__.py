@@ -54,22 +54,22 @@ from app.board.pages.run import RunPage
 from app.board.pages.train import TrainPage
 from app.board.theme import make_theme
 
-MAX_UPLOAD = 1 << 30
 Made = TypeVar("Made")
 
 
-def build(studio: Any, chat: Any, locale: str = "en") -> Any:
+def build(studio: Any, chat: Any, locale: str = "en", *, max_upload: int = 1 << 30) -> Any:
     """Return the pages in one language, as gradio.Blocks.
 
     Args:
         studio: The service layer, app.studio.Studio.
         chat: Answers questions, app.serving.chat.ChatService.
         locale: 'en' or 'zh'.
+        max_upload: Largest file that the server takes, in bytes.
     """
-    return with_a_loop(lambda: _pages(studio, chat, locale))
+    return with_a_loop(lambda: _pages(studio, chat, locale, max_upload))
 
 
-def _pages(studio: Any, chat: Any, locale: str) -> Any:
+def _pages(studio: Any, chat: Any, locale: str, max_upload: int) -> Any:
     with gr.Blocks(title="Finestra", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
         Navbar(visible=False)
         runs.page(blocks, studio, locale)
@@ -78,7 +78,7 @@ def _pages(studio: Any, chat: Any, locale: str) -> Any:
     with blocks.route("Run", "/run", show_in_navbar=False) as page:
         RunPage(studio, chat, locale).build(page)
     with blocks.route("Data", "/data", show_in_navbar=False) as page:
-        DataPage(studio, locale, MAX_UPLOAD).build(page)
+        DataPage(studio, locale, max_upload).build(page)
     return blocks
 
 
@@ -97,7 +97,8 @@ def with_a_loop(make: Callable[[], Made]) -> Made:
     return make()
 
 
-def mount(app: FastAPI, studio: Any, chat: Any, root_path: str = "") -> None:
+def mount(app: FastAPI, studio: Any, chat: Any, root_path: str = "", *,
+          max_upload: int = 1 << 30) -> None:
     """Put the board in every language at the root of the server, and its files beside it.
 
     Args:
@@ -105,22 +106,24 @@ def mount(app: FastAPI, studio: Any, chat: Any, root_path: str = "") -> None:
         studio: The service layer.
         chat: Answers questions.
         root_path: Path under which a proxy shows the studio, '' or '/name'.
+        max_upload: Largest file that the server takes, in bytes.
     """
     app.mount(shell.ASSETS, StaticFiles(directory=shell.STATIC), name="board-assets")
     boards: dict[str, Any] = {}
     for locale in LOCALES:
-        with_a_loop(partial(_mount, app, build(studio, chat, locale), root_path))
+        blocks = build(studio, chat, locale, max_upload=max_upload)
+        with_a_loop(partial(_mount, app, blocks, root_path, max_upload))
         mounted = app.router.routes.pop()
         assert isinstance(mounted, Mount)
         boards[locale] = mounted.app
     app.mount("/", shell.Tongues(boards), name="board")
 
 
-def _mount(app: FastAPI, blocks: Any, root_path: str) -> None:
+def _mount(app: FastAPI, blocks: Any, root_path: str, max_upload: int) -> None:
     with warnings.catch_warnings():
         # Several pages always come with a word about server-side rendering, even when off.
         warnings.filterwarnings("ignore", message="SSR mode is not supported")
         gr.mount_gradio_app(
             app, blocks, path="/", root_path=root_path or None, theme=make_theme(),
             footer_links=[], run_history=False, enable_monitoring=False, show_error=False,
-            ssr_mode=False, allowed_paths=[], max_file_size=MAX_UPLOAD)
+            ssr_mode=False, allowed_paths=[], max_file_size=max_upload)

@@ -42,6 +42,7 @@ class CheckOptions(TypedDict, total=False):
     ``limit``: keep so many problems (default MAX_PROBLEMS); counts stay complete.
     ``problems_file``: where the problems beyond the limit go, as JSON lines.
     ``progress``: called with (rows, bytes done, bytes in all) a few times a second.
+    ``partial``: called with the report as it grows, as often; it must not be changed or kept.
     ``special_tokens``: a tokenizer's, looked for besides the well-known ones.
     ``index_to``: where the row index goes that a whole reading makes.
     ``near_threshold``: look for near duplicates from this likeness on.
@@ -54,6 +55,7 @@ class CheckOptions(TypedDict, total=False):
     limit: int | None
     problems_file: Path | None
     progress: Progress | None
+    partial: Callable[[DataReport], None] | None
     special_tokens: Iterable[str]
     index_to: Path | None
     near_threshold: float | None
@@ -125,12 +127,14 @@ def check(spec: DatasetSpec, **options: Unpack[CheckOptions]) -> DataReport:
     Raises:
         DatasetError: The file cannot be read, its shape is unknown, or does not fit the objective.
     """
-    progress = options.get("progress")
+    progress, partial = options.get("progress"), options.get("partial")
     watch = Watch()
     report: DataReport | None = None
     for report in check_steps(spec, watch, **options):
         if progress is not None:
             progress(report.rows, watch.bytes_done, watch.bytes_total)
+        if partial is not None and not report.complete:
+            partial(report)
     assert report is not None
     return report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from trainer.data.splitting import split_rows
 
 Params = Mapping[str, Any]
 Result = dict[str, Any]
+PARTIAL_S = 1.0
 
 
 def check(params: Params, say: Say) -> Result:
@@ -40,7 +42,7 @@ def check(params: Params, say: Say) -> Result:
     if source.home is None:
         return _told(check_file(spec, objective=objective, max_samples=most, shape=shape,
                                 progress=progress))
-    store = ReportStore(reports_folder(source.home))
+    store = ReportStore(reports_folder(source.home), partial=_Grows(say))
     return _told(store.check(spec, objective=objective, max_samples=most, shape=shape,
                              progress=progress))
 
@@ -48,6 +50,20 @@ def check(params: Params, say: Say) -> Result:
 def _told(report: DataReport) -> Result:
     """Return the report with its first problems; the others are in the store."""
     return {"report": replace(report, problems=report.problems[:20]).document()}
+
+
+class _Grows:
+    """Sends a report while it grows, about once a second, with the first problems of each kind."""
+
+    def __init__(self, say: Say) -> None:
+        self._say, self._next = say, 0.0
+
+    def __call__(self, report: DataReport) -> None:
+        if time.monotonic() < self._next:
+            return
+        first = [problem for kind in report.shown.values() for problem in kind]
+        self._say(report=replace(report, problems=first, problems_file="").document())
+        self._next = time.monotonic() + PARTIAL_S
 
 
 def fetch(params: Params, say: Say) -> Result:

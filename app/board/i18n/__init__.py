@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
-from app.board.i18n import en, en_data, zh, zh_data, zh_fields, zh_problems, zh_reasons
+from app.board.i18n import en, en_data, zh, zh_data, zh_fields, zh_problems, zh_reasons, zh_rows
 from trainer.contract.config import FieldInfo
 from trainer.contract.problems import Problem
 
+_ROW = re.compile(r"Row (\d+) of (.+?) ((?:has|says|is|ends|cannot) .+)\.", re.DOTALL)
 LOCALES = ("en", "zh")
 TABLES: Mapping[str, Mapping[str, str]] = {"en": en.TABLE | en_data.TABLE,
                                            "zh": zh.TABLE | zh_data.TABLE}
@@ -81,17 +82,42 @@ def said(locale: str, code: str, message: str, advice: str, *,
 def reason_text(locale: str, reason: str) -> str:
     """Return the reason of a choice, or of an end without a code; as it came when not known."""
     if locale == "zh":
-        for pattern, words in _reason_patterns():
+        for pattern, words in _patterns("reasons"):
             if match := pattern.fullmatch(reason):
                 return _fill(words, match.groupdict())
     return reason
 
 
+def row_text(locale: str, message: str) -> str:
+    """Return what is wrong with a row, "Row 7 of x has no 'answer'."; English where not known."""
+    about = _ROW.fullmatch(message)
+    if locale == "zh" and about:
+        for pattern, words in _patterns("rows"):
+            if match := pattern.fullmatch(about[3]):
+                values = {key: zh_rows.SPEAKERS.get(value, value)
+                          for key, value in match.groupdict().items()}
+                return f"{about[2]} 第 {about[1]} 行：{_fill(words, values)}。"
+    return message
+
+
+def shape_text(locale: str, reason: str) -> str:
+    """Return what rows were taken for and why; English where a part of it is not known."""
+    if locale != "zh":
+        return reason
+    said_so = reason
+    for pattern, words in _patterns("shapes"):
+        for match in pattern.finditer(said_so):
+            said_so = said_so.replace(match[0], _fill(words, match.groupdict()))
+    plain = re.sub("“[^”]*”", "", said_so)
+    return reason if re.search("[A-Za-z]{2,} [a-z]{2,}", plain) else f"{said_so}。"
+
+
 @cache
-def _reason_patterns() -> list[tuple[re.Pattern[str], str]]:
-    """Return the table of reasons as (pattern of the English text, Chinese text)."""
+def _patterns(kind: str) -> list[tuple[re.Pattern[str], str]]:
+    """Return a table of texts as (pattern of the English text, Chinese text)."""
+    tables = {"reasons": zh_reasons.REASONS, "rows": zh_rows.ROWS, "shapes": zh_rows.SHAPES}
     found = []
-    for english, chinese in zh_reasons.REASONS.items():
+    for english, chinese in tables[kind].items():
         pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(english))
         found.append((re.compile(pattern, re.DOTALL), chinese))
     return found

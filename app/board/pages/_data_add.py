@@ -45,7 +45,7 @@ class AddBox:
         endings = ",".join(ENDINGS)
         return (f'<label class="f-drop" id="data-drop" data-limit="{self.limit}" {said}>'
                 f'{icons.PLUS}<b>{self._word("add.drop")}</b><span>'
-                f'{text(t(self.locale, "add.drop_help", size=size(self.limit)))}</span>'
+                f'{text(t(self.locale, "add.drop_help", size=_at_most(self.limit)))}</span>'
                 f'<input type="file" id="data-file" accept="{endings}" '
                 f'aria-label="{self._word("add.drop")}"></label>'
                 f'<div id="data-sending" class="f-sending" role="status" hidden>'
@@ -115,6 +115,12 @@ class AddBox:
                              str(error.get("message") or t(self.locale, "error.inside")),
                              str(error.get("advice") or ""))
         return error_note(self.locale, shown)
+
+
+def _at_most(limit: int) -> str:
+    """Return the largest size that is taken, never rounded up."""
+    unit = 10 ** (8 if limit >= 1e9 else 5)
+    return size(limit // unit * unit)
 
 
 def _raw(locale: str, key: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from app.board import icons
-from app.board.i18n import has, said, t
+from app.board.i18n import has, row_text, said, shape_text, t
 from app.board.pages._parts import bar, card, note, paragraph, text
 from app.board.wording import count, duration, percent, size
 from app.datajobs import Job
@@ -131,12 +131,15 @@ def recognised(locale: str, report: ReportView) -> str:
         rows.append((t(locale, "ds.mapping"), roles))
     body = "".join(f'<tr><th scope="row">{text(name)}</th><td>{value}</td></tr>'
                    for name, value in rows)
-    return card(t(locale, "ds.recognised"), f"{paragraph(_sentence(report.reason), 'f-quiet')}"
+    why = paragraph(_sentence(shape_text(locale, report.reason)), "f-quiet")
+    return card(t(locale, "ds.recognised"), f"{why}"
                 f'<table class="f-pairs"><tbody>{body}</tbody></table>', element_id="data-shape")
 
 
 def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:].rstrip('.')}." if words else ""
+    if not words or words.endswith("。"):
+        return words
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
 
 
 def _turns(turns: Mapping[int, int]) -> str:
@@ -201,27 +204,42 @@ def _ended(locale: str, job: Job) -> str:
     if job.state == "cancelled":
         return note("info", t(locale, "job.cancelled", what=title))
     message, advice = said(locale, *(job.error or ("internal", "", "")))
-    return note("bad", t(locale, "job.failed", what=title), paragraph(message) + paragraph(advice))
+    return note("bad", t(locale, "job.failed", what=title),
+                paragraph(row_text(locale, message)) + paragraph(advice))
 
 
-def unusable(locale: str, code: str, message: str, advice: str) -> str:
-    """Return why a dataset cannot be used at all."""
-    message, advice = said(locale, code, message, advice)
+def unusable(locale: str, one: DatasetChoice) -> str:
+    """Return why a dataset cannot be used at all, and what a person can do on this page."""
+    message, advice = said(locale, one.code, one.problem, "", params={"name": one.name})
+    if one.code == "mapping" or "the columns are" in one.problem:
+        message, _ = said(locale, one.code, one.problem.partition(" Columns such as")[0], "",
+                          params={"name": one.name})
+        advice = t(locale, "ds.map_it")
+        return note("warn", t(locale, "ds.cannot_yet"), paragraph(message) + paragraph(advice))
     return note("bad", t(locale, "ds.cannot"), paragraph(message) + paragraph(advice))
 
 
-def problems(locale: str, name: str, report: ReportView | None,
-             pages: Sequence[ProblemPage]) -> str:
-    """Return the bad rows, grouped by what is wrong with them."""
+def problems(locale: str, name: str, report: ReportView, pages: Sequence[ProblemPage], *,
+             reading: bool = False) -> str:
+    """Return the bad rows, grouped by what is wrong with them.
+
+    Args:
+        locale: Language.
+        name: The dataset.
+        report: What is known, whole or so far.
+        pages: Some rows of each kind of problem.
+        reading: Whether the other rows are being read.
+    """
     title = t(locale, "ds.problems")
-    if report is None:
-        return card(title, paragraph(t(locale, "ds.problems_wait"), "f-quiet"))
+    rows = count(report.rows)
     if not pages:
-        key = "ds.no_problems" if report.complete else "ds.no_problems_yet"
+        key = "no_problems" if report.complete else "no_problems_yet" if reading else "fine_so_far"
         return card(title, f'<p class="f-ok-words">{icons.CHECK}'
-                    f'{text(t(locale, key, rows=count(report.rows)))}</p>')
+                    f'{text(t(locale, f"ds.{key}", rows=rows))}</p>')
+    key = "" if report.complete else "ds.so_far" if reading else "ds.only_first"
+    said_so = paragraph(t(locale, key, rows=rows), "f-quiet f-so-far") if key else ""
     body = "".join(_group(locale, name, page) for page in pages)
-    return card(title, body)
+    return card(title, said_so + body)
 
 
 def _group(locale: str, name: str, page: ProblemPage) -> str:
@@ -229,7 +247,8 @@ def _group(locale: str, name: str, page: ProblemPage) -> str:
     items = "".join(
         f'<li><a href="{address(name, item.row)}" data-row="{item.row}">'
         f'{text(t(locale, "ds.row_n", n=count(item.row)))}</a>'
-        f'<span>{text(_short(item.message))}</span></li>' for item in page.items)
+        f'<span>{text(_short(row_text(locale, item.message)))}</span></li>'
+        for item in page.items)
     return (f'<details class="f-group" open data-code="{text(page.code)}"><summary>'
             f"<b>{text(code_words(locale, page.code))}</b>"
             f'<span class="f-chip {kind}">{count(page.total)}</span></summary>'

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from app.board.i18n import has, said, t
+from app.board.i18n import has, row_text, said, t
 from app.board.pages._parts import card, note, paragraph, text
 from app.board.wording import count, percent
 from app.rowview import Cell, Piece, RowView, Side
+
+UNMAPPED = ("unknown_shape", "mapping")
+
 
 
 def viewer(locale: str, view: RowView | None, state: Mapping[str, Any]) -> str:
@@ -40,7 +43,8 @@ def _nothing(locale: str) -> str:
 def _banner(locale: str, view: RowView) -> str:
     if view.problem is None:
         return ""
-    message, advice = said(locale, *view.problem)
+    code, words, hint = view.problem
+    message, advice = said(locale, code, row_text(locale, words), hint)
     return note("bad", t(locale, "row.bad"), paragraph(message) + paragraph(advice))
 
 
@@ -62,6 +66,8 @@ def _cell(locale: str, cell: Cell) -> str:
 
 def _model(locale: str, view: RowView) -> str:
     head = f'<h3>{text(t(locale, "row.model"))}</h3>'
+    if view.error is not None and view.error[0] in UNMAPPED:
+        return head + paragraph(t(locale, "row.map_first"), "f-quiet")
     if view.error is not None:
         message, advice = said(locale, *view.error)
         return head + note("warn", t(locale, "row.no_model"),
@@ -144,7 +150,9 @@ def lengths(locale: str, found: Mapping[str, Any] | None, max_length: int, *,
     """
     title = t(locale, "len.title")
     if not found or not found.get("histogram"):
-        return card(title, paragraph(waiting or t(locale, "len.none"), "f-quiet"))
+        go = "" if waiting else (f'<button type="button" class="f-button f-small" id="data-measure" '
+                                 f'data-do="measure:">{text(t(locale, "len.go"))}</button>')
+        return card(title, paragraph(waiting or t(locale, "len.large"), "f-quiet") + go)
     rows = int(found.get("rows") or sum(bar[2] for bar in found["histogram"]))
     over = int(found.get("over_max_length", 0))
     stats = "".join(f'<div><b>{count(int(found[key]))}</b><span>{text(t(locale, f"len.{key}"))}'

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.board.doors import door, error_note, toast
-from app.board.i18n import t
+from app.board.i18n import row_text, t
 from app.board.pages import _data_html
 from app.board.pages._parts import html, note, paragraph, text
 from app.datachanges import Fixes
@@ -118,7 +118,8 @@ def effect(locale: str, found: Sequence[Example | RowProblem]) -> str:
 def _effect(locale: str, item: Example | RowProblem) -> str:
     title = f'<h4>{text(t(locale, "ds.row_n", n=item.row))}</h4>'
     if isinstance(item, RowProblem):
-        return f'<article data-bad="true">{title}{note("bad", item.message)}</article>'
+        words = note("bad", row_text(locale, item.message))
+        return f'<article data-bad="true">{title}{words}</article>'
     lines = [*_turns(locale, item.messages), *_turns(locale, item.chosen, "row.chosen"),
              *_turns(locale, item.rejected, "row.rejected")]
     if item.text:
@@ -129,7 +130,7 @@ def _effect(locale: str, item: Example | RowProblem) -> str:
         lines.append((t(locale, "role.reference"), item.reference))
     body = "".join(f"<p>{f'<b>{text(who)}</b>' if who else ''}{text(words[:600])}</p>"
                    for who, words in lines)
-    return f"<article>{title}{body}</article>"
+    return f'<article tabindex="0">{title}{body}</article>'
 
 
 def _turns(locale: str, messages: Sequence[Message], key: str = "") -> list[tuple[str, str]]:

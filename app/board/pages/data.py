@@ -19,6 +19,7 @@ from app.datajobs import Job
 from app.datarows import lengths
 from app.datasetviews import DatasetChoice, ReportView
 from trainer.data import DatasetError
+from trainer.data.sandbox import TemplateError
 
 PANELS = ("hero", "work", "problems", "shape", "lengths", "versions", "of")
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
@@ -108,8 +109,9 @@ class DataPage:
         self.mapping.wire(self.gone)
         self.box.wire(self.gone, QUIET, _GO)
         self.tools.wire(self._again)
-        self._again(self.do.change(self._act, [self.do, self.name, self.pages],
-                                  [self.pages, self.box.said, self.seen], **QUIET))
+        asked = [self.do, self.name, self.pages, *self.viewer.options]
+        self._again(self.do.change(self._act, asked, [self.pages, self.box.said, self.seen],
+                                   **QUIET))
         self._again(self.check.click(self._check, self.name, self.seen, **QUIET))
         self._wire_delete()
 
@@ -135,7 +137,7 @@ class DataPage:
         except DatasetError:
             return (_data_html.not_found(self.locale, name), "", hidden, hidden, "", gr.skip(),
                     *rest)
-        return ("", name, hidden, shown, self._links(name),
+        return ("", name, hidden, shown, "" if one.problem else self._links(name),
                 gr.update(visible=one.origin == "user"), *self.viewer.first(query),
                 *self._mapped(one))
 
@@ -178,15 +180,17 @@ class DataPage:
         jobs = data.jobs.of(name)
         if one.problem:
             return {"hero": _data_html.hero(locale, one, None, _at_work(jobs)),
-                    "work": _data_html.work(locale, jobs) + _data_html.unusable(
-                        locale, one.code, one.problem, ""), "versions": ""}
-        report, _ = data.report(name)
+                    "work": _data_html.work(locale, jobs) + _data_html.unusable(locale, one),
+                    "problems": "", "shape": "", "lengths": "", "of": "",
+                    "versions": self.tools.versions_html(name)}
+        report, check = data.report(name)
         jobs = data.jobs.of(name)
         settled = old.get("options") == list(options)
         return {
             "hero": _data_html.hero(locale, one, report, _at_work(jobs)),
             "work": _data_html.work(locale, jobs),
-            "problems": _data_html.problems(locale, name, report, data.problems(name, pages)),
+            "problems": _data_html.problems(locale, name, report, data.problems(name, pages),
+                                            reading=check is not None and check.active),
             "shape": _data_html.recognised(locale, report),
             "lengths": self._lengths(one, report, options) if settled else None,
             "versions": self.tools.versions_html(name),
@@ -196,17 +200,18 @@ class DataPage:
         """Return how long the rows are; measured by itself where that takes moments."""
         chosen = view_options(*options)
         if not report.complete or not report.usable or not one.objectives:
-            words = t(self.locale, "len.after") if not report.complete else ""
+            words = t(self.locale, "len.none" if report.complete else "len.after")
             return _data_row.lengths(self.locale, None, chosen.max_length, waiting=words)
         start = report.rows <= _MEASURED_ROWS
         try:
             found, job = lengths(self.studio.data, one.name, chosen, start=start)
         except ValueError as error:
             return error_note(self.locale, error)
-        waiting = t(self.locale, "len.measuring") if job is not None and job.active else ""
+        measuring = job is not None and job.active
+        waiting = t(self.locale, "len.measuring") if measuring else ""
         return _data_row.lengths(self.locale, found, chosen.max_length, waiting=waiting)
 
-    def _act(self, asked: str, name: str, pages: str) -> Any:
+    def _act(self, asked: str, name: str, pages: str, *options: Any) -> Any:
         """Do what a button inside our own HTML asks for, as the script passes it on."""
         verb, _, rest = asked.rpartition("#")[0].partition(":")
         try:
@@ -216,18 +221,20 @@ class DataPage:
                 self.studio.changes.cancel(self.studio.data.jobs.get(rest))
             elif verb == "restore" and rest.isdecimal():
                 self.tools.restore(name, int(rest))
+            elif verb == "measure":
+                lengths(self.studio.data, name, view_options(*options), again=True)
             elif verb == "page":
                 code, _, offset = rest.rpartition(":")
                 kept = json.loads(pages) if pages else {}
                 kept[code] = int(offset) if offset.isdecimal() else 0
                 return json.dumps(kept), gr.skip(), ""
-        except DatasetError as error:
+        except (DatasetError, TemplateError) as error:
             toast(self.locale, error)
         return gr.skip(), gr.skip(), ""
 
     def _check(self, name: str) -> str:
         try:
-            self.studio.data.check(name)
+            self.studio.data.check(name, again=True)
         except DatasetError as error:
             toast(self.locale, error)
         return ""

@@ -23,6 +23,8 @@
 
   /* What is shown stands in the address, so that a refresh shows it again. */
   function address() {
+    const wire = $("#data-do textarea, #data-do input");
+    if (wire) wire.tabIndex = -1;
     const view = $("#data-view");
     if (!view || view.dataset.placed === view.dataset.state) return;
     view.dataset.placed = view.dataset.state;
@@ -64,11 +66,15 @@
     ended();
     ask("error:" + JSON.stringify(document.error || { code: "internal", message: "" }));
   }
+  function tooLarge(file) {
+    const limit = Number($("#data-drop").dataset.limit);
+    ask("error:" + JSON.stringify({ code: "too_large", message: said("toolarge", { size: megabytes(file.size), limit: megabytes(limit) }) }));
+  }
   function send(file) {
     if (sending) return;
-    const limit = Number($("#data-drop").dataset.limit);
-    if (file.size > limit) {
-      ask("error:" + JSON.stringify({ code: "too_large", message: said("toolarge", { size: megabytes(file.size), limit: megabytes(limit) }) }));
+    if (file.size > Number($("#data-drop").dataset.limit)) {
+      $("#data-file").value = "";
+      tooLarge(file);
       return;
     }
     const query = new URLSearchParams({ name: file.name, filename: file.name, rename: "true", check: "later" });
@@ -85,6 +91,7 @@
       let answer = {};
       try { answer = JSON.parse(sending.responseText); } catch { /* no JSON: said below */ }
       if (sending.status === 201) location.assign("./data?name=" + encodeURIComponent(answer.name));
+      else if (sending.status === 413) { ended(); tooLarge(file); }
       else failed(answer);
     };
     sending.onerror = () => failed({ error: { code: "upload_broken", message: said("broken") } });
@@ -101,6 +108,18 @@
     if (target.id === "data-sending-stop") sending?.abort();
     else if (target.dataset.do) ask(target.dataset.do);
     else if (!event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); open(target.dataset.row); }
+  });
+  /* Left and right turn the rows while the viewer, and nothing to type into, has the focus. */
+  document.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: "#data-row-back", ArrowRight: "#data-row-next" }[event.key];
+    if (!step || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const here = event.target;
+    if (here !== document.body && !here.closest("#data-viewer")) return;
+    if (here.closest("input, textarea, select, [role=listbox], [contenteditable]") && !here.closest("[type=checkbox]")) return;
+    const button = $(step);
+    if (!button || !button.offsetParent) return;
+    event.preventDefault();
+    button.click();
   });
   document.addEventListener("change", (event) => {
     if (event.target.id === "data-file" && event.target.files.length) send(event.target.files[0]);
