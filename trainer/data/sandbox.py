@@ -128,6 +128,26 @@ def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None,
                       sort_keys=sort_keys)
 
 
+def _short(join: Callable[..., str]) -> Callable[..., str]:
+    """Wrap the filter that joins, so that it refuses to make huge texts."""
+    @wraps(join)
+    def short(context: Any, value: Any, d: str = "", attribute: Any = None) -> str:
+        parts = list(value)
+        size = len(parts) * len(str(d)) + sum(len(part) for part in parts if isinstance(part, str))
+        if size > MAX_CHARACTERS:
+            raise SecurityError("a joined text is too large")
+        return join(context, parts, d, attribute)
+    return short
+
+
+def _bounded(value: Any) -> Any:
+    """Refuse to keep what is too large, so that nothing grows by doubling."""
+    most = MAX_CHARACTERS if isinstance(value, str) else MAX_CHARACTERS // 16
+    if isinstance(value, str | list | tuple | dict) and len(value) > most:
+        raise SecurityError("a value is too large")
+    return value
+
+
 def _raise_exception(message: str) -> None:
     raise jinja2.TemplateError(message)
 
@@ -143,6 +163,8 @@ def _environment() -> _Sandbox:
                            extensions=[_Generation, "jinja2.ext.loopcontrols"])
     for name in (*_WIDTH_FILTERS, "format"):
         environment.filters[name] = _narrow(name, environment.filters[name])
+    environment.filters["join"] = _short(environment.filters["join"])
+    environment.filters["_bounded"] = _bounded
     environment.filters["tojson"] = _tojson
     environment.globals["raise_exception"] = _raise_exception
     environment.globals["strftime_now"] = _strftime_now
@@ -158,6 +180,9 @@ class CompiledTemplate:
         """Compile a source, its syntax tree changed by ``rewrite``."""
         environment = _environment()
         tree = environment.parse(replace_noncharacters(source))
+        for assign in list(tree.find_all(nodes.Assign)):
+            assign.node = nodes.Filter(assign.node, "_bounded", [], [], None, None).set_lineno(
+                assign.lineno).set_environment(environment)
         self.has_marks = any(data.data == GENERATION[0]
                              for data in tree.find_all(nodes.TemplateData))
         code = environment.compile(rewrite(tree) if rewrite else tree)

@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.data.mix import Strategy, mixed_order, mixed_rows
@@ -15,6 +15,7 @@ STRATEGIES: list[Strategy] = ["concat", "interleave_under", "interleave_over"]
 COUNTS = st.lists(st.integers(0, 40), min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(counts=COUNTS)
 def test_without_weights_every_row_once_in_order(counts: list[int]) -> None:
     order = mixed_order(counts, [None] * len(counts))
@@ -22,6 +23,7 @@ def test_without_weights_every_row_once_in_order(counts: list[int]) -> None:
     assert isinstance(order, range), "a large mixture needs no list"
 
 
+@settings(deadline=None)
 @given(counts=COUNTS, weight=st.floats(0.01, 6), seed=st.integers(0, 9))
 def test_a_weight_is_whole_copies_and_a_share(counts: list[int], weight: float,
                                               seed: int) -> None:
@@ -47,6 +49,7 @@ def test_without_weights_datasets_take_turns() -> None:
     assert list(mixed_order([2, 3], [None, None], "interleave_over")) == [0, 2, 1, 3, 0, 4]
 
 
+@settings(deadline=None)
 @given(counts=st.lists(st.integers(1, 40), min_size=1, max_size=4), seed=st.integers(0, 9),
        weights=st.lists(st.floats(0.1, 10), min_size=4, max_size=4))
 def test_drawn_turns_end_when_the_first_or_the_last_is_used_up(
@@ -75,6 +78,7 @@ def test_empty_datasets_are_passed_over(strategy: Strategy) -> None:
     assert list(mixed_order([0, 0], [1, 2], strategy, 1)) == []
 
 
+@settings(deadline=None)
 @given(counts=COUNTS, seed=st.integers(0, 9), strategy=st.sampled_from(STRATEGIES),
        weights=st.lists(st.none() | st.floats(0.05, 10), min_size=4, max_size=4))
 def test_the_number_of_rows_is_known_without_making_them(

@@ -161,6 +161,7 @@ def test_rows_that_the_template_refuses(lab: Lab, tmp_path: Path) -> None:
     assert (counts.used, counts.refused) == (2, 1)
 
 
+@pytest.mark.faults
 def test_a_template_that_hangs_on_one_row_ends_it_all(lab: Lab, tmp_path: Path) -> None:
     model = tmp_path / "slow"
     shutil.copytree(lab.model, model)
@@ -184,6 +185,7 @@ def test_bad_rows_are_refused_by_name(lab: Lab) -> None:
     assert caught.value.code.endswith("_for_dpo")
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("several")
 def test_more_processes_give_the_same_file(lab: Lab) -> None:
     rows = [*asked(50), {"question": "a", "answer": ""}, *asked(20), *asked(30, "no")]
@@ -197,6 +199,7 @@ def test_more_processes_give_the_same_file(lab: Lab) -> None:
     assert counts.duplicates == 20
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("several")
 def test_of_several_bad_rows_the_first_is_named_whoever_meets_it(lab: Lab) -> None:
     rows: list[dict[str, str]] = asked(90)
@@ -225,6 +228,7 @@ def test_judged_answers(lab: Lab, tokenizer: Tokenizer) -> None:
     assert found[1]["cut"]
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("several")
 @pytest.mark.parametrize("workers", [1, 3])
 def test_plain_text_becomes_blocks_and_nothing_is_lost(lab: Lab, tokenizer: Tokenizer,
@@ -251,6 +255,7 @@ def test_progress_ends_with_everything(lab: Lab) -> None:
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("several")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_it_can_be_cancelled(lab: Lab, workers: int) -> None:
@@ -277,6 +282,7 @@ def test_a_file_that_changes_meanwhile_is_refused(lab: Lab) -> None:
     assert caught.value.code == "changed_while_reading"
 
 
+@pytest.mark.faults
 def test_two_at_once_share_one_result(lab: Lab) -> None:
     request, found = lab.request(asked(500)), []
     threads = [threading.Thread(target=lambda: found.append(prepare(request))) for _ in range(2)]
