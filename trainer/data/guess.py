@@ -39,6 +39,7 @@ _JAPANESE = _KANA | frozenset("。、「」の日本人年大")
 _WIDE = (("gb18030", _CHINESE), ("big5", _TRADITIONAL), ("shift_jis", _JAPANESE),
          ("euc_jp", _JAPANESE), ("cp949", _KOREAN))
 _QUOTES = frozenset(b"\x85\x91\x92\x93\x94\x96\x97\xa0\xa3\x80\x99")
+_CURLY = frozenset(b"\x91\x92\x93\x94\x96\x97")
 _ACCENTS = frozenset("éèêëàâäáãåæçñóòôöõøœúùûüíìîïßÿýÉÈÊÀÂÄÁÅÆÇÑÓÖÕØÚÜÍšžŠŽ«»¿¡"
                      "°€£§ºª·©®²³½’‘“”–—…\xa0")
 _NARROW = ["cp1252", "cp1250", "cp1254", "cp1251", "koi8_r", "cp1253", "cp1255", "cp1256",
@@ -171,7 +172,7 @@ def _narrow(sample: bytes) -> str:
     beyond = [byte for byte in sample if byte > 0x7f]
     if len(beyond) < 4:
         return ""
-    if set(beyond) <= _QUOTES:
+    if set(beyond) <= _QUOTES and not _CURLY.isdisjoint(beyond) and _runs(sample) < 1.5:
         return "cp1252"
     if len(set(beyond)) < 2 or _share_of_lines(sample) < 0.3:
         return ""

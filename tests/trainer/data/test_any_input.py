@@ -50,7 +50,7 @@ def check_any(spec: DatasetSpec, objective: str | None) -> None:
     assert sum(report.problem_counts.values()) == len(report.problems)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows=st.lists(st.dictionaries(NAMES, VALUES, max_size=5), min_size=1, max_size=4),
        entry=st.sampled_from(ENTRIES), objective=st.sampled_from([None, "sft", "dpo"]))
 def test_any_rows(folder: Path, rows: list[dict[str, Any]], entry: dict[str, Any] | None,
@@ -63,7 +63,7 @@ def test_any_rows(folder: Path, rows: list[dict[str, Any]], entry: dict[str, Any
         check_any(DatasetSpec(spec.name, spec.path, spec.suffix, entry=known), objective)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(content=st.binary(min_size=1, max_size=80)
        | st.text('[]{}",:\n\\\t;01tfn\ufeffé ', min_size=1, max_size=40).map(str.encode),
        suffix=st.sampled_from(SUFFIXES), packed=st.booleans())

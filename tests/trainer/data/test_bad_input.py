@@ -164,8 +164,9 @@ def test_torn_and_false_compressed_files(tmp_path: Path, packed: str) -> None:
     assert len(list(read(locate(path, name="a")))) == 2
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.json", "a.txt"])
-@pytest.mark.parametrize("how", ["append", "shorten", "replace", "remove"])
+@pytest.mark.parametrize(("name", "how"), [
+    ("a.jsonl", "append"), ("a.jsonl", "shorten"), ("a.jsonl", "replace"), ("a.jsonl", "remove"),
+    ("a.csv", "append"), ("a.json", "replace"), ("a.txt", "shorten")])
 def test_a_file_that_changes_while_it_is_read(make: Make, name: str, how: str) -> None:
     line = {"a.jsonl": '{"a": 1}\n', "a.csv": "a,b\n", "a.txt": "a\n", "a.json": ' {"a": 1},\n'}
     text = line[name] * 70_000

@@ -107,7 +107,7 @@ def compare(spec: DatasetSpec, rows: list[Any], wrong: list[int]) -> None:
             assert row_at(spec, number, index) == items[number - 1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(texts=ROWS, choices=choices_of(LINE_BREAKERS), end=st.sampled_from([b"\n", b"\r\n"]),
        plain=st.booleans())
 def test_json_lines(folder: Path, texts: list[tuple[str, str]], choices: dict[int, str],
@@ -120,7 +120,7 @@ def test_json_lines(folder: Path, texts: list[tuple[str, str]], choices: dict[in
     compare(written(folder, "rows.jsonl", raw), rows, the_rows(choices, len(rows)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(texts=ROWS.filter(lambda texts: len(texts) > 1), choices=choices_of(JSON_BREAKERS),
        indent=st.sampled_from([None, 0, 2, 4]))
 def test_a_list(folder: Path, texts: list[tuple[str, str]], choices: dict[int, str],
@@ -139,7 +139,7 @@ def test_a_list(folder: Path, texts: list[tuple[str, str]], choices: dict[int, s
     compare(written(folder, "rows.json", raw), rows, the_rows(choices, len(rows)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(texts=ROWS, choices=choices_of(TABLE_BREAKERS), quoting=st.sampled_from(
     [csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
 def test_tables(folder: Path, texts: list[tuple[str, str]], choices: dict[int, str],
@@ -156,7 +156,7 @@ def test_tables(folder: Path, texts: list[tuple[str, str]], choices: dict[int, s
     compare(written(folder, "rows.csv", raw), rows, the_rows(choices, len(rows)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(count=st.integers(1, 30), wrong=st.sets(st.integers(1, 30), min_size=1, max_size=5),
        byte=st.sampled_from([b"\xff", b"\xe4\xbd", b"\0"]))
 def test_plain_text(folder: Path, count: int, wrong: set[int], byte: bytes) -> None:
@@ -167,7 +167,7 @@ def test_plain_text(folder: Path, count: int, wrong: set[int], byte: bytes) -> N
     compare(written(folder, "rows.txt", b"".join(lines)), rows, sorted(wrong))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(texts=ROWS, cut=st.floats(0, 1), suffix=st.sampled_from([".jsonl", ".json"]))
 def test_a_torn_end_is_the_last_row(folder: Path, texts: list[tuple[str, str]], cut: float,
                                     suffix: str) -> None:

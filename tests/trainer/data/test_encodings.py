@@ -76,7 +76,7 @@ def test_english_with_typographic_quotes_is_windows_text() -> None:
     assert detect(text.encode("cp1252"), whole=True).name == "cp1252"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(base=st.sampled_from(["plain", "chinese"]), data=st.data())
 def test_damaged_utf8_stays_utf8(base: str, data: st.DataObject) -> None:
     """However a few places are damaged, the encoding is not taken for another one."""
@@ -89,6 +89,12 @@ def test_damaged_utf8_stays_utf8(base: str, data: st.DataObject) -> None:
         if raw[at] not in b"\r\n":
             raw[at:at + 1] = damage
     assert detect(bytes(raw), whole=True).name == "utf-8"
+
+
+@pytest.mark.parametrize("damage", [b"\x80\x80", b"\x99", b"\xa0\xa0", b"\x93\x94\x93"])
+def test_damage_is_not_taken_for_typographic_quotes(damage: bytes) -> None:
+    raw = jsonl([f"What is {n} and why?" for n in range(30)]).encode()
+    assert detect(raw.replace(b"and", b"a" + damage + b"d", 4), whole=True).name == "utf-8"
 
 
 def test_wrong_bytes_in_another_encoding_are_a_problem_of_their_row(make: Make) -> None:

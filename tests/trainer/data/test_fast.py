@@ -49,7 +49,7 @@ ROWS = st.fixed_dictionaries({}, optional={
 
 
 @pytest.mark.parametrize("name", SHAPES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(values=ROWS)
 @example(values={"p": "Hi", "r": "Yo", "q": 0})
 @example(values={"p": "\n\nHuman: a\n\nAssistant:", "r": "Yo"})

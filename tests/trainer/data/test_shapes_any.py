@@ -47,7 +47,7 @@ def require_normal(example: Example) -> None:
     assert isinstance(example.text, str) and isinstance(example.reference, str)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows=ROWS)
 def test_any_rows(rows: list[dict[str, Any]]) -> None:
     numbered = [Row(number, row) for number, row in enumerate(rows, start=1)]
@@ -71,7 +71,7 @@ def test_any_rows(rows: list[dict[str, Any]]) -> None:
         assert look(row.values) in (None, texts_of(example))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows=ROWS, keys=st.dictionaries(
     st.sampled_from(["prompt", "response", "messages", "chosen", "rejected", "label", "query",
                      "reference", "kto_tag", "system", "tools", "history"]), NAMES, min_size=3))
