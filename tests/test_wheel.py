@@ -53,6 +53,7 @@ def test_the_wheel_holds_what_the_studio_needs_and_no_more(wheel):
                    "trainer/_share/data/dataset_info.json",
                    "trainer/_share/data/sample_instructions_heldout.jsonl",
                    "trainer/_share/templates/recipes/quickstart.yaml",
+                   "trainer/_share/templates/chat/chatml.jinja",
                    "app/cli.py", "trainer/__main__.py"):
         assert wanted in names
     assert {name.split("/")[0] for name in names} <= {

@@ -58,14 +58,14 @@ def test_a_folder_of_shards_is_one_dataset(found: Registry, tmp_path: Path) -> N
 
 
 def test_a_mapping_goes_into_the_entry(found: Registry, tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"frage": "Hi", "antwort": "Yo"}\n')
+    (tmp_path / "a.jsonl").write_text('{"tonart": "Hi", "klang": "Yo"}\n')
     with pytest.raises(DatasetError) as caught:
         add_file(found, tmp_path / "a.jsonl", "a")
     assert caught.value.code == "unknown_shape" and "--map" in caught.value.advice
-    add_file(found, tmp_path / "a.jsonl", "a", mapping={"prompt": "frage", "response": "antwort"})
-    assert found.values("a")["columns"] == {"prompt": "frage", "response": "antwort"}
+    add_file(found, tmp_path / "a.jsonl", "a", mapping={"prompt": "tonart", "response": "klang"})
+    assert found.values("a")["columns"] == {"prompt": "tonart", "response": "klang"}
     assert check(Registry(tmp_path / "no", found.user_dir).resolve("a")).usable == 1
-    for mapping in ({"promt": "x"}, {"response": "antwort"}, {"prompt": "no", "response": "x"}):
+    for mapping in ({"promt": "x"}, {"response": "klang"}, {"prompt": "no", "response": "x"}):
         with pytest.raises(DatasetError) as caught:
             add_file(found, tmp_path / "a.jsonl", "b", mapping=mapping)
         assert caught.value.code == "mapping"

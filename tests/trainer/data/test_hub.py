@@ -292,6 +292,7 @@ def test_a_name_that_no_hub_gives_is_no_folder(data: Path, repo: str) -> None:
     assert caught.value.code == "hub_id" and not list(data.iterdir())
 
 
+@pytest.mark.faults
 def test_the_environment_is_honoured(stub: Stub, data: Path) -> None:
     code = ("import sys\nfrom pathlib import Path\nfrom trainer.data import hub\n"
             "from trainer.data.hub_names import HubId\nfrom trainer.data.hub_store import Wanted\n"
