@@ -196,7 +196,9 @@ def _lengths(report: DataReport, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(lengths: dict[str, Any]) -> dict[str, Any]:
-    return {key: lengths.get(key) for key in ("p50", "p95", "max", "over_max_length")}
+    warnings = {"warnings": lengths["warnings"]} if lengths.get("warnings") else {}
+    return {**{key: lengths.get(key) for key in ("p50", "p95", "max", "over_max_length")},
+            **warnings}
 
 
 def _ask(operation: str, params: dict[str, Any]) -> dict[str, Any]:

@@ -145,6 +145,8 @@ def _show_lengths(lengths: Mapping[str, Any], model: str, out: Console) -> None:
     over, limit = lengths["over_max_length"], lengths["max_length"]
     out.print(plain(f"longer than {limit:,}: {over:,} rows, {lengths['tokens_over']:,} tokens "
                     "would be cut" if over else f"no row is longer than {limit:,}"))
+    for warning in lengths.get("warnings") or ():
+        out.print(plain(f"warning {warning['code']}: {warning['message']}"))
     bins = list(dropwhile(lambda one: not one[2], lengths.get("histogram") or []))
     most = max((rows for _, _, rows in bins), default=0)
     for low, high, rows in bins if len(bins) > 1 else []:
@@ -165,6 +167,8 @@ def show_preview(found: Mapping[str, Any]) -> None:
     template = found.get("template") or {}
     if template.get("name"):
         out.print(plain(f"template {template['name']} ({template['how']}) {template['reason']}"))
+    for warning in found.get("warnings") or ():
+        out.print(plain(f"warning {warning['code']}: {warning['message']}"))
     if found.get("reference"):
         out.print(plain(f"reference: {found['reference']}"))
     for side in ("chosen", "rejected") if "rejected" in found else ("",):

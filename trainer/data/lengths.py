@@ -47,6 +47,7 @@ def lengths(params: Mapping[str, Any], say: Say) -> dict[str, Any]:
     preparer = Preparer(encoder, "skip")
     watch, sample = Watch(), Sample(int(params.get("most_rows") or MOST_ROWS))
     tick = every(say)
+    warnings: list[dict[str, str]] = []
 
     def examples() -> Iterator[Example]:
         for item in read(spec, watch=watch):
@@ -55,14 +56,17 @@ def lengths(params: Mapping[str, Any], say: Say) -> dict[str, Any]:
             if not wanted or not isinstance(item, Row):
                 continue
             try:
-                yield convert(item, shape)
+                example = convert(item, shape)
             except RowError:
                 continue
+            if objective != "pretrain" and not warnings:
+                warnings.extend(model.warnings(example))
+            yield example
 
     for fitted in preparer.prepare(examples()):
         sample.add(fitted.length)
     return {**summary(sample, max_length), "objective": objective, "max_length": max_length,
-            "refused": round(preparer.counts.refused * sample.scale)}
+            "refused": round(preparer.counts.refused * sample.scale), "warnings": warnings}
 
 
 @dataclass

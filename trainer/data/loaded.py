@@ -13,7 +13,7 @@ from trainer.contract.files import read_json
 from trainer.data.chat import ChatTemplate, choose_template
 from trainer.data.encoder import Encoder, Objective
 from trainer.data.limits import LimitedTemplate, within
-from trainer.data.messages import Message
+from trainer.data.messages import Example, Message
 from trainer.data.rows import DatasetError
 from trainer.data.tokenizer import Tokenizer
 
@@ -52,6 +52,22 @@ class Loaded:
         """How is known what the assistant says, and why in that way."""
         with within(render_seconds):
             return self.chat.how, self.chat.reason
+
+    def warnings(self, example: Example) -> list[dict[str, str]]:
+        """Return what of an example the template does not show: {code, message} each."""
+        turns = [*example.messages, *example.chosen, *example.rejected]
+        used = example.tools or any(turn.role == "tool" or turn.tool_calls for turn in turns)
+        if not used or self.shows_tools:
+            return []
+        return [{"code": "tools_not_shown", "message": "The chat template shows no tools: the row "
+                 "has some, and they, their calls or their results are left out. Choose a "
+                 "template that shows them, such as qwen, llama3 or mistral."}]
+
+    @cached_property
+    def shows_tools(self) -> bool:
+        """Whether the template shows tools, calls and their results."""
+        with within(render_seconds):
+            return self.chat.shows_tools
 
     def eos_ids(self) -> list[int]:
         """Return the tokens that end an answer, the template's own first; [] when none is named.

@@ -15,12 +15,12 @@ preview         SOURCE, MODEL, row, [objective, max_length, overlong, train_on_p
                 cutting (of a dropped row as it is). A pair: the same of its chosen side, and
                 ``chosen`` and ``rejected``: {text, segments, input_ids, labels}. KTO: ``label``.
                 Plain text: ``blocks``. Only a prompt: ``reference``, objective ''. With tools:
-                ``tools``. A bad row: {row, objective, problem: {row, column, code,
-                message, severity}}
+                ``tools``. Of what the template does not show: ``warnings``: [{code, message}].
+                A bad row: {row, objective, problem: {row, column, code, message, severity}}
 lengths         SOURCE, MODEL, [objective, max_length, most_rows] -> {rows (read), measured,
                 sampled, p50, p95, p99, max, tokens, over_max_length (rows), tokens_over,
-                histogram: [[from, below, rows], ...], refused, objective, max_length}; counts of a
-                sample are scaled up
+                histogram: [[from, below, rows], ...], refused, objective, max_length, warnings:
+                [{code, message}]}; counts of a sample are scaled up
 check           SOURCE, [objective, max_samples] -> {report}: the document of ``data check`` with
                 the first 20 problems; the home's ReportStore has all
 fetch           SOURCE -> {path, bytes}; needs a worker that keeps secrets for private datasets

@@ -53,7 +53,8 @@ def preview(params: Mapping[str, Any]) -> Document:
     encoder = encoder_of(model, objective, params)
     if objective == "pretrain":
         return {**head, **_plain(item, encoder)}
-    return {**head, **_conversation(item, encoder), "template": _template(model)}
+    return {**head, **_conversation(item, encoder), "template": _template(model),
+            "warnings": model.warnings(item)}
 
 
 def _template(model: Loaded) -> dict[str, str]:

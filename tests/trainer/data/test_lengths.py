@@ -33,6 +33,7 @@ def test_rows_are_measured_whole(make: Make, model_folder: Path) -> None:
     assert (found["over_max_length"], found["tokens_over"]) == (1, max(sizes) - 40)
     assert sum(count for _, _, count in found["histogram"]) == 3
     assert found["objective"] == "sft" and said
+    assert found["warnings"] == []
 
 
 def test_many_rows_are_sampled_and_scaled_up(make: Make, model_folder: Path) -> None:
@@ -67,3 +68,11 @@ def test_a_sample_is_spread_evenly(count: int, most: int) -> None:
 def test_nothing_measured_is_said_so() -> None:
     found = summary(Sample(5), 10)
     assert (found["p50"], found["max"], found["histogram"], found["tokens"]) == (None, None, [], 0)
+
+
+def test_tools_that_the_template_does_not_show_are_told_of(make: Make, model_folder: Path) -> None:
+    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    spec = make([{"messages": talk, "tools": [{"name": "add", "parameters": {}}]}] * 2)
+    found = lengths({"source": str(spec.path), "model_folder": str(model_folder)},
+                    lambda **values: None)
+    assert [warning["code"] for warning in found["warnings"]] == ["tools_not_shown"]

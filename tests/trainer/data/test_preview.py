@@ -127,7 +127,11 @@ def test_a_mapping_of_ones_own(look: Any) -> None:
 def test_tools_are_shown(look: Any) -> None:
     row = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
            "tools": [{"name": "add", "description": "Adds.", "parameters": {}}]}
-    assert look([row])["tools"][0]["function"]["name"] == "add"
+    found = look([row])
+    assert found["tools"][0]["function"]["name"] == "add"
+    assert [warning["code"] for warning in found["warnings"]] == ["tools_not_shown"]
+    assert look([row], template="chatml")["warnings"] == []
+    assert look([{"question": "a", "answer": "b"}])["warnings"] == []
 
 
 @settings(max_examples=150, deadline=None,
