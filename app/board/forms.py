@@ -160,6 +160,14 @@ def with_weights(raw: Sequence[str], words: str) -> list[str]:
     return found
 
 
+def unknown_weights(raw: Sequence[str], words: str) -> list[str]:
+    """Return what a text of weights speaks of that is not a chosen dataset with its number."""
+    chosen = {name_of(item) for item in raw}
+    parts = [part.strip() for part in words.split(",") if part.strip()]
+    return [part for part in parts if part.rpartition("=")[0].strip() not in chosen
+            or not isinstance(_number(part.rpartition("=")[2].strip()), int | float)]
+
+
 def read(info: FieldInfo, raw: Any) -> Any:
     """Return what a YAML file would hold for what the component holds."""
     if info.kind == "boolean":

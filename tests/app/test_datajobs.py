@@ -17,9 +17,11 @@ class Held:
 
     def __init__(self):
         self.gate, self.calls, self.closed = threading.Event(), [], 0
+        self.report = None
 
     def call(self, op, params, *, timeout_s=0, progress=None, cancel=None):
         self.calls.append((op, params))
+        progress({"report": self.report})
         progress({"rows": 5, "bytes_done": 10, "bytes_total": 40})
         while not self.gate.wait(0.01):
             if cancel.is_set():
@@ -61,6 +63,12 @@ def test_the_same_work_is_done_once_and_tells_how_far_it_is(jobs, held):
     assert len(held.calls) == 1 and held.closed == 1
     again = jobs.start("check", "mine", {"a": 1})
     assert jobs.wait(again.id, 20).state == "done" and len(held.calls) == 2
+
+
+def test_a_report_that_grows_is_the_result_so_far(jobs, held):
+    held.report = {"rows": 5}
+    job = jobs.start("check", "mine", {"a": 1})
+    assert working(jobs, job).result == {"report": {"rows": 5}}
 
 
 def test_one_at_a_time_and_waiting_work_can_be_cancelled(jobs, held):

@@ -5,7 +5,10 @@ import json
 import pytest
 
 from app.datachanges import Fixes
+from app.datajobs import DataJobs
 from app.datarows import ViewOptions, lengths, preview, row_view
+from app.datasetviews import ReportView
+from tests.app.test_datajobs import Held
 from trainer.contract.rundir import RunDir
 from trainer.data import DatasetError
 
@@ -94,6 +97,65 @@ def test_a_long_file_shows_its_first_rows_while_the_others_are_read(fake_studio,
     assert data.choice("long").rows == 3_001
 
 
+@pytest.fixture
+def held_long(open_studio, tmp_path, monkeypatch):
+    """A dataset that is not small, in a studio whose children do nothing until let go."""
+    held = Held()
+    studio = open_studio()
+    studio.data.jobs = DataJobs(lambda op: held)
+    path = write(tmp_path / "long.jsonl", *({"question": f"q{n}", "answer": "a"} for n in range(9)))
+    studio.changes.add_file(path, "long")
+    studio.data.reports.check(studio.data.spec("long"))
+    monkeypatch.setattr("app.datasets.SMALL_BYTES", 10)
+    yield studio.data, held
+    held.gate.set()
+    studio.data.jobs.close()
+
+
+def test_reading_again_forgets_what_was_found(held_long):
+    data, _ = held_long
+    assert data.report("long")[0].complete
+    data.check("long")
+    assert data.stored(data.spec("long")) is not None
+    for job in data.jobs.of("long"):
+        data.jobs.cancel(job.id)
+        data.jobs.wait(job.id, 20)
+    data.check("long", again=True)
+    assert data.stored(data.spec("long")) is None
+
+
+def test_a_check_that_was_cancelled_is_made_again_only_for_other_rows(held_long):
+    data, held = held_long
+    job = data.check("long", again=True)
+    data.jobs.cancel(job.id)
+    assert data.jobs.wait(job.id, 20).state == "cancelled"
+    data._looked.clear()
+    spec = data.spec("long")
+    data.first_look = lambda spec: ReportView(1, 1, "question_answer", "", 1.0)
+    assert data.report("long")[1].state == "cancelled" and len(held.calls) == 1
+    with spec.path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"question": "one more", "answer": "a"}) + "\n")
+    assert data.report("long")[1].active
+
+
+def test_a_deleted_dataset_leaves_no_work_to_the_next_of_its_name(studio):
+    studio.data.jobs = DataJobs(lambda op: Done())
+    studio.data.jobs.wait(studio.data.check("mixed").id, 20)
+    studio.changes.delete("mixed")
+    assert studio.data.jobs.of("mixed") == []
+    studio.data.jobs.close()
+
+
+class Done:
+    """A worker that is done at once."""
+
+    def call(self, op, params, **_):
+        return {}
+
+    def close(self):
+        pass
+
+
 def test_a_row_is_shown_beside_what_the_model_sees(studio):
     view = row_view(studio.data, "mixed", 1, ViewOptions())
     assert [(c.column, c.role, c.text) for c in view.cells] == [
@@ -164,6 +226,23 @@ def test_lengths_are_measured_once_and_kept(studio, open_studio):
     assert found["max"] >= found["p50"] > 5 and sum(n for *_, n in found["histogram"]) == 10
     assert lengths(open_studio().data, "mixed", ViewOptions(), start=False)[0] == found
     assert lengths(studio.data, "mixed", ViewOptions(max_length=8), start=False) == (None, None)
+
+
+def test_measuring_that_was_cancelled_waits_to_be_asked_for(held_long):
+    data, held = held_long
+    _, job = lengths(data, "long", ViewOptions())
+    data.jobs.cancel(job.id)
+    assert data.jobs.wait(job.id, 20).state == "cancelled"
+    assert lengths(data, "long", ViewOptions())[1].state == "cancelled" and len(held.calls) <= 1
+    assert lengths(data, "long", ViewOptions(), again=True)[1].active
+
+
+def test_rows_of_columns_that_nobody_knows_show_their_cells(fake_studio, tmp_path):
+    path = write(tmp_path / "odd.jsonl", *({"foo": n, "bar": HOSTILE} for n in range(5)))
+    fake_studio.changes.add_file(path, "odd", any_shape=True)
+    view = row_view(fake_studio.data, "odd", 2, ViewOptions())
+    assert [(cell.column, cell.text) for cell in view.cells] == [("foo", "1"), ("bar", HOSTILE)]
+    assert view.error[0] == "unknown_shape" and not view.sides
 
 
 @pytest.mark.faults

@@ -150,8 +150,9 @@ def lengths(locale: str, found: Mapping[str, Any] | None, max_length: int, *,
     """
     title = t(locale, "len.title")
     if not found or not found.get("histogram"):
-        go = "" if waiting else (f'<button type="button" class="f-button f-small" id="data-measure" '
-                                 f'data-do="measure:">{text(t(locale, "len.go"))}</button>')
+        go = "" if waiting else (
+            f'<button type="button" class="f-button f-small" id="data-measure" '
+            f'data-do="measure:">{text(t(locale, "len.go"))}</button>')
         return card(title, paragraph(waiting or t(locale, "len.large"), "f-quiet") + go)
     rows = int(found.get("rows") or sum(bar[2] for bar in found["histogram"]))
     over = int(found.get("over_max_length", 0))

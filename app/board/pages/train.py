@@ -22,6 +22,7 @@ from app.board.forms import (
     name_of,
     read_all,
     show_all,
+    unknown_weights,
     weights_text,
     with_weights,
 )
@@ -160,8 +161,8 @@ class TrainPage:
         self.again.tick(check, self.all, sides, **QUIET)
         train = self.fields["data.train"]
         train.change(self._weigh, [train, self.weights], self.weights, **QUIET)
-        gr.on([self.weights.blur, self.weights.submit], with_weights, [train, self.weights],
-              train, **QUIET)
+        gr.on([self.weights.blur, self.weights.submit], self._weighed, [train, self.weights],
+              [train, self.weights], **QUIET)
         self.preset.input(self._choose, self.preset, [self.said, *self.all], **QUIET)
         self.paste.click(lambda: gr.update(visible=True), None, self.pasting, **QUIET)
         self.cancel.click(lambda: gr.update(visible=False), None, self.pasting, **QUIET)
@@ -216,7 +217,17 @@ class TrainPage:
     def _weigh(self, chosen: list[str] | None, before: str) -> Any:
         """Show the weights where there is something to weigh."""
         several = len(chosen or []) > 1
-        return gr.update(visible=several, value=weights_text(chosen or []) if several else "")
+        names = ", ".join(f"{name_of(item)}=1" for item in chosen or [])
+        return gr.update(visible=several, value=weights_text(chosen or []) if several else "",
+                         placeholder=names)
+
+    def _weighed(self, chosen: list[str] | None, words: str) -> Any:
+        """Take the weights that were typed; what names no chosen dataset is said."""
+        if wrong := unknown_weights(chosen or [], words or ""):
+            said = t(self.locale, "train.weights_unknown", names=", ".join(wrong)[:200])
+            return gr.skip(), gr.update(info=f"⚠ {said}")
+        return (with_weights(chosen or [], words or ""),
+                gr.update(info=t(self.locale, "train.weights_help")))
 
     def _looked_at(self, chosen: list[str] | None) -> str:
         """Return links to the pages of the chosen datasets."""

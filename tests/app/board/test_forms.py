@@ -151,3 +151,8 @@ def test_a_weight_that_is_no_number_is_refused_by_its_value():
     with pytest.raises(ConfigError) as raised:
         parse({"data": {"train": [forms.read_use(item) for item in raws]}})
     assert "much" in raised.value.problems[0].message
+
+
+def test_weights_of_what_is_not_chosen_are_told():
+    assert forms.unknown_weights(["a", "b (split=test)"], "a=2, b = 0.5") == []
+    assert forms.unknown_weights(["a", "b"], "a=2, bb=1, 3, b=much") == ["bb=1", "3", "b=much"]

@@ -1,5 +1,6 @@
 """Every word exists in both languages, and every problem can be said in Chinese."""
 
+import json
 import re
 import string
 from pathlib import Path
@@ -13,7 +14,9 @@ from app.board.i18n import (
     field_help,
     field_title,
     problem_text,
+    row_text,
     said,
+    shape_text,
     t,
     zh_fields,
     zh_problems,
@@ -22,6 +25,8 @@ from app.runs import RunState
 from trainer.contract.config import all_fields, parse
 from trainer.contract.events import Stage
 from trainer.contract.problems import _WORDS, ConfigError, Problem
+from trainer.data.check import check
+from trainer.data.sources import locate
 
 ROOT = Path(__file__).resolve().parents[3]
 BOARD = ROOT / "app" / "board"
@@ -153,3 +158,35 @@ def test_braces_in_values_stay_as_they_are():
 def test_an_unknown_key_is_an_error():
     with pytest.raises(KeyError):
         t("en", "no.such.key")
+
+
+def test_rows_and_shapes_of_real_files_are_said_in_chinese(tmp_path):
+    rows = [{"question": f"q{n}", "answer": f"a{n}"} for n in range(40)]
+    rows[1], rows[2], rows[3] = {"question": "q"}, {"question": "", "answer": "x"}, rows[0]
+    rows[4], rows[5] = {"question": ["x"], "answer": "y"}, {"question": "a </s> b", "answer": "y"}
+    rows[6], rows[7] = {"question": "a\x00", "answer": "y"}, {"question": None, "answer": "y"}
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)) + "\ntorn", encoding="utf-8")
+    report = check(locate(path, name="x"))
+    assert len({problem.code for problem in report.problems}) >= 6
+    for problem in report.problems:
+        words = row_text("zh", problem.message)
+        assert f"第 {problem.row} 行：" in words and words.endswith("。"), problem.message
+        assert row_text("en", problem.message) == problem.message
+    assert shape_text("zh", report.shape.reason).startswith("查看的 40 行中有 95% ")
+
+
+@pytest.mark.parametrize(("english", "chinese"), [
+    ("columns 'a' and 'b' in all 9 rows looked at (with 'c' below the former)",
+     "查看的 9 行都有列“a”和“b”（“c”接在前者之后）。"),
+    ("column 'm' in all 9 rows looked at holds turns with 'from' and 'value'",
+     "查看的 9 行中，列“m”都是带“from”和“value”的对话轮次。"),
+    ("something new in the data layer", "something new in the data layer")])
+def test_what_rows_were_taken_for(english, chinese):
+    assert shape_text("zh", english) == chinese
+
+
+def test_what_a_row_says_itself_is_kept_as_it_is():
+    odd = "Row 7 of x has {first} in 'q', not text."
+    assert row_text("zh", odd) == "x 第 7 行：“q”里是 {first}，不是文字。"
+    assert row_text("zh", "Row 7 of x is beyond words.") == "Row 7 of x is beyond words."

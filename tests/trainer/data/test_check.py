@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -226,3 +227,12 @@ def test_rows_of_a_given_set_are_told_as_leaks(make: Make) -> None:
     assert report.leaks is not None
     assert (report.leaks["same_row"], report.leaks["same_prompt"]) == (1, 1)
     assert report.document()["leaks"] == report.leaks
+
+
+def test_a_report_is_told_while_it_grows(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["trainer.data.check"], "STEP_S", 0.0)
+    told: list[tuple[int, bool]] = []
+    spec = make([{"question": f"q{n}", "answer": "a"} for n in range(20_000)])
+    report = check(spec, partial=lambda so_far: told.append((so_far.rows, so_far.complete)))
+    assert report.complete and report.rows == 20_000
+    assert told and told == sorted(told) and not any(complete for _, complete in told)
