@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.data.rows import DatasetError, listed
@@ -11,6 +13,7 @@ from trainer.data.sources import COMPRESSED, SUFFIXES, Part, listed_files, part_
 _SIDECARS = ("readme", "license", "licence", "notice", "changelog", "citation", "contributing",
              "dataset_info", "dataset_infos", "dataset_dict", "state", "croissant",
              "requirements", "metadata", "config", "data_card", "datasheet")
+_SPLITS = ("train", "training", "test", "testing", "valid", "validation", "val", "dev", "eval")
 _MAX_SIDECAR_BYTES = 4 * 1024 * 1024
 
 
@@ -41,6 +44,19 @@ def shards(folder: Path) -> tuple[Part, ...]:
     if not parts:
         raise _no_data(folder)
     return tuple(parts)
+
+
+def splits_note(folder: str, parts: Sequence[Part]) -> str:
+    """Say that a folder's files are of several splits, which are read as one; '' when they are not.
+
+    Rows to test with among those to train on would make a model look better than it is.
+    """
+    found = {name for part in parts for name in _SPLITS
+             if re.split(r"[-_.]", part.name.lower())[0] == name}
+    if len(found) < 2:
+        return ""
+    return (f"The folder '{folder}' holds files of the splits {listed(sorted(found))}; all are "
+            "read as one dataset. Name a file to read one of them.")
 
 
 def _may_be_data(path: Path) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib import import_module
 
 from trainer.data.batches import Batch, Item, Reader, Source
+from trainer.data.folders import splits_note
 from trainer.data.rowindex import Place, RowIndex, Watch, where_in
 from trainer.data.rows import DatasetError, Row, RowProblem
 from trainer.data.sources import DatasetSpec
@@ -67,6 +68,8 @@ def read_batches(spec: DatasetSpec, *, start: int = 1, index: RowIndex | None = 
         index.require(spec)
         if index.complete and start > index.rows:
             return
+    if spec.is_folder and (note := splits_note(spec.file_name, spec.parts)):
+        watch.note(note)
     place = index.nearest(start) if index is not None else Place(1, 0, 0, 0)
     watch.bytes_done = sum(size for _, size, _ in spec.stamp()[:place.part])
     empty = True

@@ -13,6 +13,7 @@ import zstandard
 from pyarrow import parquet
 
 from trainer.data.readers import read
+from trainer.data.rowindex import Watch
 from trainer.data.rows import DatasetError, Row
 from trainer.data.sources import DatasetSpec, Part, format_of, locate, outside
 
@@ -141,3 +142,15 @@ def test_binary_files_that_are_text_say_so(tmp_path: Path, name: str) -> None:
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jsonl")
     assert refusal(tmp_path / "a.jsonl").code == "not_a_file"
+
+
+@pytest.mark.parametrize(("names", "said"), [
+    (("train.jsonl", "test.jsonl"), "'test', 'train'"),
+    (("train-00000-of-00002.jsonl", "train-00001-of-00002.jsonl"), ""),
+    (("validation_1.jsonl", "train_1.jsonl"), "'train', 'validation'"),
+    (("a.jsonl", "trainer.jsonl", "test.jsonl"), "")])
+def test_a_folder_of_several_splits_is_read_as_one_and_says_so(
+        tmp_path: Path, names: tuple[str, ...], said: str) -> None:
+    spec, watch = locate(fill(tmp_path / "d", *names), name="d"), Watch()
+    assert len(list(read(spec, watch=watch))) == len(names)
+    assert said in "".join(watch.notes) and bool(watch.notes) == bool(said)
