@@ -57,6 +57,7 @@ def race(path: Path) -> dict[str, float]:
     from trainer.data import registry
     from trainer.data.arrows import TokenWriter
     from trainer.data.check import examples, shape_of
+    from trainer.data.limits import few_collections
     from trainer.data.loaded import encoder_of, load
     from trainer.data.tokenize import Preparer
 
@@ -68,7 +69,7 @@ def race(path: Path) -> dict[str, float]:
 
     def ours(target: Path) -> None:
         preparer = Preparer(encoder_of(model, "sft", {"max_length": 512}))
-        with TokenWriter(target, "sft") as writer:
+        with few_collections(), TokenWriter(target, "sft") as writer:
             for fitted in preparer.prepare(examples(spec, shape, objective="sft")):
                 writer.add(fitted)
 
