@@ -89,13 +89,13 @@ def test_people_see_the_first_of_each_kind(finestra, bad):
 @pytest.mark.faults
 def test_a_mapping_an_objective_and_a_length(script, tmp_path):
     path = tmp_path / "m.jsonl"
-    path.write_text(lines([{"frage": "a", "antwort": "b"}]))
+    path.write_text(lines([{"tonart": "a", "klang": "b"}]))
     status, document = script("check", path)
     assert status == 1 and document["error"]["code"] == "unknown_shape"
-    mapping = ("--map", "prompt=frage", "--map", "response=antwort")
+    mapping = ("--map", "prompt=tonart", "--map", "response=klang")
     status, document = script("check", path, *mapping)
     assert status == 0 and document["usable"] == 1
-    assert document["mapping"]["prompt"] == "frage"
+    assert document["mapping"]["prompt"] == "tonart"
     status, document = script("check", path, *mapping, "--max-length", 3)
     assert status == 0 and document["tokens"]["over_max_length"] == 1
     status, document = script("check", path, *mapping, "--objective", "dpo")
@@ -250,8 +250,9 @@ def test_a_hub_dataset_is_fetched_added_and_read_offline(script, home, monkeypat
         status, document = script("add", "team/questions", "--split", "test")
         close_session()
     assert status == 0 and document["name"] == "questions"
-    assert {headers.get("Authorization", headers.get("authorization"))
-            for _, _, headers in stub.asked} == {"Bearer hf_secret"}
+    signs = {(method, path): headers.get("Authorization", headers.get("authorization"))
+             for method, path, headers in stub.asked}
+    assert set(signs.values()) == {"Bearer hf_secret"}, signs
     assert "HF_TOKEN" not in os.environ
     status, document = script("check", "questions")
     assert status == 0 and document["rows"] == 3

@@ -30,6 +30,8 @@ class HfRemote:
         """Look at one repository; nothing is asked yet."""
         from huggingface_hub import HfApi, constants
 
+        # Set here, not by a variable: whoever imported the library first must not matter.
+        constants.HF_HUB_DISABLE_TELEMETRY = True
         self._wanted = wanted
         self._endpoint = constants.ENDPOINT
         self._api = HfApi(endpoint=self._endpoint)
