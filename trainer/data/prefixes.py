@@ -145,9 +145,13 @@ def last_edge(prompt: Parsed, end: int, special: re.Pattern[str]) -> int:
 
 
 def header_end(prompt: Parsed, shared: int, special: re.Pattern[str]) -> int:
-    """Return where a header ends that is in common up to ``shared``: never inside of a tag."""
+    """Return where a header ends that is in common up to ``shared``.
+
+    It does not end inside of a tag, and a tag that opens a thought is no part of it.
+    """
     edge = last_edge(prompt, shared, special)
-    return edge if re.search(r"[<\[]", prompt.text[edge:shared]) else shared
+    found = re.search(r"(?:<think>|[<\[][^<>\[\]]*)\Z", prompt.text[edge:shared])
+    return edge + found.start() if found else shared
 
 
 def common(a: str, b: str) -> int:

@@ -177,9 +177,10 @@ def test_a_thought_that_is_opened_only_when_asked_is_no_part_of_answers() -> Non
 def test_a_tag_is_learned_whole_where_a_prompt_begins_with_half_of_it() -> None:
     closed = HIDDEN.replace("[thought]", "<think>").replace("m.content + '</s>'",
                                                             "'</think>' + m.content + '</s>'", 1)
-    assert said(make(closed, "<s>", "</s>").render(TALK[1:3])) == ["bot:</think>Yo</s>"]
-    closed = closed.replace("bot:", "bot:\n")
     assert said(make(closed, "<s>", "</s>").render(TALK[1:3])) == ["</think>Yo</s>"]
+    tag = closed.replace("bot:", "<bot>")
+    assert said(make(tag, "<s>", "</s>").render(TALK[1:3])) == ["</think>Yo</s>"]
+    assert said(make(tag).render(TALK[1:3])) == ["</think>Yo</s>"]
 
 
 def test_a_header_that_the_model_is_not_given_is_not_learned() -> None:
