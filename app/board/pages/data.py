@@ -234,7 +234,10 @@ class DataPage:
 
     def _check(self, name: str) -> str:
         try:
-            self.studio.data.check(name, again=True)
+            if self.studio.data.choice(name).code == "hub_not_here":
+                self.studio.data.fetch(name)
+            else:
+                self.studio.data.check(name, again=True)
         except DatasetError as error:
             toast(self.locale, error)
         return ""

@@ -112,7 +112,7 @@ class TrainPage:
                 self.weights = gr.Textbox(
                     "", visible=False, label=t(self.locale, "train.weights"), max_lines=1,
                     info=t(self.locale, "train.weights_help"), elem_id="train-weights",
-                    elem_classes=["f-field"], interactive=True)
+                    elem_classes=["f-field", "f-w12"], interactive=True)
                 self.look = html("", "train-look")
                 with gr.Row(elem_classes="f-upload"):
                     self.upload = gr.UploadButton(
