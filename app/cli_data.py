@@ -15,14 +15,15 @@ from app.cli_output import note, print_json
 from app.home import Home
 from trainer.contract import RunConfig
 from trainer.contract.config import DatasetUse
-from trainer.data import DatasetError, DatasetSpec, registry
-from trainer.data.objectives import objectives_of as objectives
-from trainer.data.registry import Fetching, Registry
-from trainer.data.report import DataReport
-from trainer.data.shapes import Shape, shape_from_mapping
+from trainer.data import DatasetError, DatasetSpec
+from trainer.data.catalog import registry
+from trainer.data.catalog.registry import Fetching, Registry
+from trainer.data.checking.report import DataReport
+from trainer.data.shapes.objectives import objectives_of as objectives
+from trainer.data.shapes.recognise import Shape, shape_from_mapping
 
 if TYPE_CHECKING:
-    from trainer.data.workers import DataWorker
+    from trainer.data.work.workers import DataWorker
 
 app = typer.Typer(no_args_is_help=True, help="Look at datasets, add them, mend them.")
 cli_data_change.register(app)
@@ -169,8 +170,8 @@ def _spec(home: Home, known: Registry, use: DatasetUse) -> DatasetSpec:
 def _check(home: Home, spec: DatasetSpec, options: CheckOptions, *, shape: Shape | None,
            against: list[DatasetSpec]) -> DataReport:
     """Check a dataset; what is asked of every dataset is kept, and found again."""
-    from trainer.data.check import check
-    from trainer.data.reports import ReportStore
+    from trainer.data.checking.check import check
+    from trainer.data.checking.reports import ReportStore
 
     with progress_bar("checking") as told:
         if options.near or against:
@@ -203,8 +204,8 @@ def _summary(lengths: dict[str, Any]) -> dict[str, Any]:
 
 def _ask(operation: str, params: dict[str, Any]) -> dict[str, Any]:
     """Let a worker do something that renders templates; its refusals are DatasetErrors."""
-    from trainer.data.sandbox import TemplateError
-    from trainer.data.workers import DataWorker, Limits
+    from trainer.data.templates.sandbox import TemplateError
+    from trainer.data.work.workers import DataWorker, Limits
 
     worker: DataWorker = DataWorker(Limits())
     try:

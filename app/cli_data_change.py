@@ -19,15 +19,16 @@ from app.cli_options import command, lent_token, parse_map
 from app.cli_output import console, note, print_json
 from app.home import Home
 from trainer.contract.config.data import FilterConfig
-from trainer.data import DatasetError, registry
-from trainer.data import versions as kept
-from trainer.data.adding import add_file, add_folder, add_hub
-from trainer.data.export import export as export_rows
-from trainer.data.fixups import Fixes, Watching
-from trainer.data.fixups import fix as fix_dataset
-from trainer.data.hub_names import entry_hub_id, parse_hub_id
-from trainer.data.registry import FILE_NAME, Fetching, Registry, read_registry
-from trainer.data.splitting import split as split_dataset
+from trainer.data import DatasetError
+from trainer.data.catalog import registry
+from trainer.data.catalog import versions as kept
+from trainer.data.catalog.adding import add_file, add_folder, add_hub
+from trainer.data.catalog.export import export as export_rows
+from trainer.data.catalog.fixups import Fixes, Watching
+from trainer.data.catalog.fixups import fix as fix_dataset
+from trainer.data.catalog.hub_names import entry_hub_id, parse_hub_id
+from trainer.data.catalog.registry import FILE_NAME, Fetching, Registry, read_registry
+from trainer.data.catalog.splitting import split as split_dataset
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Name = Annotated[str, typer.Argument(help="A registry name; fix and split take a path too.")]

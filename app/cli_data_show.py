@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli_output import console
-from trainer.data.report import DataReport
-from trainer.data.rows import RowProblem
+from trainer.data.checking.report import DataReport
+from trainer.data.reading.rows import RowProblem
 
 SHOWN = 20
 WIDEST = 40

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from app.datajobs import Job
 from app.sources import copy_name
-from trainer.data import DatasetError, adding
-from trainer.data import versions as kept
-from trainer.data.check import convert_rows
-from trainer.data.entry import DatasetEntry
-from trainer.data.fixups import FixReport, entry_for, keep_rows
-from trainer.data.hub_names import parse_hub_id
-from trainer.data.mapping import shape_from_mapping
-from trainer.data.messages import Example
-from trainer.data.rows import RowProblem
-from trainer.data.sources import DatasetSpec, locate, outside
+from trainer.data import DatasetError
+from trainer.data.catalog import adding
+from trainer.data.catalog import versions as kept
+from trainer.data.catalog.fixups import FixReport, entry_for, keep_rows
+from trainer.data.catalog.hub_names import parse_hub_id
+from trainer.data.checking.check import convert_rows
+from trainer.data.reading.entry import DatasetEntry
+from trainer.data.reading.rows import RowProblem
+from trainer.data.reading.sources import DatasetSpec, locate, outside
+from trainer.data.shapes.mapping import shape_from_mapping
+from trainer.data.shapes.messages import Example
 
 if TYPE_CHECKING:
     from app.datasets import DataService
@@ -34,7 +35,7 @@ Audited = Callable[[str, str, str], AbstractContextManager[Any]]
 
 @dataclass(frozen=True)
 class Fixes:
-    """What is to be left out of the next version of a dataset; see ``trainer.data.fixups``."""
+    """What is left out of the next version of a dataset; see ``trainer.data.catalog.fixups``."""
 
     drop_bad: bool = True
     deduplicate: str = "none"

@@ -15,12 +15,12 @@ from trainer.contract import Problem, RunConfig
 from trainer.contract.config import DatasetUse
 from trainer.contract.plan import held_out
 from trainer.data import DatasetError, DatasetSpec
-from trainer.data.leakage import find as find_leaks
-from trainer.data.mix import mixed_rows
-from trainer.data.objectives import require_fit
-from trainer.data.registry import Registry
-from trainer.data.report import DataReport
-from trainer.data.sandbox import TemplateError
+from trainer.data.catalog.registry import Registry
+from trainer.data.checking.leakage import find as find_leaks
+from trainer.data.checking.report import DataReport
+from trainer.data.shapes.objectives import require_fit
+from trainer.data.templates.sandbox import TemplateError
+from trainer.data.tokens.mix import mixed_rows
 
 Origin = Literal["cli", "web"]
 Scope = Literal["config", "machine", "network"]

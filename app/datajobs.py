@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from trainer.data.rows import DatasetError
+from trainer.data.reading.rows import DatasetError
 
 State = Literal["waiting", "working", "done", "failed", "cancelled"]
 ACTIVE: tuple[State, ...] = ("waiting", "working")
@@ -25,7 +25,7 @@ LIMIT_S = 24 * 3600.0
 
 
 class Worker(Protocol):
-    """What a job needs of ``trainer.data.workers.DataWorker``."""
+    """What a job needs of ``trainer.data.work.workers.DataWorker``."""
 
     def call(self, op: str, params: dict[str, Any], *, timeout_s: float = ...,
              progress: Callable[[dict[str, Any]], None] | None = ...,

@@ -15,9 +15,9 @@ from app.sources import model_folder
 from trainer.contract.files import read_json, write_json
 from trainer.contract.problems import message_and_advice
 from trainer.data import DatasetError, DatasetSpec
-from trainer.data.readers import row_at
-from trainer.data.rows import Row
-from trainer.data.sandbox import TemplateError
+from trainer.data.reading.readers import row_at
+from trainer.data.reading.rows import Row
+from trainer.data.templates.sandbox import TemplateError
 
 if TYPE_CHECKING:
     from app.datasets import DataService

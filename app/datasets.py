@@ -19,17 +19,18 @@ from trainer.contract.config import DatasetUse, load_yaml
 from trainer.contract.places import share
 from trainer.contract.problems import ConfigError
 from trainer.contract.rundir import RunDir
-from trainer.data import DatasetError, DatasetSpec, registry
-from trainer.data.check import first_look
-from trainer.data.objectives import KINDS
-from trainer.data.readers import read
-from trainer.data.registry import Registry
-from trainer.data.report import DataReport
-from trainer.data.reports import ReportStore
-from trainer.data.rows import Row
-from trainer.data.sandbox import TemplateError
-from trainer.data.versions import versions
-from trainer.data.workers import DataWorker, Limits
+from trainer.data import DatasetError, DatasetSpec
+from trainer.data.catalog import registry
+from trainer.data.catalog.registry import Registry
+from trainer.data.catalog.versions import versions
+from trainer.data.checking.check import first_look
+from trainer.data.checking.report import DataReport
+from trainer.data.checking.reports import ReportStore
+from trainer.data.reading.readers import read
+from trainer.data.reading.rows import Row
+from trainer.data.shapes.objectives import KINDS
+from trainer.data.templates.sandbox import TemplateError
+from trainer.data.work.workers import DataWorker, Limits
 
 SMALL_BYTES = 4_000_000
 COLUMN_ROWS, COLUMNS = 50, 300

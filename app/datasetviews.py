@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from trainer.data.report import DataReport
+from trainer.data.checking.report import DataReport
 
 
 @dataclass(frozen=True)

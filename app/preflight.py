@@ -21,7 +21,8 @@ from trainer.contract.choose import DeviceKind, choose_dtype, dtype_problem
 from trainer.contract.config import DatasetUse, parse, without_wrong_fields
 from trainer.contract.models import ModelError, ModelFacts, read_folder, resolve_model
 from trainer.contract.plan import Estimate, Setting, estimate, lora_targets
-from trainer.data import DatasetError, registry
+from trainer.data import DatasetError
+from trainer.data.catalog import registry
 
 Origin = Literal["cli", "web"]
 

@@ -13,7 +13,7 @@ from trainer.contract.models import ModelError, resolve_model
 from trainer.contract.problems import ConfigError
 from trainer.contract.rundir import RunDir, is_safe_name
 from trainer.data import DatasetError
-from trainer.data.sources import DatasetSpec
+from trainer.data.reading.sources import DatasetSpec
 
 
 def list_models(home: Home, completed: Iterable[Run]) -> list[str]:

@@ -24,8 +24,8 @@ def peak_bytes() -> int:
 
 def check(path: Path, folder: Path) -> dict[str, Any]:
     """Check as the studio does, keeping the report and the index; imports are not counted."""
-    from trainer.data.registry import Registry
-    from trainer.data.reports import ReportStore
+    from trainer.data.catalog.registry import Registry
+    from trainer.data.checking.reports import ReportStore
 
     spec = Registry(folder, None).resolve(str(path))
     begin, cpu = time.perf_counter(), time.process_time()
@@ -37,8 +37,8 @@ def check(path: Path, folder: Path) -> dict[str, Any]:
 
 def look(path: Path, folder: Path) -> dict[str, Any]:
     """Look for the first time, imports counted."""
-    from trainer.data.check import first_look
-    from trainer.data.registry import Registry
+    from trainer.data.catalog.registry import Registry
+    from trainer.data.checking.check import first_look
 
     report = first_look(Registry(folder, None).resolve(str(path)))
     assert report.usable and not report.complete
@@ -47,10 +47,10 @@ def look(path: Path, folder: Path) -> dict[str, Any]:
 
 def row(path: Path, folder: Path) -> dict[str, Any]:
     """Read a row through the index that a check left behind; imports are not counted."""
-    from trainer.data.readers import row_at
-    from trainer.data.registry import Registry
-    from trainer.data.reports import ReportStore
-    from trainer.data.rows import Row
+    from trainer.data.catalog.registry import Registry
+    from trainer.data.checking.reports import ReportStore
+    from trainer.data.reading.readers import row_at
+    from trainer.data.reading.rows import Row
 
     begin = time.perf_counter()
     spec = Registry(folder, None).resolve(str(path))

@@ -54,12 +54,12 @@ def race(path: Path) -> dict[str, float]:
     """Tokenise a file in turns by ours and bare; return median seconds and the rows."""
     from tokenizers import Tokenizer as Engine
 
-    from trainer.data import registry
-    from trainer.data.arrows import TokenWriter
-    from trainer.data.check import examples, shape_of
-    from trainer.data.limits import few_collections
-    from trainer.data.loaded import encoder_of, load
-    from trainer.data.tokenize import Preparer
+    from trainer.data.catalog import registry
+    from trainer.data.checking.check import examples, shape_of
+    from trainer.data.templates.limits import few_collections
+    from trainer.data.tokens.arrows import TokenWriter
+    from trainer.data.tokens.loaded import encoder_of, load
+    from trainer.data.tokens.tokenize import Preparer
 
     model = load(starter())
     spec = registry.load(None).resolve(str(path))

@@ -20,7 +20,9 @@ from trainer.contract.config import load_yaml, parse
 ENGINE = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
 # The last one keeps the process that renders strangers' templates (rule R7).
 SUBPROCESS = ("app/scheduler.py", "app/supervisor.py", "app/devices.py", "app/serving/",
-              "trainer/data/workers.py")
+              "trainer/data/work/workers.py")
+# In the order in which they may know of each other: each only of those before it.
+ROOMS_OF_DATA = ("reading", "shapes", "checking", "catalog", "templates", "tokens", "work")
 CODE = ("app", "trainer", "bench", "assets", "tests")
 RECIPES = sorted((ROOT / "templates" / "recipes").glob("*.yaml"))
 
@@ -43,6 +45,16 @@ def test_data_never_imports_the_engine_the_board_or_the_app():
 def test_data_knows_of_the_trainer_only_data_and_contract():
     assert not offences(modules("trainer/data"), lambda m, name: within(name, "trainer")
                         and not within(name, "trainer.data", "trainer.contract"))
+
+
+def test_rooms_of_data_know_only_those_before_them():
+    def upwards(module: Module, name: str) -> bool:
+        here = ROOMS_OF_DATA.index(module.path.split("/")[2])
+        return within(name, *(f"trainer.data.{room}" for room in ROOMS_OF_DATA[here + 1:]))
+
+    inside = tuple(m for m in modules("trainer/data") if m.path.count("/") == 3)
+    assert {m.path.split("/")[2] for m in inside} == set(ROOMS_OF_DATA)
+    assert not offences(inside, upwards)
 
 
 def test_trainer_never_imports_the_app():

@@ -8,8 +8,8 @@ import pytest
 
 from tests.source_tree import ROOT, called, modules
 from trainer.data import Row, recognise
-from trainer.data.convert import convert
-from trainer.data.objectives import objectives_of
+from trainer.data.shapes.convert import convert
+from trainer.data.shapes.objectives import objectives_of
 
 PAGES = sorted(p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"),
                                                          ROOT / "assets/make/README.md",

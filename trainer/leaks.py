@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from trainer.context import Context
-from trainer.data import leakage
+from trainer.data.checking import leakage
 from trainer.tokens import COLUMNS, Rows, TokenSet
 
 FIRST = 5

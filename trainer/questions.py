@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.contract.config import RunConfig
-from trainer.data.messages import Example, Message
+from trainer.data.shapes.messages import Example, Message
 from trainer.evaluate import Question
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _shown(prompt: Sequence[Message], text: str) -> str:
 
 def _examples(one: TokenSet, wanted: set[int]) -> dict[int, Example]:
     """Read some rows of a dataset again, by their numbers."""
-    from trainer.data.check import convert_rows
+    from trainer.data.checking.check import convert_rows
 
     if not wanted:
         return {}

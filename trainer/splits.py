@@ -11,7 +11,7 @@ from trainer import leaks
 from trainer.context import Context
 from trainer.contract.config import RunConfig
 from trainer.contract.events import DataEvent
-from trainer.data.workers import DataWorker, Limits
+from trainer.data.work.workers import DataWorker, Limits
 from trainer.evaluate import Question
 from trainer.failures import Failure
 from trainer.prompts import Prompter, Template
@@ -20,7 +20,7 @@ from trainer.tokens import Rows, SplitName, TokenSet, prepare_all, total
 from trainer.workbench import Workbench
 
 if TYPE_CHECKING:
-    from trainer.data.tokenize import Counts
+    from trainer.data.tokens.tokenize import Counts
 
 WORKER_MIB = 8192
 
@@ -125,7 +125,7 @@ def mix(context: Context, rows: Rows) -> Rows:
     """Put several training sets together as the config says; one set stays as it is."""
     if len(rows.sets) < 2:
         return rows
-    from trainer.data.mix import mixed_order
+    from trainer.data.tokens.mix import mixed_order
 
     data, counts = context.config.data, rows.counts()
     weights = [one.use.weight for one in rows.sets]

@@ -12,12 +12,13 @@ from typing import Any, Literal
 from trainer.context import Context
 from trainer.contract.config import DatasetUse
 from trainer.contract.events import ProgressEvent, Stage
-from trainer.data import DataReport, check, registry
-from trainer.data.prepare import Prepared, PrepareRequest, prepare
-from trainer.data.registry import Fetching
-from trainer.data.rows import DatasetError
-from trainer.data.tokenize import Counts
-from trainer.data.workers import DataWorker
+from trainer.data import DataReport, check
+from trainer.data.catalog import registry
+from trainer.data.catalog.registry import Fetching
+from trainer.data.reading.rows import DatasetError
+from trainer.data.tokens.tokenize import Counts
+from trainer.data.work.prepare import Prepared, PrepareRequest, prepare
+from trainer.data.work.workers import DataWorker
 
 SplitName = Literal["train", "eval"]
 COLUMNS: dict[str, tuple[str, ...]] = {

@@ -25,8 +25,8 @@ from trainer.contract.config.data import FilterConfig
 from trainer.contract.problems import message_and_advice
 from trainer.contract.rundir import is_safe_name
 from trainer.data import DatasetError
-from trainer.data.sandbox import TemplateError
-from trainer.data.sources import format_of
+from trainer.data.reading.sources import format_of
+from trainer.data.templates.sandbox import TemplateError
 
 router = APIRouter(prefix="/datasets")
 SHOWN_PROBLEMS = 100

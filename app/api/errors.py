@@ -15,7 +15,7 @@ from trainer.contract.models import ModelError
 from trainer.contract.problems import ConfigError, Problem, message_and_advice
 from trainer.contract.redact import redact
 from trainer.data import DatasetError
-from trainer.data.sandbox import TemplateError
+from trainer.data.templates.sandbox import TemplateError
 
 STATUS = {
     "unknown_run": 404,

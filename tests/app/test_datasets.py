@@ -75,7 +75,8 @@ def test_many_problems_are_paged_beyond_what_a_report_holds(fake_studio, tmp_pat
 def test_a_report_outlives_the_process(studio, open_studio, monkeypatch):
     studio.data.report("mixed")
     again = open_studio()
-    monkeypatch.setattr("trainer.data.reports.check", lambda *a, **k: pytest.fail("read again"))
+    monkeypatch.setattr("trainer.data.checking.reports.check",
+                        lambda *a, **k: pytest.fail("read again"))
     report, job = again.data.report("mixed")
     assert report.complete and report.rows == 12 and job is None
 

@@ -8,7 +8,7 @@ from tests.app.conftest import until_ended, until_step
 from trainer.contract import ConfigError, RunConfig
 from trainer.contract.config import parse
 from trainer.data import DatasetError
-from trainer.data.adding import plain_name
+from trainer.data.catalog.adding import plain_name
 
 
 @pytest.fixture

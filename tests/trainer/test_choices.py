@@ -9,7 +9,7 @@ import pytest
 from trainer.contract.config import RunConfig
 from trainer.contract.models import ModelError
 from trainer.contract.problems import ConfigError, Problem
-from trainer.data.rows import DatasetError
+from trainer.data.reading.rows import DatasetError
 from trainer.failures import Failure, classify
 from trainer.precision import Gpu, choose
 

@@ -13,7 +13,7 @@ from app.board.i18n import t
 from app.board.pages._parts import html, note, paragraph, text
 from app.board.wording import size
 from trainer.data import DatasetError
-from trainer.data.sources import ENDINGS
+from trainer.data.reading.sources import ENDINGS
 
 WAYS = ("path", "hub", "folder")
 # What the script says while a file is sent; it fills in the marks itself.

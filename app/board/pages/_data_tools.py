@@ -14,9 +14,9 @@ from app.board.pages import _data_html
 from app.board.pages._parts import html, note, paragraph, text
 from app.datachanges import Fixes
 from trainer.data import DatasetError
-from trainer.data.entry import Tags
-from trainer.data.messages import Example, Message
-from trainer.data.rows import RowProblem
+from trainer.data.reading.entry import Tags
+from trainer.data.reading.rows import RowProblem
+from trainer.data.shapes.messages import Example, Message
 
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
                          "api_visibility": "private"}

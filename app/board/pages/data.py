@@ -19,7 +19,7 @@ from app.datajobs import Job
 from app.datarows import lengths
 from app.datasetviews import DatasetChoice, ReportView
 from trainer.data import DatasetError
-from trainer.data.sandbox import TemplateError
+from trainer.data.templates.sandbox import TemplateError
 
 PANELS = ("hero", "work", "problems", "shape", "lengths", "versions", "of")
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,

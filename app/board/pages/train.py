@@ -32,7 +32,7 @@ from app.board.pages._parts import html, note, paragraph, text
 from app.runs import RunError
 from trainer.contract.config import all_fields, load_yaml, parse
 from trainer.contract.problems import ConfigError
-from trainer.data.sources import ENDINGS
+from trainer.data.reading.sources import ENDINGS
 
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
                          "api_visibility": "private"}

@@ -14,7 +14,7 @@ from app.board.pages.run import RunPage
 from app.board.pages.train import TrainPage, _kept
 from app.studio import Studio
 from trainer.contract.config import all_fields, parse
-from trainer.data.sources import ENDINGS
+from trainer.data.reading.sources import ENDINGS
 
 ELEMENTS = {
     "": ["runs-search", "runs-state", "runs-table", "runs-compare"],

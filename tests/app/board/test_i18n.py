@@ -25,8 +25,8 @@ from app.runs import RunState
 from trainer.contract.config import all_fields, parse
 from trainer.contract.events import Stage
 from trainer.contract.problems import _WORDS, ConfigError, Problem
-from trainer.data.check import check
-from trainer.data.sources import locate
+from trainer.data.checking.check import check
+from trainer.data.reading.sources import locate
 
 ROOT = Path(__file__).resolve().parents[3]
 BOARD = ROOT / "app" / "board"

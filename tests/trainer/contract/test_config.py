@@ -106,7 +106,7 @@ def test_config_is_frozen():
     ([3], "data.train.0", "string_type"),
     ([{"name": "a", "wieght": 2}], "data.train.0.wieght", "unknown_field"),
     ([{"weight": 2}], "data.train.0.name", "missing"),
-    ([{"name": "a", "weight": -1}], "data.train.0.weight", "greater_than"),
+    ([{"name": "a", "weight": -1}], "data.train.0.weight", "greater_than_equal"),
     ([{"name": "a"}, "a"], "data.train", "dataset_twice"),
 ])
 def test_a_mixture_names_what_is_wrong_in_it(train, field, code):

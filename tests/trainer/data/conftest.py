@@ -13,10 +13,10 @@ import zstandard
 from tokenizers import Tokenizer as Engine
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from trainer.data.chat import ChatTemplate
-from trainer.data.registry import Registry
-from trainer.data.sources import DatasetSpec
-from trainer.data.tokenize import Tokenizer
+from trainer.data.catalog.registry import Registry
+from trainer.data.reading.sources import DatasetSpec
+from trainer.data.templates.chat import ChatTemplate
+from trainer.data.tokens.tokenize import Tokenizer
 
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 MARKED = (

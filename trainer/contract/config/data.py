@@ -23,7 +23,7 @@ class DatasetUse(Section):
     name: str = field(..., "Dataset", "A name from the registry, a path or a hub id.",
                       min_length=1)
     weight: float | None = field(None, "Weight", "Share relative to the other datasets.",
-                                 gt=0, le=1000)
+                                 ge=0.01, le=100)
     subset: str | None = field(None, "Subset", "A hub dataset's configuration.")
     split: str | None = field(None, "Split", "A hub dataset's split.")
     revision: str | None = field(None, "Revision", "A hub dataset's branch, tag or commit.")

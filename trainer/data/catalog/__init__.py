@@ -1,0 +1,1 @@
+"""Which datasets there are: registry, hubs, versions, fix-ups, exports."""

@@ -1,0 +1,1 @@
+"""Files as rows: formats, encodings, compression, folders, an index to find rows again."""

@@ -1,0 +1,1 @@
+"""What rows mean: recognising columns, and turning rows into conversations."""

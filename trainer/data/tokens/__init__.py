@@ -1,0 +1,1 @@
+"""From conversations to token ids: encoding, fitting, preparing, previews, mixtures."""

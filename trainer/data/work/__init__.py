@@ -1,0 +1,1 @@
+"""Work on data in a process of its own, within limits."""
