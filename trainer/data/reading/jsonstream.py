@@ -129,7 +129,8 @@ class JsonText:
                 value, end = _DECODER.raw_decode(self.buffer, self.position)
             except json.JSONDecodeError as error:
                 if self._is_broken(error) or not self.more():
-                    raise BrokenJson(f"{error.msg.removesuffix(' at')} at {self.where(error.pos)}") from None
+                    what = error.msg.removesuffix(" at")
+                    raise BrokenJson(f"{what} at {self.where(error.pos)}") from None
                 continue
             except (RecursionError, ValueError) as error:
                 raise BrokenJson(f"{error} at {self.where(self.position)}") from None

@@ -94,7 +94,8 @@ def _careful_row(number: int, line: bytes, encoding: str) -> Item:
         start = error.doc.lstrip()
         why = ("it is written as Python prints it; json.dumps writes JSON"
                if start.startswith(("{'", "[{'")) else
-               f"{error.msg.removesuffix(' at')} at column {error.colno}; it begins {shown(start[:40])}")
+               f"{error.msg.removesuffix(' at')} at column {error.colno}; it begins "
+               f"{shown(start[:40])}")
         return RowProblem(number, "", "not_json", f"is not JSON: {why}")
     except RecursionError:
         return RowProblem(number, "", "not_json", "is nested too deeply")

@@ -1,14 +1,18 @@
 """What a data worker may use: memory, files, and time for one rendering (rule R7).
 
 Only the worker process asks for this. A template is strangers' code: it may loop for ever or build
-a text of any size, so each rendering has its own alarm, and the process a ceiling of memory.
+a text of any size, so each rendering has a time by which it must be done, and the process a ceiling
+of memory. A clock that ticks a few times a second looks at the time: an alarm for each rendering
+would cost more than many renderings do.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 import resource
 import signal
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -18,6 +22,8 @@ from trainer.data.shapes.messages import Message
 from trainer.data.templates.chat import ChatTemplate, Rendered
 from trainer.data.templates.sandbox import TemplateError
 
+TICK_S = 0.1
+IDLE_TICKS = 50
 FATAL = ("template_time", "template_memory")
 _ADVICE = "Use another template, or another model."
 
@@ -38,8 +44,42 @@ class _TimeUp(BaseException):
     """The alarm rang; no handler of templates or of libraries catches it."""
 
 
-def _ring(number: int, frame: FrameType | None) -> None:
-    raise _TimeUp
+class _Clock:
+    """Ticks while there is something to end in time, and a little longer."""
+
+    def __init__(self) -> None:
+        self.deadlines: list[float] = []
+        self.ticking = False
+        self._idle = 0
+
+    def start(self) -> None:
+        """Tick from now on; system calls of libraries go on after a tick."""
+        signal.signal(signal.SIGALRM, self._tick)
+        signal.siginterrupt(signal.SIGALRM, False)
+        # A tick after the interpreter has put the signal back would kill a process that ends well.
+        atexit.register(self.stop)
+        signal.setitimer(signal.ITIMER_REAL, TICK_S, TICK_S)
+        self.ticking, self._idle = True, 0
+
+    def stop(self) -> None:
+        """Tick no more."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        atexit.unregister(self.stop)
+        self.ticking = False
+
+    def _tick(self, number: int, frame: FrameType | None) -> None:
+        if self.deadlines:
+            self._idle = 0
+            if time.monotonic() >= self.deadlines[-1]:
+                self.deadlines[-1] = float("inf")
+                raise _TimeUp
+            return
+        self._idle += 1
+        if self._idle > IDLE_TICKS:
+            self.stop()
+
+
+_CLOCK = _Clock()
 
 
 def restrict(*, memory_mib: int, files: int) -> None:
@@ -60,17 +100,17 @@ def within(seconds: float) -> Iterator[None]:
     Raises:
         TemplateError: ``template_time`` or ``template_memory``.
     """
-    if signal.getsignal(signal.SIGALRM) is not _ring:
-        signal.signal(signal.SIGALRM, _ring)
+    if not _CLOCK.ticking:
+        _CLOCK.start()
+    _CLOCK.deadlines.append(time.monotonic() + seconds)
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
         yield
     except _TimeUp:
         raise too_slow(seconds) from None
     except MemoryError:
         raise too_large() from None
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _CLOCK.deadlines.pop()
 
 
 @contextmanager
