@@ -68,7 +68,8 @@ TABLE: dict[str, str] = {
     "train.search": "Search a field: warm-up, seed, optimizer…",
     "train.no_field": "No field fits. Try another word.",
     "train.upload": "Add a data file", "train.upload_help":
-        "JSON lines, JSON, CSV or text, also .gz; it is copied into the studio and chosen at once.",
+        "JSON, CSV, Parquet, Excel or text, also .gz or .zst; it is copied into the studio and "
+        "chosen at once.",
     "train.uploaded": "Added as {name}.", "train.yaml_label": "A run config as YAML",
     "train.yaml_fill": "Fill the form", "train.yaml_cancel": "Cancel",
     "train.yaml_placeholder": "name: my-run\ndata:\n  train: [my_data]",
