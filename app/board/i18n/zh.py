@@ -60,7 +60,8 @@ TABLE: dict[str, str] = {
     "train.advanced_title": "高级字段", "train.search": "搜索字段：预热、种子、优化器…",
     "train.no_field": "没有符合的字段，换个词试试。",
     "train.upload": "添加数据文件",
-    "train.upload_help": "支持 JSON、CSV、Parquet、Excel、纯文本及其 .gz、.zst；文件会复制到工作室并选中。",
+    "train.upload_help":
+        "支持 JSON、CSV、Parquet、Excel、纯文本及其 .gz、.zst；文件会复制到工作室并选中。",
     "train.uploaded": "已添加，名称为 {name}。", "train.yaml_label": "YAML 格式的运行配置",
     "train.yaml_fill": "填入表单", "train.yaml_cancel": "取消",
     "train.yaml_placeholder": "name: my-run\ndata:\n  train: [my_data]",
