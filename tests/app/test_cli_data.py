@@ -282,8 +282,11 @@ def test_ctrl_c_ends_a_check_cleanly(tmp_path, home):
     with path.open("w") as file:
         for _ in range(40_000):
             file.write(row)
+    # A test runner in the background of a shell ignores SIGINT, and its children with it.
+    listening = ("import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+                 "runpy.run_module('app', run_name='__main__')")
     process = subprocess.Popen(
-        [sys.executable, "-m", "app", "data", "check", str(path), "--no-tokens"],
+        [sys.executable, "-c", listening, "data", "check", str(path), "--no-tokens"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "FINESTRA_HOME": str(home)})
     try:
