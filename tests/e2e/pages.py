@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error, Page, expect
 
 
 def form_is_ready(page: Page) -> None:
@@ -33,3 +33,12 @@ def drawn(page: Page) -> int:
     """Return how many points the loss curve has."""
     chart = page.locator("#run-charts [data-chart=loss]")
     return int(chart.get_attribute("data-points") or 0) if chart.count() else 0
+
+
+def refresh_after_a_restart(page: Page) -> None:
+    """Reload a page that may be reloading itself just now, as it has noticed the server's return."""
+    try:
+        page.reload()
+    except Error:
+        page.wait_for_load_state()
+        page.reload()

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.pages import refresh_after_a_restart
 from tests.e2e.server import Server
 
 pytestmark = pytest.mark.browser
@@ -26,7 +27,7 @@ def test_killed_server_leaves_no_gap_and_no_double_point(page: Page, server: Ser
 
     server.start()
     assert [run["id"] for run in server.api.get("/runs").json()["runs"]] == [run_id]
-    page.reload()
+    refresh_after_a_restart(page)
     expect(page.locator("#run-hero [data-state=completed]")).to_be_visible(timeout=120_000)
     points = server.points(run_id)
     assert [step for step, _ in points] == list(range(1, 41))
