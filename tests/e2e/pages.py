@@ -36,7 +36,7 @@ def drawn(page: Page) -> int:
 
 
 def refresh_after_a_restart(page: Page) -> None:
-    """Reload a page that may be reloading itself just now, as it has noticed the server's return."""
+    """Reload a page that may be reloading itself, as it has noticed that the server is back."""
     try:
         page.reload()
     except Error:
