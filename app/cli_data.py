@@ -23,7 +23,7 @@ from trainer.data.shapes.objectives import objectives_of as objectives
 from trainer.data.shapes.recognise import Shape, shape_from_mapping
 
 if TYPE_CHECKING:
-    from trainer.data.work.workers import DataWorker
+    from trainer.data.children.workers import DataWorker
 
 app = typer.Typer(no_args_is_help=True, help="Look at datasets, add them, mend them.")
 cli_data_change.register(app)
@@ -204,8 +204,8 @@ def _summary(lengths: dict[str, Any]) -> dict[str, Any]:
 
 def _ask(operation: str, params: dict[str, Any]) -> dict[str, Any]:
     """Let a worker do something that renders templates; its refusals are DatasetErrors."""
+    from trainer.data.children.workers import DataWorker, Limits
     from trainer.data.templates.sandbox import TemplateError
-    from trainer.data.work.workers import DataWorker, Limits
 
     worker: DataWorker = DataWorker(Limits())
     try:

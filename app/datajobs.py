@@ -25,7 +25,7 @@ LIMIT_S = 24 * 3600.0
 
 
 class Worker(Protocol):
-    """What a job needs of ``trainer.data.work.workers.DataWorker``."""
+    """What a job needs of ``trainer.data.children.workers.DataWorker``."""
 
     def call(self, op: str, params: dict[str, Any], *, timeout_s: float = ...,
              progress: Callable[[dict[str, Any]], None] | None = ...,

@@ -26,11 +26,11 @@ from trainer.data.catalog.versions import versions
 from trainer.data.checking.check import first_look
 from trainer.data.checking.report import DataReport
 from trainer.data.checking.reports import ReportStore
+from trainer.data.children.workers import DataWorker, Limits
 from trainer.data.reading.readers import read
 from trainer.data.reading.rows import Row
 from trainer.data.shapes.objectives import KINDS
 from trainer.data.templates.sandbox import TemplateError
-from trainer.data.work.workers import DataWorker, Limits
 
 SMALL_BYTES = 4_000_000
 COLUMN_ROWS, COLUMNS = 50, 300

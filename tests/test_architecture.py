@@ -20,9 +20,9 @@ from trainer.contract.config import load_yaml, parse
 ENGINE = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
 # The last one keeps the process that renders strangers' templates (rule R7).
 SUBPROCESS = ("app/scheduler.py", "app/supervisor.py", "app/devices.py", "app/serving/",
-              "trainer/data/work/workers.py")
+              "trainer/data/children/workers.py")
 # In the order in which they may know of each other: each only of those before it.
-ROOMS_OF_DATA = ("reading", "shapes", "checking", "catalog", "templates", "tokens", "work")
+ROOMS_OF_DATA = ("reading", "shapes", "checking", "catalog", "templates", "tokens", "children")
 CODE = ("app", "trainer", "bench", "assets", "tests")
 RECIPES = sorted((ROOT / "templates" / "recipes").glob("*.yaml"))
 

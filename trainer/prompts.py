@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Any
 
 from trainer.contract.files import read_json
+from trainer.data.children.workers import DataWorker
 from trainer.data.reading.rows import DatasetError
 from trainer.data.templates.sandbox import TemplateError
-from trainer.data.work.workers import DataWorker
 
 START_S = 120.0
 AT_ONCE = 500

@@ -11,7 +11,7 @@ from trainer import leaks
 from trainer.context import Context
 from trainer.contract.config import RunConfig
 from trainer.contract.events import DataEvent
-from trainer.data.work.workers import DataWorker, Limits
+from trainer.data.children.workers import DataWorker, Limits
 from trainer.evaluate import Question
 from trainer.failures import Failure
 from trainer.prompts import Prompter, Template

@@ -15,10 +15,10 @@ from trainer.contract.events import ProgressEvent, Stage
 from trainer.data import DataReport, check
 from trainer.data.catalog import registry
 from trainer.data.catalog.registry import Fetching
+from trainer.data.children.prepare import Prepared, PrepareRequest, prepare
+from trainer.data.children.workers import DataWorker
 from trainer.data.reading.rows import DatasetError
 from trainer.data.tokens.tokenize import Counts
-from trainer.data.work.prepare import Prepared, PrepareRequest, prepare
-from trainer.data.work.workers import DataWorker
 
 SplitName = Literal["train", "eval"]
 COLUMNS: dict[str, tuple[str, ...]] = {

@@ -2,7 +2,7 @@
 
 Its rooms, each of which knows only those before it: ``reading`` (files as rows), ``shapes`` (what
 rows mean), ``checking`` (what is wrong with them), ``catalog`` (which datasets there are),
-``templates`` (conversations as text), ``tokens`` (text as token ids), ``work`` (all of it in a
+``templates`` (conversations as text), ``tokens`` (text as token ids), ``children`` (all of it in a
 process of its own).
 """
 

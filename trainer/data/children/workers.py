@@ -1,6 +1,6 @@
 """Data work in a process of its own: a template that hangs or eats memory costs nothing else.
 
-``DataWorker`` keeps one warm child, ``python -P -m trainer.data.work.worker``, which it kills
+``DataWorker`` keeps one warm child, ``python -P -m trainer.data.children.worker``, which it kills
 when a request takes too long or is cancelled; the next call starts another. See ``operations``
 for what can be asked.
 """
@@ -26,7 +26,7 @@ from trainer.contract.redact import SECRET_VARIABLES, known_secrets, redact
 from trainer.data.reading.rows import DatasetError
 from trainer.data.templates.sandbox import TemplateError
 
-ARGV = (sys.executable, "-P", "-m", "trainer.data.work.worker")
+ARGV = (sys.executable, "-P", "-m", "trainer.data.children.worker")
 RENDERS = frozenset({"describe", "encode_prompt", "encode_prompts", "preview", "lengths",
                      "plan", "shard"})
 _LOOK_S = 0.1

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from trainer.data.children import operations
+from trainer.data.children.workers import ARGV, Cancelled, DataWorker, Limits
 from trainer.data.reading.rows import DatasetError
 from trainer.data.templates.sandbox import TemplateError
-from trainer.data.work import operations
-from trainer.data.work.workers import ARGV, Cancelled, DataWorker, Limits
 
 TALK = [{"role": "user", "content": "Hi"}]
 LOOPS = "{% for a in range(9999) %}" * 3 + "{% set x = 1 %}" + "{% endfor %}" * 3

@@ -16,13 +16,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from trainer.data.children.workers import Cancelled, DataWorker, Limits
 from trainer.data.reading.rows import DatasetError
 from trainer.data.templates.sandbox import TemplateError
 from trainer.data.tokens.cache import ROWS, Kept, TokenCache
 from trainer.data.tokens.plan import Plan
 from trainer.data.tokens.request import PrepareRequest
 from trainer.data.tokens.tokenize import Counts
-from trainer.data.work.workers import Cancelled, DataWorker, Limits
 
 # From so many bytes on, more than one process is worth its start.
 LARGE_BYTES = 16 * 2**20

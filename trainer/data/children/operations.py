@@ -86,7 +86,7 @@ def _lengths(params: Params, say: Say) -> Result:
 def _job(name: str) -> Operation:
     """Return the function of ``jobs`` with that name, imported when it is first used."""
     def work(params: Params, say: Say) -> Result:
-        from trainer.data.work import jobs
+        from trainer.data.children import jobs
 
         chosen: Operation = {"check": jobs.check, "fetch": jobs.fetch, "fix": jobs.fix,
                              "split": jobs.split}[name]

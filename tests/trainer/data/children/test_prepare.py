@@ -18,6 +18,9 @@ from tests.trainer.data.conftest import Make
 from trainer.contract.config import RunConfig
 from trainer.contract.config.data import DatasetUse, FilterConfig
 from trainer.data.checking.check import examples, shape_of
+from trainer.data.children import prepare as preparing
+from trainer.data.children.prepare import Prepared, prepare, processes, split_rows
+from trainer.data.children.workers import Cancelled, DataWorker, Limits
 from trainer.data.reading.rows import DatasetError
 from trainer.data.templates.chat import ChatTemplate
 from trainer.data.templates.sandbox import TemplateError
@@ -26,9 +29,6 @@ from trainer.data.tokens.encoder import Encoder
 from trainer.data.tokens.fit import FittedRow
 from trainer.data.tokens.request import PrepareRequest, Source
 from trainer.data.tokens.tokenizer import IGNORED, Tokenizer
-from trainer.data.work import prepare as preparing
-from trainer.data.work.prepare import Prepared, prepare, processes, split_rows
-from trainer.data.work.workers import Cancelled, DataWorker, Limits
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""``python -P -m trainer.data.work.worker``: reads datasets and renders templates, within limits.
+"""``python -P -m trainer.data.children.worker``: reads data, renders templates, within limits.
 
 JSON lines. The first one on standard input sets the limits, ``{"memory_mib", "files",
 "render_s"}``. Then requests ``{"op", "params"}``, one at a time; to each there are any number of
@@ -20,11 +20,11 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import IO, Any
 
+from trainer.data.children.operations import OPERATIONS
 from trainer.data.reading.rows import DatasetError
 from trainer.data.templates import limits
 from trainer.data.templates.sandbox import TemplateError
 from trainer.data.tokens import loaded
-from trainer.data.work.operations import OPERATIONS
 
 Document = dict[str, Any]
 
