@@ -26,8 +26,6 @@ from trainer.streams import forgive
 if TYPE_CHECKING:
     from trainer.work import Metrics
 
-RECIPES = {"sft": "trainer.recipes.sft", "pretrain": "trainer.recipes.pretrain",
-           "dpo": "trainer.recipes.dpo", "kto": "trainer.recipes.kto"}
 QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "TRL_EXPERIMENTAL_SILENCE": "1",
           "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}
 
@@ -66,8 +64,9 @@ def main(run_dir: Path) -> int:
 def _work(context: Context, start: Selected) -> Metrics:
     """Run the recipe; the libraries are imported here, after the first events are out."""
     context.emit.stage("loading", "Starting torch and the trainers")
-    recipe = import_module(RECIPES[context.config.objective])
-    metrics: Metrics = recipe.run(context, start)
+    course = import_module("trainer.course")
+    recipe = import_module(f"trainer.recipes.{context.config.objective}")
+    metrics: Metrics = course.run(context, start, recipe.build)
     return metrics
 
 

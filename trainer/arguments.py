@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trainer.context import Context
 from trainer.precision import Precision
-
-if TYPE_CHECKING:
-    from trl import DPOConfig, KTOConfig, SFTConfig
 
 
 def shared_arguments(context: Context, precision: Precision, *, evaluates: bool) -> dict[str, Any]:
@@ -61,32 +58,3 @@ def _rhythm(context: Context, evaluates: bool) -> dict[str, Any]:
             "eval_steps": training.eval_steps or never,
             "save_strategy": "steps", "save_steps": training.save_steps or never,
             "save_total_limit": None}
-
-
-def sft_arguments(context: Context, precision: Precision, *, evaluates: bool) -> SFTConfig:
-    """Return TRL's arguments for supervised fine-tuning on rows that are already tokens."""
-    from trl import SFTConfig
-
-    return SFTConfig(**shared_arguments(context, precision, evaluates=evaluates), packing=False,
-                     dataset_kwargs={"skip_prepare_dataset": True})
-
-
-def dpo_arguments(context: Context, precision: Precision, *, evaluates: bool) -> DPOConfig:
-    """Return TRL's arguments for DPO on pairs that are already tokens."""
-    from trl import DPOConfig
-
-    dpo = context.config.dpo
-    return DPOConfig(**shared_arguments(context, precision, evaluates=evaluates), beta=dpo.beta,
-                     loss_type=[dpo.loss_type], label_smoothing=dpo.label_smoothing,
-                     disable_dropout=context.config.tuner.lora_dropout == 0)
-
-
-def kto_arguments(context: Context, precision: Precision, *, evaluates: bool) -> KTOConfig:
-    """Return TRL's arguments for KTO on judged answers that are already tokens."""
-    from trl import KTOConfig
-
-    kto = context.config.kto
-    return KTOConfig(**shared_arguments(context, precision, evaluates=evaluates), beta=kto.beta,
-                     desirable_weight=kto.desirable_weight,
-                     undesirable_weight=kto.undesirable_weight,
-                     disable_dropout=context.config.tuner.lora_dropout == 0)

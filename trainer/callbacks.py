@@ -18,15 +18,11 @@ from trainer.contract.events import MetricsEvent, SampleEvent, finite
 from trainer.failures import Failure
 from trainer.loop import CommittedLoop
 
-_NAMES = {"loss": "loss", "grad_norm": "grad_norm", "learning_rate": "learning_rate",
-          "mean_token_accuracy": "token_accuracy", "rewards/margins": "rewards_margins",
-          "rewards/accuracies": "rewards_accuracies", "rewards/chosen": "rewards_chosen",
-          "rewards/rejected": "rewards_rejected", "kl": "kl", "eval_loss": "eval_loss",
-          "eval_mean_token_accuracy": "eval_token_accuracy",
-          "eval_rewards/margins": "eval_rewards_margins",
-          "eval_rewards/accuracies": "eval_rewards_accuracies",
-          "eval_rewards/chosen": "eval_rewards_chosen",
-          "eval_rewards/rejected": "eval_rewards_rejected"}
+_OTHER_NAMES = {"mean_token_accuracy": "token_accuracy"}
+# What Trainer logs that is no metric of the model, or that is measured better here.
+_LEFT_OUT = {"epoch", "num_tokens", "num_input_tokens_seen", "total_flos", "train_loss",
+             "train_runtime", "train_samples_per_second", "train_steps_per_second", "step_time"}
+_EVAL_TIMES = ("_runtime", "_samples_per_second", "_steps_per_second", "_num_tokens")
 ZERO_STEPS = 10
 Sampler = Callable[[], list[SampleEvent]]
 
@@ -39,9 +35,23 @@ def memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
 
 
+def metric_name(name: str) -> str | None:
+    """Return our name of what TRL logs, ``rewards/margins`` -> ``rewards_margins``.
+
+    None for what is no metric of the model.
+    """
+    head, measured, rest = ("eval_", True, name[5:]) if name.startswith("eval_") \
+        else ("", False, name)
+    if rest in _LEFT_OUT or (measured and name.endswith(_EVAL_TIMES)):
+        return None
+    return head + _OTHER_NAMES.get(rest, rest.replace("/", "_"))
+
+
 def renamed(logs: Mapping[str, Any]) -> dict[str, float | None]:
-    """Take the known metrics out of TRL's log, under our names; NaN becomes None."""
-    return {_NAMES[k]: finite(float(v)) for k, v in logs.items() if k in _NAMES}
+    """Take the metrics out of TRL's log, under our names; NaN becomes None."""
+    named = ((metric_name(key), value) for key, value in logs.items())
+    return {name: finite(float(value)) for name, value in named
+            if name and isinstance(value, int | float)}
 
 
 @dataclass

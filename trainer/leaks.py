@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from trainer.context import Context
 from trainer.data.checking import leakage
-from trainer.tokens import COLUMNS, Rows, TokenSet
+from trainer.tokens import Rows, TokenSet
 
 FIRST = 5
 ROW = "rows stand"
@@ -50,7 +50,7 @@ def _same_tokens(train: Rows, held: Rows) -> tuple[int, list[int]]:
 
 def _hashes(rows: Rows) -> list[int]:
     """Return a hash of each row's tokens, in order."""
-    columns = [name for name in COLUMNS[rows.objective] if name.endswith("_ids")]
+    columns = [name for name in rows.columns if name.endswith("_ids")]
     whole = [value for one in rows.sets for value in _hashes_of(one, columns)]
     return [whole[i] for i in rows.order]
 

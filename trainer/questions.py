@@ -30,7 +30,7 @@ def make_questions(config: RunConfig, held: Rows, prompter: Prompter,
     chosen = held.pick(range(min(wanted, len(held))))
     if not len(chosen):
         return []
-    if config.objective == "pretrain":
+    if config.facts.rows == "text":
         return _beginnings(chosen, tokenizer, evaluation.max_new_tokens)
     return _prompts(chosen, prompter)
 

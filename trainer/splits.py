@@ -92,7 +92,7 @@ def load_splits(context: Context, bench: Workbench) -> Splits:
 def _describe(context: Context, prompter: Prompter) -> Template:
     """Say which chat template is used, and how it is known what is learned of it."""
     context.emit.stage("reading", "Looking at the chat template")
-    if context.config.objective == "pretrain":
+    if context.config.facts.rows == "text":
         return prompter.describe_if_any()
     template = prompter.describe()
     own = "the tokenizer's own" if template.is_own else f"{template.name}, as asked"
@@ -147,7 +147,7 @@ def _to_measure(config: RunConfig, rows: Rows) -> Rows:
     KTO compares the rows of a batch, so there desired and undesired answers stay mixed.
     """
     order = list(range(len(rows)))
-    if config.objective == "kto":
+    if config.facts.rows == "judged":
         random.Random(f"measure:{config.training.seed}").shuffle(order)
     else:
         lengths = rows.lengths()

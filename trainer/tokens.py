@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trainer.context import Context
-from trainer.contract.config import DatasetUse
+from trainer.contract.config import OBJECTIVES, DatasetUse, RowKind
 from trainer.contract.events import ProgressEvent, Stage
 from trainer.data import DataReport, check
 from trainer.data.catalog import registry
@@ -21,10 +21,12 @@ from trainer.data.reading.rows import DatasetError
 from trainer.data.tokens.tokenize import Counts
 
 SplitName = Literal["train", "eval"]
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "sft": ("input_ids", "labels"), "pretrain": ("input_ids", "labels"),
-    "dpo": ("prompt_ids", "chosen_ids", "rejected_ids"),
-    "kto": ("prompt_ids", "completion_ids", "label")}
+COLUMNS: dict[RowKind, tuple[str, ...]] = {
+    "turns": ("input_ids", "labels"), "text": ("input_ids", "labels"),
+    "pairs": ("prompt_ids", "chosen_ids", "rejected_ids"),
+    "judged": ("prompt_ids", "completion_ids", "label"),
+    "prompts": ("prompt_ids", "prompt", "reference"),
+    "labelled": ("input_ids", "label")}
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,11 @@ class Rows:
         """Return the number of rows."""
         return len(self.order)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that TRL's collators read."""
+        return COLUMNS[OBJECTIVES[self.objective].rows]
+
     def pick(self, indices: Sequence[int]) -> Rows:
         """Return some of the rows, in the order given."""
         return Rows(self.sets, self.objective, [self.order[i] for i in indices])
@@ -114,7 +121,7 @@ class Rows:
         from datasets import concatenate_datasets
 
         whole = concatenate_datasets([one.table for one in self.sets])
-        kept = whole.select_columns(list(COLUMNS[self.objective]))
+        kept = whole.select_columns(list(self.columns))
         return kept if self.order == list(range(len(whole))) else kept.select(self.order)
 
 

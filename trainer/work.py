@@ -111,7 +111,7 @@ def is_grouped(context: Context) -> bool:
         return False
     if not config.data.shuffle:
         reason = "data.shuffle is off: the rows keep their order"
-    elif config.objective == "kto":
+    elif config.facts.rows == "judged":
         reason = ("KTO compares rows of a batch: grouped, desired and undesired ones would be "
                   "kept apart")
     else:

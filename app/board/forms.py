@@ -16,7 +16,7 @@ from typing import Any
 import gradio as gr
 
 from app.board.i18n import choice_label, field_help, field_title, t
-from trainer.contract.config import FieldInfo, all_fields
+from trainer.contract.config import OBJECTIVES, FieldInfo, all_fields, is_relevant
 from trainer.contract.places import template_names
 
 DATASETS = ("data.train", "data.eval")
@@ -55,19 +55,17 @@ def fields_of(card: str) -> list[FieldInfo]:
 
 def hidden_fields(raws: Mapping[str, Any]) -> list[str]:
     """Return the fields that mean nothing with the current choices."""
+    rows = OBJECTIVES[str(raws.get("objective", "sft"))].rows
     hidden = []
     for path, info in all_fields().items():
         irrelevant = (
-            (info.section == "tuner" and path != "tuner.type" and raws.get("tuner.type") != "lora")
-            or (info.section in ("dpo", "kto") and raws.get("objective") != info.section)
-            or (path in ("tracking.project", "tracking.mode")
-                and raws.get("tracking.backend") == "none")
+            not is_relevant(info, raws)
             or (path in ("evaluation.max_new_tokens", "evaluation.limit")
                 and not raws.get("evaluation.exact_match") and not raws.get("evaluation.samples"))
-            or (path == "evaluation.exact_match" and raws.get("objective") != "sft"
+            or (path == "evaluation.exact_match" and rows not in ("turns", "prompts")
                 and not raws.get(path))
             or (path in ("data.train_on_prompt", "data.mask_history", "data.template")
-                and raws.get("objective") == "pretrain" and raws.get(path) in (False, "auto"))
+                and rows == "text" and raws.get(path) in (False, "auto"))
             or (path == "data.mix_strategy" and len(raws.get("data.train") or []) < 2)
             or (path == "data.near_threshold" and raws.get("data.deduplicate") != "near"))
         if irrelevant:

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
-from trainer import measures, work
-from trainer.arguments import dpo_arguments
-from trainer.callbacks import Reporter
-from trainer.checkpoint import Selected
+from trainer import work
+from trainer.arguments import shared_arguments
 from trainer.context import Context
 from trainer.loop import CommittedDPOTrainer
-from trainer.splits import Splits, load_splits
+from trainer.precision import Precision
+from trainer.splits import Splits
 from trainer.workbench import Workbench
 
-
-def run(context: Context, start: Selected) -> work.Metrics:
-    """Train from a checkpoint or the beginning; returns the final metrics.
-
-    Raises:
-        Stopped: A stop was asked for.
-        ValueError: What is wrong with the model, the data or the settings, in words.
-    """
-    bench = work.set_up(context)
-    splits = load_splits(context, bench)
-    work.record(context, bench, splits, start)
-    loop = build(context, bench, splits)
-    work.adopt(context, loop, splits, start)
-    answerer = measures.make_answerer(context, bench, loop, splits)
-    reporter = Reporter(context, loop, measures.make_sampler(context, answerer, splits))
-    with work.tracked(context, loop):
-        work.train(context, loop, reporter, start)
-    work.save(context, bench, loop.model, splits.template)
-    return work.summary(loop, reporter)
+if TYPE_CHECKING:
+    from trl import DPOConfig
 
 
 def build(context: Context, bench: Workbench, splits: Splits) -> CommittedDPOTrainer:
@@ -44,9 +27,19 @@ def build(context: Context, bench: Workbench, splits: Splits) -> CommittedDPOTra
     try:
         return CommittedDPOTrainer(
             model=model, ref_model=copy.deepcopy(model) if adapter is None else None,
-            args=dpo_arguments(context, bench.precision, evaluates=bool(splits.eval)),
+            args=arguments(context, bench.precision, evaluates=bool(splits.eval)),
             train_dataset=splits.train.dataset,
             eval_dataset=splits.eval.dataset,
             processing_class=bench.tokenizer, peft_config=adapter)
     except ValueError as error:
         raise work.check_targets(error) from error
+
+
+def arguments(context: Context, precision: Precision, *, evaluates: bool) -> DPOConfig:
+    """Return TRL's arguments for pairs that are already tokens."""
+    from trl import DPOConfig
+
+    dpo = context.config.dpo
+    return DPOConfig(**shared_arguments(context, precision, evaluates=evaluates), beta=dpo.beta,
+                     loss_type=[dpo.loss_type], label_smoothing=dpo.label_smoothing,
+                     disable_dropout=context.config.tuner.lora_dropout == 0)

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from trainer import measures, work
-from trainer.arguments import sft_arguments
-from trainer.callbacks import Reporter
-from trainer.checkpoint import Selected
+from typing import TYPE_CHECKING
+
+from trainer import work
+from trainer.arguments import shared_arguments
 from trainer.context import Context
 from trainer.loop import CommittedSFTTrainer
-from trainer.splits import Splits, load_splits
+from trainer.precision import Precision
+from trainer.splits import Splits
 from trainer.workbench import Workbench
 
-
-def run(context: Context, start: Selected) -> work.Metrics:
-    """Train from a checkpoint or the beginning; returns the final metrics.
-
-    Raises:
-        Stopped: A stop was asked for.
-        ValueError: What is wrong with the model, the data or the settings, in words.
-    """
-    bench = work.set_up(context)
-    splits = load_splits(context, bench)
-    work.record(context, bench, splits, start)
-    loop = build(context, bench, splits)
-    work.adopt(context, loop, splits, start)
-    answerer = measures.make_answerer(context, bench, loop, splits)
-    before = measures.measure_before(context, answerer, splits, start)
-    reporter = Reporter(context, loop, measures.make_sampler(context, answerer, splits))
-    with work.tracked(context, loop):
-        work.train(context, loop, reporter, start)
-    after = measures.measure_after(context, answerer, splits, loop)
-    work.save(context, bench, loop.model, splits.template)
-    return work.summary(loop, reporter, exact_match_before=before, exact_match=after)
+if TYPE_CHECKING:
+    from trl import SFTConfig
 
 
 def build(context: Context, bench: Workbench, splits: Splits) -> CommittedSFTTrainer:
@@ -40,9 +22,17 @@ def build(context: Context, bench: Workbench, splits: Splits) -> CommittedSFTTra
     try:
         return CommittedSFTTrainer(
             model=model,
-            args=sft_arguments(context, bench.precision, evaluates=bool(splits.eval)),
+            args=arguments(context, bench.precision, evaluates=bool(splits.eval)),
             train_dataset=splits.train.dataset,
             eval_dataset=splits.eval.dataset,
             processing_class=bench.tokenizer, peft_config=work.choose_adapter(context))
     except ValueError as error:
         raise work.check_targets(error) from error
+
+
+def arguments(context: Context, precision: Precision, *, evaluates: bool) -> SFTConfig:
+    """Return TRL's arguments for rows that are already tokens."""
+    from trl import SFTConfig
+
+    return SFTConfig(**shared_arguments(context, precision, evaluates=evaluates), packing=False,
+                     dataset_kwargs={"skip_prepare_dataset": True})

@@ -11,14 +11,25 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
-from app.board.i18n import en, en_data, zh, zh_data, zh_fields, zh_problems, zh_reasons, zh_rows
+from app.board.i18n import (
+    en,
+    en_data,
+    methods,
+    zh,
+    zh_data,
+    zh_fields,
+    zh_problems,
+    zh_reasons,
+    zh_rows,
+)
 from trainer.contract.config import FieldInfo
 from trainer.contract.problems import Problem
 
 _ROW = re.compile(r"Row (\d+) of (.+?) ((?:has|says|is|ends|cannot) .+)\.", re.DOTALL)
 LOCALES = ("en", "zh")
-TABLES: Mapping[str, Mapping[str, str]] = {"en": en.TABLE | en_data.TABLE,
-                                           "zh": zh.TABLE | zh_data.TABLE}
+TABLES: Mapping[str, Mapping[str, str]] = {
+    "en": en.TABLE | en_data.TABLE | methods.together("EN"),
+    "zh": zh.TABLE | zh_data.TABLE | methods.together("ZH")}
 
 
 def t(locale: str, key: str, **params: object) -> str:

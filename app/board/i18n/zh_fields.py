@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from app.board.i18n import methods
+
 FIELDS: dict[str, tuple[str, str]] = {
     "name": ("名称", "给人看的名称；编号由工作室生成。"),
     "objective": (
@@ -94,3 +96,4 @@ FIELDS: dict[str, tuple[str, str]] = {
         "跟踪模式",
         "“offline”写入运行文件夹，无需账号；“cloud”需要在 SWANLAB_API_KEY 中提供密钥。"),
 }
+FIELDS.update(methods.together("FIELDS"))

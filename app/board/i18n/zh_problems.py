@@ -6,6 +6,8 @@ A text whose parameters a problem does not carry must not name them: errors that
 
 from __future__ import annotations
 
+from app.board.i18n import methods
+
 MESSAGES: dict[str, str] = {
     # Values of fields
     "missing": "缺少此字段。", "literal_error": "{value} 不是 {expected} 之一。",
@@ -284,3 +286,5 @@ ADVICE: dict[str, str] = {
     "cuda_oom": "请减小批大小或最大长度，或打开梯度检查点。",
     "disk_full": "请释放空间，然后继续。",
 }
+MESSAGES.update(methods.together("MESSAGES"))
+ADVICE.update(methods.together("ADVICE"))

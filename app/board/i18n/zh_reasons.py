@@ -5,6 +5,8 @@ As in gettext the English text is the key: reasons travel as text through events
 through this table.
 """
 
+from app.board.i18n import methods
+
 REASONS: dict[str, str] = {
     "as asked for": "按您的要求",
     "as computed": "与计算精度相同",
@@ -93,3 +95,4 @@ REASONS: dict[str, str] = {
     "answer is found between what is rendered before it and its end. It shows no tools.":
         "模板没有标记，源码中也分不出各轮；每个回答位于其之前的渲染结果与结束符之间。它不显示工具。",
 }
+REASONS.update(methods.together("REASONS"))

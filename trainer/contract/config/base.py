@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
+
+Only = Mapping[str, Sequence[str]]
 
 
 class Section(BaseModel):
@@ -16,7 +19,7 @@ class Section(BaseModel):
 
 
 def field(default: Any, title: str, description: str, *, basic: bool = False,
-          unit: str = "", **bounds: Any) -> Any:
+          unit: str = "", only: Only | None = None, group: str = "", **bounds: Any) -> Any:
     """Declare one config field.
 
     Args:
@@ -25,9 +28,13 @@ def field(default: Any, title: str, description: str, *, basic: bool = False,
         description: One or two sentences for the form, the file and the documentation.
         basic: Whether the form shows it before *Advanced* is opened.
         unit: Unit of a number ("tokens", "steps"); shown behind the title.
+        only: The field means something only while each of these fields has one of these values,
+            ``{"tuner.type": ("lora",)}``; of a section it holds for all its fields.
+        group: The heading it stands under in the form; its section's unless told.
         **bounds: Passed to pydantic (ge, gt, le, lt, min_length, ...).
     """
-    extra: JsonDict = {"basic": basic, "unit": unit}
+    extra: JsonDict = {"basic": basic, "unit": unit, "group": group,
+                       "only": {path: list(values) for path, values in (only or {}).items()}}
     if callable(default):
         return Field(default_factory=default, title=title, description=description,
                      json_schema_extra=extra, **bounds)

@@ -116,7 +116,8 @@ class DataConfig(Section):
     near_threshold: float = field(
         0.85, "Likeness", "From which Jaccard similarity on two rows are near duplicates.",
         ge=0.5, le=1)
-    filters: FilterConfig = field(FilterConfig, "Filters", "Which rows are left out.")
+    filters: FilterConfig = field(FilterConfig, "Filters", "Which rows are left out.",
+                                  group="data.filters")
     shuffle: bool = field(True, "Shuffle", "Shuffle the training rows with the run's seed.")
     preprocessing_num_workers: int | None = field(
         None, "Tokenizing processes", "Empty means one per core for large data, else one.",

@@ -13,12 +13,16 @@ from pydantic.fields import FieldInfo as PydanticField
 
 from trainer.contract.config.run import RunConfig
 
+_Only = tuple[tuple[str, tuple[str, ...]], ...]
+
 
 @dataclass(frozen=True)
 class FieldInfo:
     """One field of the run config.
 
-    ``kind`` is what a form needs to know: text, number, integer, boolean, choice or list.
+    ``kind`` is what a form needs to know: text, number, integer, boolean, choice, list, mapping
+    (names with numbers) or uses (names with settings). ``only`` says which fields must have which
+    values for this one to mean something; ``group`` is the heading it stands under.
     """
 
     path: str
@@ -30,6 +34,8 @@ class FieldInfo:
     optional: bool = False
     basic: bool = False
     unit: str = ""
+    group: str = ""
+    only: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def section(self) -> str:
@@ -47,28 +53,46 @@ def _kind(annotation: Any) -> tuple[str, tuple[str, ...], bool]:
     if origin is Literal:
         return "choice", tuple(str(a) for a in get_args(annotation)), False
     if origin is list:
-        return "list", (), False
+        of = get_args(annotation)[0]
+        uses = get_origin(of) is not None or (isinstance(of, type) and issubclass(of, BaseModel))
+        return "uses" if uses else "list", (), False
+    if origin is dict:
+        return "mapping", (), False
     names = {bool: "boolean", int: "integer", float: "number"}
     return names.get(annotation, "text"), (), False
 
 
-def _describe(path: str, info: PydanticField) -> FieldInfo:
+def _extra(info: PydanticField) -> dict[str, Any]:
+    return dict(info.json_schema_extra) if isinstance(info.json_schema_extra, dict) else {}
+
+
+def _conditions(info: PydanticField) -> _Only:
+    only: Mapping[str, list[str]] = _extra(info).get("only") or {}
+    return tuple((path, tuple(values)) for path, values in only.items())
+
+
+def _describe(path: str, info: PydanticField, only: _Only, group: str) -> FieldInfo:
     kind, choices, optional = _kind(info.annotation)
-    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    extra = _extra(info)
     return FieldInfo(path=path, title=info.title or path, description=info.description or "",
                      kind=kind, default=info.get_default(call_default_factory=True),
                      choices=choices, optional=optional, basic=bool(extra.get("basic")),
-                     unit=str(extra.get("unit", "")))
+                     unit=str(extra.get("unit", "")), only=only,
+                     group=str(extra.get("group") or group
+                               or path.rpartition(".")[0].partition(".")[0]))
 
 
-def _walk(model: type[BaseModel], prefix: str) -> list[FieldInfo]:
+def _walk(model: type[BaseModel], prefix: str, only: _Only = (), group: str = ""
+          ) -> list[FieldInfo]:
+    """Describe the fields of a model; a section hands its conditions and its heading down."""
     found: list[FieldInfo] = []
     for name, info in model.model_fields.items():
-        annotation = info.annotation
+        annotation, conditions = info.annotation, (*only, *_conditions(info))
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            found += _walk(annotation, f"{prefix}{name}.")
+            found += _walk(annotation, f"{prefix}{name}.", conditions,
+                           str(_extra(info).get("group") or group))
         else:
-            found.append(_describe(prefix + name, info))
+            found.append(_describe(prefix + name, info, conditions, group))
     return found
 
 
@@ -87,11 +111,17 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the values of a nested config by their dotted paths."""
     found: dict[str, Any] = {}
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and prefix + name not in all_fields():
             found |= flat(value, f"{prefix}{name}.")
         else:
             found[prefix + name] = value
     return found
+
+
+def is_relevant(info: FieldInfo, values: Mapping[str, Any]) -> bool:
+    """Tell whether a field means something beside these values (by dotted path)."""
+    return all(str(values.get(path, default_of(path))).lower() in wanted
+               for path, wanted in info.only)
 
 
 def names_by_section() -> dict[str, list[str]]:

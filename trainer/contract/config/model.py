@@ -22,15 +22,22 @@ class ModelConfig(Section):
         basic=True, min_length=1, max_length=4096)
     revision: str | None = field(
         None, "Revision", "Branch, tag or commit of a hub model; empty means its main branch.")
-    quantization: Literal["none", "nf4"] = field(
+    quantization: Literal["none", "nf4", "fp4", "int8"] = field(
         "none", "Quantization",
-        "How the frozen base weights are held: as they are, or 4-bit NF4 with double "
-        "quantization (QLoRA, bitsandbytes).", basic=True)
+        "How the frozen base weights are held: as they are, in 4 bits (nf4 is QLoRA's, fp4) or in "
+        "8 bits (LLM.int8), by bitsandbytes.", basic=True)
+    double_quantization: bool = field(
+        True, "Double quantization", "Quantize the scales too: 0.4 bits less a weight.",
+        only={"model.quantization": ("nf4", "fp4")})
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = field(
         "auto", "Precision",
         "Number format of training. 'auto' chooses by the device and says why.")
-    attn_implementation: Literal["auto", "sdpa", "eager", "flash_attention_2"] = field(
+    attn_implementation: Literal["auto", "sdpa", "eager", "flash_attention_2",
+                                 "flash_attention_3", "flex_attention"] = field(
         "auto", "Attention", "Attention back end. 'auto' lets Transformers choose.")
+    adapters: list[str] = field(
+        list, "Adapters merged first", "Finished adapters that are merged into the base before "
+        "training, in order, as runs' ids or folders.")
 
     @field_validator("revision")
     @classmethod

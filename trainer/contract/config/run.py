@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
 from trainer.contract.config.base import Section, field
 from trainer.contract.config.data import DataConfig
+from trainer.contract.config.evaluation import EvaluationConfig, TrackingConfig
+from trainer.contract.config.facts import OBJECTIVES, Objective, ObjectiveFacts, objectives_with
 from trainer.contract.config.model import ModelConfig
-from trainer.contract.config.objectives import (
+from trainer.contract.config.preference import (
+    CPOConfig,
     DPOConfig,
-    EvaluationConfig,
     KTOConfig,
-    TrackingConfig,
+    ORPOConfig,
+    RewardModelConfig,
+    SimPOConfig,
 )
+from trainer.contract.config.rollout import GRPOConfig, RLOOConfig, RolloutConfig, TeacherConfig
+from trainer.contract.config.schedule import LearningRateFinderConfig
+from trainer.contract.config.sft import ClassificationConfig, SFTConfig
 from trainer.contract.config.training import TrainingConfig
 from trainer.contract.config.tuner import TunerConfig
 
@@ -25,16 +32,45 @@ class RunConfig(Section):
 
     name: str = field("run", "Name", "Shown to people; the id is made by the studio.",
                       basic=True, min_length=1, max_length=100)
-    objective: Literal["sft", "pretrain", "dpo", "kto"] = field(
+    objective: Objective = field(
         "sft", "Objective",
-        "Supervised fine-tuning on answers, pretraining on plain text, DPO on preference pairs, "
-        "KTO on single answers that are desired or not.", basic=True)
+        "Supervised fine-tuning on answers, pretraining on plain text; preferences by DPO, ORPO, "
+        "SimPO, CPO, KTO or a reward model; reinforcement learning by GRPO or RLOO; distillation "
+        "from a teacher; or classes of text.", basic=True)
     model: ModelConfig = field(ModelConfig, "Model", "The base model.")
     data: DataConfig = field(DataConfig, "Data", "What to learn from.")
     tuner: TunerConfig = field(TunerConfig, "Tuner", "What is trained.")
     training: TrainingConfig = field(TrainingConfig, "Training", "The training loop.")
-    dpo: DPOConfig = field(DPOConfig, "DPO", "Only for the objective 'dpo'.")
-    kto: KTOConfig = field(KTOConfig, "KTO", "Only for the objective 'kto'.")
+    sft: SFTConfig = field(SFTConfig, "Supervised", "The loss of answers and text.",
+                           only={"objective": ("sft", "pretrain")})
+    dpo: DPOConfig = field(DPOConfig, "DPO", "Only for the objective 'dpo'.",
+                           only={"objective": ("dpo",)})
+    orpo: ORPOConfig = field(ORPOConfig, "ORPO", "Only for the objective 'orpo'.",
+                             only={"objective": ("orpo",)})
+    simpo: SimPOConfig = field(SimPOConfig, "SimPO", "Only for the objective 'simpo'.",
+                               only={"objective": ("simpo",)})
+    cpo: CPOConfig = field(CPOConfig, "CPO", "Only for the objective 'cpo'.",
+                           only={"objective": ("cpo",)})
+    kto: KTOConfig = field(KTOConfig, "KTO", "Only for the objective 'kto'.",
+                           only={"objective": ("kto",)})
+    reward: RewardModelConfig = field(
+        RewardModelConfig, "Reward model", "Only for the objective 'reward'.",
+        only={"objective": ("reward",)})
+    classification: ClassificationConfig = field(
+        ClassificationConfig, "Classification", "Only for the objective 'classification'.",
+        only={"objective": ("classification",)})
+    rollout: RolloutConfig = field(
+        RolloutConfig, "Sampling", "How answers are sampled while training.",
+        only={"objective": objectives_with(generates=True)})
+    grpo: GRPOConfig = field(GRPOConfig, "GRPO", "Only for the objective 'grpo'.",
+                             only={"objective": ("grpo",)})
+    rloo: RLOOConfig = field(RLOOConfig, "RLOO", "Only for the objective 'rloo'.",
+                             only={"objective": ("rloo",)})
+    teacher: TeacherConfig = field(
+        TeacherConfig, "Teacher", "The model that is learned from.",
+        only={"objective": objectives_with(teacher=True)})
+    lr_finder: LearningRateFinderConfig = field(
+        LearningRateFinderConfig, "Learning rate finder", "A sweep in place of training.")
     evaluation: EvaluationConfig = field(EvaluationConfig, "Evaluation", "What is measured.")
     tracking: TrackingConfig = field(TrackingConfig, "Tracking", "Where metrics also go.")
 
@@ -48,6 +84,11 @@ class RunConfig(Section):
             raise PydanticCustomError(
                 "name_is_path", "A name is not a path: it has no '/' and no '\\'.")
         return value
+
+    @property
+    def facts(self) -> ObjectiveFacts:
+        """What there is to know of the run's objective."""
+        return OBJECTIVES[self.objective]
 
     def dump(self) -> dict[str, Any]:
         """Return the complete config as plain data, every default written out."""

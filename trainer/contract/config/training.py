@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Literal
 
 from trainer.contract.config.base import Section, field
+from trainer.contract.config.optimizers import (
+    GALORE_ONLY,
+    OPTIMIZERS,
+    BAdamConfig,
+    EMAConfig,
+    MuonConfig,
+    ProjectionConfig,
+)
+from trainer.contract.config.schedule import SCHEDULES, ScheduleConfig
 
-SCHEDULES = Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial",
-                    "inverse_sqrt"]
-OPTIMIZERS = Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit",
-                     "adafactor", "sgd"]
+_TEXTS = {"objective": ("sft", "pretrain")}
 
 
 class TrainingConfig(Section):
@@ -37,21 +43,83 @@ class TrainingConfig(Section):
         ge=0, lt=1)
     warmup_steps: int | None = field(
         None, "Warm-up steps", "A number of steps instead of the ratio.", unit="steps", ge=0)
+    schedule: ScheduleConfig = field(ScheduleConfig, "Schedule", "What only some schedules have.",
+                                     group="training")
     optim: OPTIMIZERS = field(
-        "adamw_torch", "Optimizer", "The 8-bit ones are bitsandbytes'.")
-    weight_decay: float = field(0.0, "Weight decay", "AdamW's decoupled decay.", ge=0, le=10)
-    adam_beta1: float = field(0.9, "Adam beta 1", "Decay of the first moment.", ge=0, lt=1)
-    adam_beta2: float = field(0.999, "Adam beta 2", "Decay of the second moment.", ge=0, lt=1)
+        "adamw_torch", "Optimizer", "The 8-bit ones are bitsandbytes'; some need the extra "
+        "'optim'.", group="optimizer")
+    projection: ProjectionConfig = field(
+        ProjectionConfig, "GaLore and APOLLO", "Projected gradients.", only=GALORE_ONLY,
+        group="optimizer")
+    badam: BAdamConfig = field(BAdamConfig, "BAdam", "Blocks of layers.", group="optimizer",
+                               only={"training.optim": ("badam",)})
+    muon: MuonConfig = field(MuonConfig, "Muon", "Matrices.", group="optimizer",
+                             only={"training.optim": ("muon",)})
+    weight_decay: float = field(
+        0.0, "Weight decay", "Decoupled decay; never of norms and biases.", ge=0, le=10,
+        group="optimizer")
+    adam_beta1: float = field(0.9, "Adam beta 1", "Decay of the first moment.", ge=0, lt=1,
+                              group="optimizer")
+    adam_beta2: float = field(0.999, "Adam beta 2", "Decay of the second moment.", ge=0, lt=1,
+                              group="optimizer")
     adam_epsilon: float = field(1e-8, "Adam epsilon", "Term that keeps the division finite.",
-                                gt=0, le=1)
+                                gt=0, le=1, group="optimizer")
     max_grad_norm: float = field(
-        1.0, "Gradient clipping", "Largest gradient norm; 0 switches clipping off.", ge=0)
+        1.0, "Gradient clipping", "Largest gradient norm; 0 switches clipping off.", ge=0,
+        group="optimizer")
+    ema: EMAConfig = field(EMAConfig, "Mean of weights", "A running mean of the weights.",
+                           group="optimizer")
+    neftune_noise_alpha: float | None = field(
+        None, "NEFTune", "Noise on the embeddings while training (arXiv:2310.05914); 5 is usual, "
+        "empty adds none.", gt=0, le=100, group="optimizer",
+        only=_TEXTS)
+    label_smoothing_factor: float = field(
+        0.0, "Label smoothing", "Share of probability given to all other tokens.", ge=0, lt=1,
+        group="optimizer", only={"objective": ("sft", "pretrain", "classification")})
+    packing: Literal["none", "bfd", "bfd_split", "wrapped"] = field(
+        "none", "Packing", "Several rows in one sequence, each blind to the others: bfd fits whole "
+        "rows best, bfd_split cuts what is too long, wrapped fills without gaps.", group="memory",
+        only=_TEXTS)
+    padding_free: bool = field(
+        False, "Padding-free", "Lay the rows of a batch end to end instead of padding them; needs "
+        "FlashAttention to be faster.", group="memory", only=_TEXTS)
     gradient_checkpointing: bool = field(
         False, "Gradient checkpointing",
-        "Compute activations again in the backward pass: less memory, about a quarter slower.")
+        "Compute activations again in the backward pass: less memory, about a quarter slower.",
+        group="memory")
+    gradient_checkpointing_every: int = field(
+        1, "Checkpoint every", "Only every n-th layer: between memory and speed.", unit="layers",
+        ge=1, le=1000, group="memory", only={"training.gradient_checkpointing": ("true",)})
+    activation_offloading: bool = field(
+        False, "Offload activations", "Keep activations in host memory until the backward pass; "
+        "CUDA only.", group="memory")
+    use_liger_kernel: bool = field(
+        False, "Liger kernels", "Fused kernels: less memory, faster; CUDA only.", group="memory")
+    use_kernels: bool = field(
+        False, "Hub kernels", "Kernels of the package 'kernels'; CUDA only.", group="memory")
+    torch_compile: bool = field(
+        False, "Compile", "torch.compile: slow to begin, faster after; not for short runs.",
+        group="memory")
+    pure_bf16: bool = field(
+        False, "Pure bf16", "Full fine-tuning with weights and optimizer in bfloat16: half the "
+        "memory, small updates may be lost.", group="memory",
+        only={"tuner.type": ("full", "freeze")})
+    fp8: bool = field(
+        False, "fp8", "Matrix products in 8-bit floats (torchao); compute capability 8.9 or "
+        "newer.", group="memory")
     group_by_length: bool = field(
         True, "Group by length",
-        "Put rows of like length into one batch: less padding, and the fastest on CPU.")
+        "Put rows of like length into one batch: less padding, and the fastest on CPU.",
+        group="memory")
+    early_stopping_patience: int | None = field(
+        None, "Early stopping", "End after so many evaluations without progress; empty never "
+        "does.", ge=1, le=1000, group="watching")
+    early_stopping_threshold: float = field(
+        0.0, "Least progress", "What counts as progress of the evaluation loss.", ge=0, le=100,
+        group="watching")
+    load_best_model_at_end: bool = field(
+        False, "Keep the best", "Take the checkpoint with the lowest evaluation loss as the "
+        "result, not the last.", group="watching")
     logging_steps: int = field(1, "Log every", "Steps between two points of the loss curve.",
                                unit="steps", ge=1)
     eval_steps: int | None = field(

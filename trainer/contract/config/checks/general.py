@@ -1,4 +1,4 @@
-"""What cannot be combined, each with its reason. Pure functions of the config."""
+"""Data and measuring: what cannot be combined."""
 
 from __future__ import annotations
 
@@ -8,21 +8,6 @@ from trainer.contract.config.data import DatasetUse
 from trainer.contract.config.run import RunConfig
 from trainer.contract.places import template_names
 from trainer.contract.problems import Problem
-
-
-def check(config: RunConfig) -> list[Problem]:
-    """Return every combination of fields that cannot work."""
-    rules = (_full_on_quantized, _leak, _exact_match_needs_eval, _exact_match_of,
-             _label_smoothing, _kto_compares_rows, _named_template, _pretrain_has_no_turns)
-    return [problem for rule in rules for problem in rule(config)]
-
-
-def _full_on_quantized(config: RunConfig) -> list[Problem]:
-    if config.tuner.type != "full" or config.model.quantization == "none":
-        return []
-    return [Problem(field="model.quantization", code="full_on_quantized",
-                    message="4-bit weights cannot be trained: full fine-tuning needs them whole.",
-                    advice="Choose LoRA (that is QLoRA), or quantization 'none'.")]
 
 
 def _leak(config: RunConfig) -> list[Problem]:
@@ -48,32 +33,13 @@ def _exact_match_needs_eval(config: RunConfig) -> list[Problem]:
 
 
 def _exact_match_of(config: RunConfig) -> list[Problem]:
-    if config.objective == "sft" or not config.evaluation.exact_match:
+    what = {"pairs": "Preference pairs have", "judged": "Judged answers have",
+            "text": "Plain text has", "labelled": "A classifier has"}.get(config.facts.rows)
+    if what is None or not config.evaluation.exact_match:
         return []
-    what = {"dpo": "Preference pairs have", "kto": "Judged answers have",
-            "pretrain": "Plain text has"}[config.objective]
-    return [Problem(field="evaluation.exact_match", code=f"exact_match_of_{config.objective}",
+    return [Problem(field="evaluation.exact_match", code=f"exact_match_of_{config.facts.rows}",
                     message=f"{what} no single right answer to match.",
                     advice="Switch exact match off.")]
-
-
-def _label_smoothing(config: RunConfig) -> list[Problem]:
-    if config.objective != "dpo" or config.dpo.label_smoothing == 0:
-        return []
-    if config.dpo.loss_type in ("sigmoid", "robust"):
-        return []
-    return [Problem(field="dpo.label_smoothing", code="label_smoothing_loss",
-                    message=f"The loss '{config.dpo.loss_type}' has no label smoothing.",
-                    advice="Set it to 0, or choose 'sigmoid' or 'robust'.",
-                    params={"loss": config.dpo.loss_type})]
-
-
-def _kto_compares_rows(config: RunConfig) -> list[Problem]:
-    if config.objective != "kto" or config.training.per_device_train_batch_size > 1:
-        return []
-    return [Problem(field="training.per_device_train_batch_size", code="kto_single_row",
-                    message="KTO compares each row with the others of its batch.",
-                    advice="Use a batch size of at least 2; several rows work better.")]
 
 
 def _named_template(config: RunConfig) -> list[Problem]:
@@ -98,3 +64,6 @@ def _pretrain_has_no_turns(config: RunConfig) -> list[Problem]:
                     message="Plain text has no turns to choose from.",
                     advice="Switch it off: pretraining learns every token.")
             for name in chosen]
+
+
+RULES = (_leak, _exact_match_needs_eval, _exact_match_of, _named_template, _pretrain_has_no_turns)

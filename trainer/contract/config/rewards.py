@@ -1,0 +1,70 @@
+"""What scores an answer in GRPO and RLOO: one entry of ``rollout.rewards``."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Literal
+
+from pydantic import field_validator
+from pydantic_core import PydanticCustomError
+
+from trainer.contract.config.base import Section, field
+
+RewardName = Literal["exact_answer", "regex", "format", "length", "language", "json_schema",
+                     "reward_model", "judge", "python"]
+
+
+class RewardUse(Section):
+    """One reward and its settings; ``name`` decides which of them mean something."""
+
+    name: RewardName = field(..., "Reward", "Which function scores.")
+    weight: float = field(1.0, "Weight", "Factor of the score in the sum.", ge=-100, le=100)
+    pattern: str | None = field(
+        None, "Pattern", "Regular expression: of 'regex' what must be found, of 'format' what the "
+        "whole answer must match, of 'exact_answer' where the answer stands (first group).")
+    target: int | None = field(None, "Target length", "Of 'length', in tokens.", ge=1)
+    language: str | None = field(None, "Language", "ISO 639-1 code such as en or zh.")
+    json_schema: str | None = field(
+        None, "JSON schema", "Of 'json_schema': the schema as JSON, or the path of its file.")
+    model: str | None = field(
+        None, "Model", "Of 'reward_model' a run id, folder or hub id; of 'judge' the name at the "
+        "server.")
+    base_url: str | None = field(
+        None, "Address", "Of 'judge': an OpenAI-compatible server, such as "
+        "http://127.0.0.1:8000/v1. Its key is taken from FINESTRA_JUDGE_KEY.")
+    instruction: str | None = field(
+        None, "Instruction", "Of 'judge': what a good answer is.", max_length=20_000)
+    path: str | None = field(
+        None, "Python file", "Of 'python': a file with a function reward(prompts, completions, "
+        "references) -> list of numbers.")
+    sha256: str | None = field(
+        None, "Consent", "Of 'python': the SHA-256 of the file that may run, so that a changed "
+        "file asks again.", pattern=r"^[0-9a-f]{64}$")
+
+    @field_validator("pattern")
+    @classmethod
+    def _expression(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise PydanticCustomError("regular_expression", "This is not a regular expression: "
+                                      "{why}.", {"why": str(error)}) from None
+        return value
+
+    @field_validator("json_schema")
+    @classmethod
+    def _schema(cls, value: str | None) -> str | None:
+        if value and value.lstrip().startswith("{"):
+            try:
+                json.loads(value)
+            except ValueError as error:
+                raise PydanticCustomError("json_text", "This is not JSON: {why}.",
+                                          {"why": str(error)}) from None
+        return value
+
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "exact_answer": (), "regex": ("pattern",), "format": ("pattern",), "length": ("target",),
+    "language": ("language",), "json_schema": ("json_schema",), "reward_model": ("model",),
+    "judge": ("model", "base_url"), "python": ("path", "sha256")}
