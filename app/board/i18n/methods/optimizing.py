@@ -4,7 +4,46 @@ from __future__ import annotations
 
 EN: dict[str, str] = {}
 ZH: dict[str, str] = {}
-FIELDS: dict[str, tuple[str, str]] = {}
+FIELDS: dict[str, tuple[str, str]] = {
+    "training.optim": ("优化器", "8 位优化器来自 bitsandbytes；有些需要附加安装“optim”。"),
+    "training.weight_decay": ("权重衰减", "解耦衰减；从不用于归一化层和偏置。"),
+    "training.schedule.num_cycles": ("周期数", "余弦重新开始的次数。"),
+    "training.schedule.min_lr_rate": ("最低比例", "结束时剩下的学习率，占最高值的比例。"),
+    "training.schedule.power": ("幂次", "多项式的幂次；1 即线性。"),
+    "training.schedule.decay_ratio": ("衰减段", "末尾学习率下降所占的步数比例。"),
+    "training.schedule.decay_type": ("衰减形式", "末尾学习率怎样下降。"),
+    "training.schedule.patience": ("耐心", "学习率下降之前允许多少次评估没有进步。"),
+    "training.schedule.factor": ("系数", "学习率下降时所乘的数。"),
+    "training.projection.rank": ("秩", "梯度保留的维数。"),
+    "training.projection.update_proj_gap": ("更换投影间隔", "两次投影之间的步数。"),
+    "training.projection.scale": ("缩放", "更新量所乘的数。"),
+    "training.projection.target_modules": (
+        "模块", "梯度要投影的模块的名称或模式；留空表示注意力层和 MLP。"),
+    "training.badam.switch_every": ("换块间隔", "训练同一块的步数。"),
+    "training.badam.switch_mode": ("顺序", "下一块怎样选取。"),
+    "training.muon.momentum": ("动量", "用于矩阵的更新。"),
+    "training.muon.adamw_learning_rate": (
+        "AdamW 的学习率", "矩阵以外的权重所用的学习率；留空表示相同。"),
+    "training.ema.type": (
+        "权重平均", "ema 是指数平均；bema 修正它的滞后（arXiv:2508.00180）。"),
+    "training.ema.decay": ("衰减", "每次更新时平均值保留的比例。"),
+    "training.ema.update_every": ("更新间隔", "两次更新之间的步数。"),
+    "training.early_stopping_patience": (
+        "提前停止", "连续这么多次评估没有进步就结束；留空则从不提前停止。"),
+    "training.early_stopping_threshold": ("最小进步", "评估损失至少下降多少才算进步。"),
+    "training.load_best_model_at_end": (
+        "保留最佳", "以评估损失最低的检查点为结果，而不是最后一个。"),
+    "training.neftune_noise_alpha": (
+        "NEFTune", "训练时给嵌入加的噪声（arXiv:2310.05914）；常用 5，留空则不加。"),
+    "training.label_smoothing_factor": ("标签平滑", "分给所有其他词元的概率比例。"),
+    "lr_finder.enabled": (
+        "寻找学习率", "不训练：逐步提高学习率，画出对应的损失，并建议一个值。"),
+    "lr_finder.steps": ("步数", "扫描的长度。"),
+    "lr_finder.lowest": ("最低学习率", "扫描从这里开始。"),
+    "lr_finder.highest": ("最高学习率", "扫描到这里结束，除非损失先行发散。"),
+    "evaluation.prompts": (
+        "固定问题", "自己的问题，每行一个；每次评估时先于数据中的问题提出。"),
+}
 MESSAGES: dict[str, str] = {}
 ADVICE: dict[str, str] = {}
 REASONS: dict[str, str] = {}
