@@ -129,7 +129,7 @@ def optimizer_bytes(config: RunConfig, trainable: int,
         factored = sum(math.prod(s) if len(s) < 2 else math.prod(s[:-1]) + math.prod(s[1:])
                        for s in shapes.values())
         return 4 * factored, "Adafactor keeps a row and a column for each matrix"
-    each = _STATE_BYTES[name]
+    each = _STATE_BYTES.get(name, 8.0)
     reason = {"sgd": "SGD without momentum keeps nothing",
               "adamw_8bit": "two 8-bit moments for each trained weight",
               "paged_adamw_8bit": "two 8-bit moments for each trained weight, "
@@ -139,7 +139,7 @@ def optimizer_bytes(config: RunConfig, trainable: int,
 
 def weight_bytes(config: RunConfig, facts: ModelFacts, dtype: str) -> tuple[int, str]:
     """Return the bytes of the base weights in memory and the reason."""
-    if config.model.quantization == "nf4":
+    if config.model.quantization in ("nf4", "fp4"):
         quantized = sum(rows * columns for rows, columns in linear_shapes(facts).values())
         rest = facts.parameters - quantized
         return (round(quantized * NF4_BYTES) + rest * BYTES_OF_DTYPE[dtype],

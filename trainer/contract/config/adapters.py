@@ -109,6 +109,53 @@ class VBLoRAConfig(Section):
                                ge=1, le=8192)
 
 
+class IA3Config(Section):
+    """IA3 (arXiv:2205.05638)."""
+
+    feedforward_modules: list[str] = field(
+        list, "Feed-forward modules", "Targets whose input is scaled instead of their output; "
+        "empty takes the layers that close the feed-forward blocks (down_proj).")
+
+
+class DeLoRAConfig(Section):
+    """DeLoRA (arXiv:2503.18225)."""
+
+    delora_lambda: int = field(15, "Lambda", "First strength: a bound of how far weights move.",
+                               ge=1, le=1000)
+
+
+class GraLoRAConfig(Section):
+    """GraLoRA (arXiv:2505.20355)."""
+
+    gralora_k: int = field(2, "Blocks", "Each weight is cut into so many times so many blocks; "
+                           "divides the rank and the layers' widths.", basic=True, ge=1, le=64)
+
+
+class C3AConfig(Section):
+    """C3A (arXiv:2407.19342)."""
+
+    block_size: int = field(64, "Block size", "Divides the layers' widths, in and out.",
+                            basic=True, ge=1, le=8192)
+
+
+class RoadConfig(Section):
+    """RoAd (arXiv:2409.00119)."""
+
+    variant: Literal["road_1", "road_2", "road_4"] = field(
+        "road_1", "Variant", "How many angles and scales a pair of outputs has: 1, 2 or 4.",
+        basic=True)
+    group_size: int = field(64, "Group size", "Outputs are paired within groups of this size; "
+                            "even, divides the layers' widths.", ge=2, le=8192)
+
+
+class WaveFTConfig(Section):
+    """WaveFT (arXiv:2505.12532)."""
+
+    n_frequency: int = field(2592, "Coefficients", "Trained wavelet coefficients a layer.",
+                             basic=True, ge=1, le=10_000_000)
+    scaling: float = field(25.0, "Scaling", "Factor of the update.", gt=0, le=100_000)
+
+
 class PromptConfig(Section):
     """Prompt tuning, prefix tuning and p-tuning."""
 

@@ -7,31 +7,42 @@ from typing import Literal
 from trainer.contract.config.adapters import (
     AdaLoraConfig,
     BOFTConfig,
+    C3AConfig,
+    DeLoRAConfig,
     FourierFTConfig,
     FreezeConfig,
+    GraLoRAConfig,
     HRAConfig,
+    IA3Config,
     LoHaConfig,
     LoKrConfig,
     MissConfig,
     OFTConfig,
     PromptConfig,
     RandLoraConfig,
+    RoadConfig,
     VBLoRAConfig,
     VeraConfig,
+    WaveFTConfig,
 )
 from trainer.contract.config.base import Section, field
 
 TUNERS = Literal["lora", "full", "freeze", "adalora", "oft", "boft", "vera", "randlora", "ia3",
-                 "loha", "lokr", "miss", "fourierft", "hra", "vblora", "shira", "ln_tuning",
+                 "loha", "lokr", "miss", "fourierft", "hra", "vblora", "shira", "hira",
+                 "delora", "gralora", "c3a", "road", "waveft", "ln_tuning",
                  "prompt_tuning", "prefix_tuning", "p_tuning"]
 LORA_INITS = Literal["default", "gaussian", "pissa", "pissa_niter_16", "olora", "orthogonal",
                      "eva", "loftq", "corda"]
 _LORA = {"tuner.type": ("lora",)}
-_RANKED = {"tuner.type": ("lora", "vera", "randlora", "loha", "lokr", "miss", "hra", "shira")}
-_SCALED = {"tuner.type": ("lora", "adalora", "randlora", "loha", "lokr")}
-_DROPPING = {"tuner.type": ("lora", "adalora", "vera", "randlora", "oft", "boft")}
+_RANKED = {"tuner.type": ("lora", "vera", "randlora", "loha", "lokr", "miss", "hra", "vblora",
+                          "shira", "hira", "delora", "gralora")}
+_SCALED = {"tuner.type": ("lora", "adalora", "randlora", "loha", "lokr", "gralora")}
+_DROPPING = {"tuner.type": ("lora", "adalora", "vera", "randlora", "oft", "boft", "loha", "lokr",
+                            "miss", "vblora", "hira", "delora", "gralora")}
 LAYERED = ("lora", "adalora", "oft", "boft", "vera", "randlora", "ia3", "loha", "lokr", "miss",
-           "fourierft", "hra", "vblora", "shira")
+           "fourierft", "hra", "vblora", "shira", "hira", "delora", "gralora", "c3a", "road",
+           "waveft")
+PROMPTED = ("prompt_tuning", "prefix_tuning", "p_tuning")
 _LAYERED = {"tuner.type": LAYERED}
 
 
@@ -62,12 +73,12 @@ class TunerConfig(Section):
         "adapter, such as embed_tokens, lm_head.", only=_LAYERED)
     layers_to_transform: list[int] = field(
         list, "Layers", "Numbers of the layers to adapt, from 0; empty means all.",
-        only={"tuner.type": ("lora", "adalora", "oft", "boft", "vera", "randlora", "loha", "lokr",
-                             "miss", "fourierft", "hra", "vblora")})
+        only={"tuner.type": tuple(name for name in LAYERED
+                                  if name not in ("ia3", "shira", "road"))})
     continue_from: str | None = field(
         None, "Continue adapter", "A finished adapter to train further, as a run's id or a "
         "folder, instead of a new one.", max_length=4096,
-        only={"tuner.type": (*LAYERED, "ln_tuning", "prompt_tuning", "prefix_tuning", "p_tuning")})
+        only={"tuner.type": (*LAYERED, "ln_tuning", *PROMPTED)})
     init_lora_weights: LORA_INITS = field(
         "default", "Initialisation", "How the matrices begin: default (zero product), PiSSA from "
         "the weight's singular vectors (arXiv:2404.02948), OLoRA (arXiv:2406.01775), EVA from "
@@ -122,6 +133,17 @@ class TunerConfig(Section):
                            only={"tuner.type": ("hra",)})
     vblora: VBLoRAConfig = field(VBLoRAConfig, "VB-LoRA", "A bank of vectors.",
                                  only={"tuner.type": ("vblora",)})
+    ia3: IA3Config = field(IA3Config, "IA3", "Learned scales.", only={"tuner.type": ("ia3",)})
+    delora: DeLoRAConfig = field(DeLoRAConfig, "DeLoRA", "Direction and strength apart.",
+                                 only={"tuner.type": ("delora",)})
+    gralora: GraLoRAConfig = field(GraLoRAConfig, "GraLoRA", "A grid of small adapters.",
+                                   only={"tuner.type": ("gralora",)})
+    c3a: C3AConfig = field(C3AConfig, "C3A", "Circular convolution.",
+                           only={"tuner.type": ("c3a",)})
+    road: RoadConfig = field(RoadConfig, "RoAd", "Rotations in the plane.",
+                             only={"tuner.type": ("road",)})
+    waveft: WaveFTConfig = field(WaveFTConfig, "WaveFT", "Few wavelet coefficients.",
+                                 only={"tuner.type": ("waveft",)})
     prompt: PromptConfig = field(
         PromptConfig, "Prompt", "Trained virtual tokens.",
-        only={"tuner.type": ("prompt_tuning", "prefix_tuning", "p_tuning")})
+        only={"tuner.type": PROMPTED})
