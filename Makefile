@@ -5,7 +5,8 @@ READY := $(VENV)/.ready
 DEMO_HOME ?= .finestra/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-fast test-long check bench bench-data starter data \
+.PHONY: help setup run demo test test-fast test-long test-matrix check bench bench-data bench-train \
+	starter data \
 	screenshots chromium wheel clean
 
 help: ## Shows this list
@@ -31,6 +32,9 @@ test-fast: $(READY) ## Unit tests only: no browser, no training, under a minute
 test-long: $(READY) chromium ## What takes long: three seeds, shuffled answers, the wheel
 	@$(BIN)/python -m tests.suites long
 
+test-matrix: $(READY) ## Every pair of choices of the form: trained two steps, or refused with a reason (long)
+	@$(BIN)/python -m tests.matrix
+
 check: $(READY) ## Lint, types and the rules of the house
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -41,6 +45,9 @@ bench: $(READY) chromium ## Measures the numbers of docs/benchmarks.md and write
 
 bench-data: $(READY) ## Measures reading, checking and tokenising; needs 2 GB in the temporary folder
 	@$(BIN)/python -m bench data
+
+bench-train: $(READY) ## Measures training against plain TRL and, where its Python is named, LLaMA-Factory
+	@$(BIN)/python -m bench train
 
 starter: $(READY) ## Trains the starter model again, from generated text (long)
 	@$(BIN)/python -m assets.make starter
