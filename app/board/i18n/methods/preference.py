@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
+_SMOOTHING = ("标签平滑", "假定被颠倒的偏好所占的比例。")
+
 EN: dict[str, str] = {}
 ZH: dict[str, str] = {}
-FIELDS: dict[str, tuple[str, str]] = {}
+FIELDS: dict[str, tuple[str, str]] = {
+    "dpo.mixture": (
+        "混合损失", "带权重的多种损失，例如 sigmoid=0.8、bco_pair=0.2、sft=1"
+        "（MPO，arXiv:2411.10442），代替单一损失。"),
+    "dpo.f_divergence_type": ("散度", "如何度量与参考模型的距离（f-DPO，arXiv:2309.16240）。"),
+    "dpo.f_alpha_divergence_coef": ("散度的 alpha", "alpha 散度的系数。"),
+    "dpo.ld_alpha": (
+        "长度脱敏", "超出较短回答长度的词元的权重（LD-DPO，arXiv:2409.06411）；留空表示一视同仁。"),
+    "dpo.use_weighting": (
+        "加权偏好对", "按模型认为一对回答有多可能来加权（WPO，arXiv:2406.11827）。"),
+    "dpo.reference_free": (
+        "不用参考模型", "与均匀的参考而非原来的模型比较：更省内存，约束更弱。"),
+    "dpo.precompute_ref_log_probs": (
+        "预先计算参考", "训练之前询问一次参考模型，之后不再保留它。"),
+    "dpo.sync_ref_model": (
+        "移动的参考",
+        "让参考模型每隔若干步跟随模型（TR-DPO，arXiv:2404.09656）；仅用于全参数微调。"),
+    "dpo.ref_model_mixup_alpha": ("模型所占比例", "每次更新时模型有多少进入参考模型。"),
+    "dpo.ref_model_sync_steps": ("参考更新间隔", "两次更新参考模型之间的步数。"),
+    "dpo.discopop_tau": ("DiscoPOP 温度", "对数比的温度（arXiv:2406.08414）。"),
+    "orpo.beta": ("几率比的权重", "在回答自身的损失之外，偏好占多大分量（论文中的 lambda）。"),
+    "simpo.beta": ("Beta", "奖励的尺度；通常为 2 到 10。"),
+    "simpo.simpo_gamma": ("目标差距", "被选回答的奖励应当领先多少。"),
+    "simpo.cpo_alpha": (
+        "回答损失的权重", "大于 0 时加入被选回答自身的损失（CPO-SimPO）。"),
+    "simpo.label_smoothing": _SMOOTHING,
+    "cpo.beta": ("Beta", "偏好的尺度。"),
+    "cpo.loss_type": ("损失", "偏好损失。"),
+    "cpo.cpo_alpha": ("回答损失的权重", "被选回答自身的损失占多大分量。"),
+    "cpo.label_smoothing": _SMOOTHING,
+    "reward.center_rewards_coefficient": (
+        "居中", "把平均分数拉向 0（arXiv:2312.09244，式 2）；通常取 0.01，留空表示不加约束。"),
+}
 MESSAGES: dict[str, str] = {}
 ADVICE: dict[str, str] = {}
 REASONS: dict[str, str] = {}
