@@ -1,7 +1,7 @@
-"""``python -m bench [board] [training] [demo]`` or ``data``: measure, print, write the document.
+"""``python -m bench [board] [training] [demo]``, ``data`` or ``train``: measure, print, write.
 
-docs/benchmarks.md has a section for the studio and one for data; a section is written only when
-all of it was measured. Ends with 1 when a goal is missed.
+docs/benchmarks.md has a section for the studio, one for data and one for training; a section is
+written only when all of it was measured. Ends with 1 when a goal is missed.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import board, data, training
-from bench.report import DATA, ROOT, STUDIO, Number, section, table, with_section
+from bench import board, compared, data, gpu, training
+from bench.report import DATA, METHODS, ROOT, STUDIO, Number, section, table, with_section
 
 PARTS = ("board", "training", "demo")
+ALONE = ("data", "train")
 BENCHMARKS = ROOT / "docs" / "benchmarks.md"
 
 
@@ -51,6 +52,8 @@ def measure(part: str, folder: Path, rounds: int) -> list[Number]:
         return board.measure(folder, rounds)
     if part == "data":
         return data.measure(folder)
+    if part == "train":
+        return compared.measure(folder) + gpu.measure(folder)
     return training.measure(folder) if part == "training" else measure_demo(folder)
 
 
@@ -66,17 +69,17 @@ def main() -> int:
     """Measure what was asked for; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", 
-                        help=f"of {', '.join(PARTS)}; or data")
+                        help=f"of {', '.join(PARTS)}; or {' or '.join(ALONE)}")
     parser.add_argument("--rounds", type=int, default=5, help="starts of each server")
     options = parser.parse_args()
-    if unknown := set(options.parts) - {*PARTS, "data"}:
+    if unknown := set(options.parts) - {*PARTS, *ALONE}:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     if os.getloadavg()[0] > 1:
         print("Other programs are busy on this machine; the numbers will be too large.",
               file=sys.stderr)
     numbers: list[Number] = []
     with tempfile.TemporaryDirectory(prefix="finestra-bench-") as folder:
-        for part in (*PARTS, "data"):
+        for part in (*PARTS, *ALONE):
             if part in (options.parts or PARTS):
                 print(f"measuring: {part}", file=sys.stderr, flush=True)
                 numbers += measure(part, Path(folder), options.rounds)
@@ -85,6 +88,8 @@ def main() -> int:
         write(STUDIO, numbers, "make bench")
     if options.parts == ["data"]:
         write(DATA, numbers, "make bench-data")
+    if options.parts == ["train"]:
+        write(METHODS, numbers, "make bench-train")
     return 1 if any(number.met is False for number in numbers) else 0
 
 

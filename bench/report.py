@@ -95,7 +95,7 @@ def with_section(document: str, text: str) -> str:
     return "\n\n".join(part.strip() for part in ("# Benchmarks", *parts)) + "\n"
 
 
-STUDIO, DATA = "Studio", "Data"
+STUDIO, DATA, METHODS = "Studio", "Data", "Training"
 HOW = {STUDIO: """How each number is taken:
 
 - **Board**: `finestra serve` with an empty home, and beside it a bare Gradio app with one textbox
@@ -123,4 +123,18 @@ HOW = {STUDIO: """How each number is taken:
 - **Tokenising**: GSM8K's 7,473 training rows, one process and one thread. The bar is the
   `tokenizers` library's `encode_batch` on the same rendered texts. LLaMA-Factory is measured where
   `FINESTRA_LLAMAFACTORY_PYTHON` names an interpreter that has it; else the table has the number
-  that was seen with version 0.9.5 and says so."""}
+  that was seen with version 0.9.5 and says so.""",
+       METHODS: """How each number is taken:
+
+- **Samples a second**: the first 512 questions of GSM8K's training rows, the starter, LoRA of rank
+  8 beside every linear layer, batches of 8, float32, no checkpointing, one epoch in the order of
+  the file; from the fifth step to the last, the median of three processes of each side in turns.
+  All sides have as many threads as there are cores. Bare TRL is `bench/bare_trl.py`;
+  LLaMA-Factory is measured where `FINESTRA_LLAMAFACTORY_PYTHON` names an interpreter that has it
+  (`bench/llamafactory_training.py`, version 0.9.5 with the versions it admits).
+- **Process start to first step**: from starting the process to the end of its first step; reading
+  and tokenising the rows is in it on all sides.
+- **Our callbacks and events**: the time in everything of ours that the loop calls, as a share of
+  the loop's time (`bench/train_child.py`).
+- **CUDA**: `bench/gpu.py`, Qwen3-0.6B's shape and that of an 8B with random weights, 2,048 tokens,
+  gradient checkpointing; what the run itself reports."""}
