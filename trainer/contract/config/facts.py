@@ -27,6 +27,11 @@ class ObjectiveFacts:
     generates: bool = False
     head: bool = False
 
+    @property
+    def templated(self) -> bool:
+        """Whether a chat template renders its rows: plain text has no turns."""
+        return self.rows not in ("text", "labelled")
+
 
 OBJECTIVES: dict[str, ObjectiveFacts] = {
     "sft": ObjectiveFacts("turns"),

@@ -93,14 +93,21 @@ def _reference(values: Values, column: str) -> str:
 def _classification(row: Row, mapping: ColumnMap) -> Example:
     """Convert a text and its class to a question and an answer."""
     values, columns = row.values, mapping.columns
-    column = columns.prompt or ""
     name = class_name(values, columns.label or "", mapping.classes)
-    texts = [need_text(values, column)]
-    if query := optional_text(values, columns.query):
-        texts.append(query)
-    asked = "\n\n".join([instruction(mapping.classes), *texts])
+    asked = f"{instruction(mapping.classes)}\n\n{classified_text(values, mapping)}"
     messages = [*system_of(values, columns), Message("user", asked), Message("assistant", name)]
     return Example(row.number, messages)
+
+
+def classified_text(values: Values, mapping: ColumnMap) -> str:
+    """Return the text, or the two texts, that a class is of.
+
+    Raises:
+        RowError: There is none.
+    """
+    columns = mapping.columns
+    texts = (need_text(values, columns.prompt or ""), optional_text(values, columns.query))
+    return "\n\n".join(filter(None, texts))
 
 
 def _kto(row: Row, mapping: ColumnMap) -> Example:

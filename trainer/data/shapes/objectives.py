@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from trainer.contract.config.facts import OBJECTIVES, RowKind
 from trainer.data.reading.rows import DatasetError
 from trainer.data.shapes.recognise import NO_ROW, Kind, Shape
 
 CHAT_KINDS: tuple[Kind, ...] = ("alpaca", "openai", "sharegpt", "prompt_completion",
                                 "question_answer", "classification")
 PAIR_KINDS: tuple[Kind, ...] = ("preference", "hh_rlhf")
-KINDS: dict[str, tuple[Kind, ...]] = {"sft": CHAT_KINDS, "pretrain": ("text",),
-                                      "dpo": PAIR_KINDS, "kto": ("kto",)}
+# What rows of each kind can be made of; see ``uses``.
+FITTING: dict[RowKind, tuple[Kind, ...]] = {
+    "turns": CHAT_KINDS, "text": ("text",), "pairs": PAIR_KINDS, "judged": ("kto", *PAIR_KINDS),
+    "prompts": ("prompt_only", *CHAT_KINDS), "labelled": ("classification",)}
+KINDS: dict[str, tuple[Kind, ...]] = {name: FITTING[facts.rows]
+                                      for name, facts in OBJECTIVES.items()}
+# A reward model is not what most people want of pairs, so it is not the first that is offered.
+_LAST = ("reward",)
 
 
 def fits(kind: Kind, objective: str) -> bool:
@@ -18,8 +25,8 @@ def fits(kind: Kind, objective: str) -> bool:
 
 
 def objectives_of(kind: Kind) -> list[str]:
-    """Return the objectives that data of this kind fits."""
-    return [objective for objective in KINDS if fits(kind, objective)]
+    """Return the objectives that data of this kind fits, the most usual first."""
+    return sorted((name for name in KINDS if fits(kind, name)), key=lambda name: name in _LAST)
 
 
 def require_fit(shape: Shape, objective: str | None, name: str) -> None:
@@ -46,22 +53,38 @@ def require_fit(shape: Shape, objective: str | None, name: str) -> None:
 
 def _refusal(shape: Shape, objective: str) -> tuple[str, str]:
     """Return (message, advice) for a known shape that does not fit."""
-    what, advice = _WHAT.get(shape.kind, _CHAT)
-    if objective == "sft" and shape.kind == "prompt_only":
-        advice = (f"To train on the reference as the answer, map it as 'response' "
-                  f"(now 'reference': '{shape.mapping.columns.reference}')."
-                  if shape.mapping.columns.reference else "Add a column with the answers.")
-    return (f"{what} ({shape.reason}); objective {objective} needs {_NEEDS[objective]}.", advice)
+    rows = OBJECTIVES[objective].rows
+    what = _WHAT.get(shape.kind, "has prompts with answers")
+    return (f"{what} ({shape.reason}); objective {objective} needs {_NEEDS[rows]}.",
+            f"{_how(shape, rows)}Choose objective: {_listed(objectives_of(shape.kind))}, "
+            "or other data.")
 
 
-_NEEDS = {"sft": "prompts with answers", "pretrain": "plain text",
-          "dpo": "pairs of a chosen and a rejected answer",
-          "kto": "answers with a label that says whether each is desired"}
-_CHAT = ("has prompts with answers", "Choose objective: sft, or other data.")
-_WHAT: dict[Kind, tuple[str, str]] = {
-    "text": ("is plain text", "Choose objective: pretrain, or data with prompts and answers."),
-    "kto": ("is KTO data", "Choose objective: kto."),
-    "preference": ("has preference pairs", "Choose objective: dpo."),
-    "hh_rlhf": ("has preference pairs", "Choose objective: dpo."),
-    "prompt_only": ("has prompts with a reference and no answer of an assistant",
-                    "Such data is for reinforcement learning.")}
+def _how(shape: Shape, rows: RowKind) -> str:
+    """Return what could be said of the same columns to make them fit, if anything."""
+    columns = shape.mapping.columns
+    if rows == "turns" and shape.kind == "prompt_only":
+        if columns.reference:
+            return ("To train on the reference as the answer, map it as 'response' "
+                    f"(now 'reference': '{columns.reference}'). ")
+        return "Add a column with the answers. "
+    if rows == "labelled" and columns.response:
+        return (f"If '{columns.response}' names a class, map it as 'label' "
+                f"(now 'response': '{columns.response}'). ")
+    return ""
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+_NEEDS: dict[RowKind, str] = {
+    "turns": "prompts with answers", "text": "plain text",
+    "pairs": "pairs of a chosen and a rejected answer",
+    "judged": "answers with a label that says whether each is desired",
+    "prompts": "prompts, if need be with the right answers",
+    "labelled": "texts with the name of a class beside each"}
+_WHAT: dict[Kind, str] = {
+    "text": "is plain text", "kto": "is KTO data", "preference": "has preference pairs",
+    "hh_rlhf": "has preference pairs",
+    "prompt_only": "has prompts with a reference and no answer of an assistant"}

@@ -1,9 +1,11 @@
 """Token rows in an Arrow file (IPC stream), which ``datasets.Dataset.from_file`` maps into memory.
 
-The columns of SFT and plain text are ``input_ids`` and ``labels``, of DPO ``prompt_ids``,
-``chosen_ids`` and ``rejected_ids``, of KTO ``prompt_ids``, ``completion_ids`` and ``label``; and
-always ``row`` (of the file), ``length`` and ``trained`` (in tokens) and ``cut``. Whole documents
-before they are cut into blocks have ``input_ids`` alone.
+The columns of conversations and plain text are ``input_ids`` and ``labels``, of pairs
+``prompt_ids``, ``chosen_ids`` and ``rejected_ids``, of judged answers ``prompt_ids``,
+``completion_ids`` and ``label`` (true or false), of prompts ``prompt_ids``, ``prompt`` and
+``reference``, of texts with a class ``input_ids`` and ``label`` (the class's name); and always
+``row`` (of the file), ``length`` and ``trained`` (in tokens) and ``cut``. Whole documents before
+they are cut into blocks have ``input_ids`` alone.
 """
 
 from __future__ import annotations
@@ -12,24 +14,33 @@ from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
-from trainer.data.tokens.fit import FittedAnswer, FittedPair, FittedRow
+from trainer.contract.config.facts import RowKind
+from trainer.data.tokens.fit import Fitted, FittedAnswer, FittedPair, FittedPrompt, FittedRow
 from trainer.data.tokens.tokenizer import IGNORED, TokenizedRow
 
-LISTS = {"sft": ("input_ids", "labels"), "pretrain": ("input_ids", "labels"),
-         "dpo": ("prompt_ids", "chosen_ids", "rejected_ids"),
-         "kto": ("prompt_ids", "completion_ids"), "documents": ("input_ids",)}
+Layout = RowKind | Literal["documents"]
+LISTS: dict[Layout, tuple[str, ...]] = {
+    "turns": ("input_ids", "labels"), "text": ("input_ids", "labels"),
+    "pairs": ("prompt_ids", "chosen_ids", "rejected_ids"),
+    "judged": ("prompt_ids", "completion_ids"), "prompts": ("prompt_ids",),
+    "labelled": ("input_ids",), "documents": ("input_ids",)}
+# Columns of one value a row, and their Arrow type.
+SINGLE: dict[Layout, dict[str, str]] = {
+    "judged": {"label": "bool"}, "prompts": {"prompt": "string", "reference": "string"},
+    "labelled": {"label": "string"}}
+_COUNTS = ("row", "length", "trained", "cut")
 BATCH_ROWS = 1000
 BATCH_TOKENS = 4_000_000
 
 
-def schema(objective: str) -> Any:
-    """Return the Arrow schema of an objective's rows."""
+def schema(rows: Layout) -> Any:
+    """Return the Arrow schema of a kind of rows."""
     import pyarrow as pa
 
-    label = [("label", pa.bool_())] if objective == "kto" else []
-    return pa.schema([*((name, pa.list_(pa.int32())) for name in LISTS[objective]), *label,
+    single = [(name, pa.type_for_alias(kind)) for name, kind in SINGLE.get(rows, {}).items()]
+    return pa.schema([*((name, pa.list_(pa.int32())) for name in LISTS[rows]), *single,
                       ("row", pa.int64()), ("length", pa.int32()), ("trained", pa.int32()),
                       ("cut", pa.bool_())])
 
@@ -37,14 +48,14 @@ def schema(objective: str) -> Any:
 class TokenWriter:
     """Writes rows as they come; token lists go into flat arrays, not through Python objects."""
 
-    def __init__(self, path: Path, objective: str) -> None:
+    def __init__(self, path: Path, rows: Layout) -> None:
         """Begin a file."""
         import pyarrow as pa
 
-        self._schema = schema(objective)
+        self._schema = schema(rows)
         self._writer = pa.ipc.new_stream(str(path), self._schema)
-        self._lists = [_Lists() for _ in LISTS[objective]]
-        self._label = objective == "kto"
+        self._lists = [_Lists() for _ in LISTS[rows]]
+        self._single = tuple(SINGLE.get(rows, ()))
         self._plain: dict[str, list[Any]] = {}
         self._clear()
 
@@ -59,21 +70,25 @@ class TokenWriter:
             self._flush()
         self._writer.close()
 
-    def add(self, item: FittedRow | FittedPair | FittedAnswer) -> None:
+    def add(self, item: Fitted) -> None:
         """Write one example."""
         if isinstance(item, FittedRow):
             self._add(tokens_and_labels(item.tokens)[:len(self._lists)], item)
         elif isinstance(item, FittedPair):
             self._add((item.prompt_ids, item.chosen_ids, item.rejected_ids), item)
-        else:
+        elif isinstance(item, FittedAnswer):
             self._add((item.prompt_ids, item.completion_ids), item)
-            self._plain["label"].append(item.label)
+        elif isinstance(item, FittedPrompt):
+            self._add((item.prompt_ids,), item)
+        else:
+            self._add((item.input_ids,), item)
 
-    def _add(self, values: Sequence[Iterable[int]],
-             item: FittedRow | FittedPair | FittedAnswer) -> None:
+    def _add(self, values: Sequence[Iterable[int]], item: Fitted) -> None:
         for column, ids in zip(self._lists, values, strict=True):
             column.add(ids)
         plain = self._plain
+        for name in self._single:
+            plain[name].append(getattr(item, name))
         plain["row"].append(item.row)
         plain["length"].append(item.length)
         plain["trained"].append(item.trained_tokens)
@@ -93,8 +108,7 @@ class TokenWriter:
         self._clear()
 
     def _clear(self) -> None:
-        names = ["label"] if self._label else []
-        self._plain = {name: [] for name in (*names, "row", "length", "trained", "cut")}
+        self._plain = {name: [] for name in (*self._single, *_COUNTS)}
 
 
 class _Lists:

@@ -85,7 +85,56 @@ class FittedAnswer:
         return len(self.completion_ids)
 
 
-Fitted = FittedRow | FittedPair | FittedAnswer
+@dataclass(frozen=True, slots=True)
+class FittedPrompt:
+    """A prompt that a model is to answer.
+
+    ``prompt_ids: (P,)`` with the generation prompt, P <= max_length; ``prompt`` is the same as
+    text. ``reference`` is the right answer, "" when nobody knows it.
+    """
+
+    row: int
+    prompt_ids: list[int]
+    prompt: str
+    reference: str
+    cut_turns: int = 0
+    cut_tokens: int = 0
+
+    @property
+    def length(self) -> int:
+        """Number of tokens that a model reads before it answers."""
+        return len(self.prompt_ids)
+
+    @property
+    def trained_tokens(self) -> int:
+        """None: what is learned from is what the model will answer."""
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class FittedText:
+    """A text (``input_ids: (T,)``, T <= max_length) with the name of its class."""
+
+    row: int
+    input_ids: list[int]
+    label: str
+    cut_turns: int = 0
+    cut_tokens: int = 0
+
+    @property
+    def length(self) -> int:
+        """Number of tokens that a model reads."""
+        return len(self.input_ids)
+
+    @property
+    def trained_tokens(self) -> int:
+        """None: the class is learned, no token is."""
+        return 0
+
+
+Fitted = FittedRow | FittedPair | FittedAnswer | FittedPrompt | FittedText
+Asked = tuple[str, TokenizedRow]
+Edges = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def fit_row(example: Example, tokens: TokenizedRow, encode: Callable[[list[Message]], TokenizedRow],
@@ -134,6 +183,33 @@ def fit_pair(example: Example, pair: tuple[TokenizedRow, TokenizedRow],
     if start >= max_length or answers[0] == answers[1]:
         return None
     return FittedPair(example.row, prompt_ids, answers[0], answers[1], cut, lost)
+
+
+def fit_prompt(example: Example, asked: Asked, encode: Callable[[list[Message]], Asked], *,
+               max_length: int, overlong: Overlong) -> FittedPrompt | None:
+    """Fit a prompt, as text and tokens, by leaving out whole turns; it is never cut in a turn."""
+    cut = 0
+    if len(asked[1]) > max_length:
+        if overlong == "drop":
+            return None
+        cut, asked = _fewest_cut(example.messages, asked, encode,
+                                 lambda one: len(one[1]) <= max_length)
+    text, tokens = asked
+    if len(tokens) > max_length:
+        return None
+    return FittedPrompt(example.row, tokens.input_ids, text, example.reference, cut)
+
+
+def fit_text(example: Example, ids: list[int], edges: Edges, *, max_length: int,
+             overlong: Overlong) -> FittedText | None:
+    """Fit a text that has a class: its tail is cut, the tokens around it stay."""
+    before, after = edges
+    room = max_length - len(before) - len(after)
+    over = max(0, len(ids) - room)
+    if over and (overlong == "drop" or room < 1):
+        return None
+    return FittedText(example.row, [*before, *ids[:len(ids) - over], *after], example.reference,
+                      0, over)
 
 
 def _answer(row: TokenizedRow) -> list[int]:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trainer.contract.config.facts import OBJECTIVES
 from trainer.data.reading.readers import read
 from trainer.data.reading.rowindex import Watch
 from trainer.data.reading.rows import Row, RowError
-from trainer.data.shapes.convert import convert
 from trainer.data.shapes.messages import Example
+from trainer.data.shapes.uses import Use
 from trainer.data.tokens.loaded import encoder_of, load
 from trainer.data.tokens.request import Say, Source, every, pick_objective
 from trainer.data.tokens.tokenize import Preparer
@@ -43,7 +44,9 @@ def lengths(params: Mapping[str, Any], say: Say) -> dict[str, Any]:
     objective = pick_objective(shape, spec.name, params.get("objective"))
     model = load(Path(params["model_folder"]), params.get("template") or "auto")
     max_length = int(params.get("max_length") or 512)
-    encoder = encoder_of(model, objective, {**params, "max_length": sys.maxsize})
+    facts = OBJECTIVES[objective]
+    use = Use(shape, facts.rows, tuple(params.get("labels") or ()))
+    encoder = encoder_of(model, facts.rows, {**params, "max_length": sys.maxsize})
     preparer = Preparer(encoder, "skip")
     watch, sample = Watch(), Sample(int(params.get("most_rows") or MOST_ROWS))
     tick = every(say)
@@ -56,12 +59,12 @@ def lengths(params: Mapping[str, Any], say: Say) -> dict[str, Any]:
             if not wanted or not isinstance(item, Row):
                 continue
             try:
-                example = convert(item, shape)
+                example = use.whole(item)
             except RowError:
                 continue
-            if objective != "pretrain" and not warnings:
+            if facts.templated and not warnings:
                 warnings.extend(model.warnings(example))
-            yield example
+            yield from use.parts(example)
 
     for fitted in preparer.prepare(examples()):
         sample.add(fitted.length)

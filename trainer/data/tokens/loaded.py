@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from trainer.contract.config.facts import RowKind
 from trainer.contract.files import read_json
 from trainer.data.reading.rows import DatasetError
 from trainer.data.shapes.messages import Example, Message
 from trainer.data.templates.chat import ChatTemplate, choose_template
 from trainer.data.templates.limits import LimitedTemplate, within
-from trainer.data.tokens.encoder import Encoder, Objective
+from trainer.data.tokens.encoder import Encoder
 from trainer.data.tokens.tokenizer import Tokenizer
 
 KEPT = 4
@@ -143,15 +144,15 @@ def describe(found: Loaded) -> dict[str, Any]:
             "stop_strings": list(chat.stop_strings)}
 
 
-def encoder_of(found: Loaded, objective: str, settings: Mapping[str, Any]) -> Encoder:
+def encoder_of(found: Loaded, rows: RowKind, settings: Mapping[str, Any]) -> Encoder:
     """Return what encodes with a run's settings; those that are left out have their defaults.
 
     Raises:
-        TemplateError: The objective needs a template, and it cannot be used.
+        TemplateError: Rows of that kind need a template, and it cannot be used.
     """
-    plain = objective == "pretrain"
+    plain = rows in ("text", "labelled")
     return Encoder(
         found.tokenizer, None if plain else found.template, int(settings.get("max_length") or 512),
-        settings.get("overlong") or "cut_turns", cast(Objective, objective),
+        settings.get("overlong") or "cut_turns", rows,
         bool(settings.get("train_on_prompt")), bool(settings.get("mask_history")),
         found.edges if plain else ((), ()))

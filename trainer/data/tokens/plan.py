@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from trainer.contract.config.facts import OBJECTIVES
 from trainer.data.reading.rows import DatasetError
 from trainer.data.reading.sources import DatasetSpec
 from trainer.data.shapes.recognise import Shape
@@ -17,9 +18,9 @@ from trainer.data.tokens.loaded import Loaded, load
 from trainer.data.tokens.request import PrepareRequest, Say, sound_shape
 
 # What is kept looks different from this number on.
-FORMAT = 2
-SETTINGS = ("objective", "max_length", "overlong", "bad_rows", "train_on_prompt", "mask_history",
-            "max_samples", "deduplicate", "near_threshold")
+FORMAT = 3
+SETTINGS = ("rows", "max_length", "overlong", "bad_rows", "train_on_prompt", "mask_history",
+            "max_samples", "deduplicate", "near_threshold", "labels")
 _PIECE_BYTES = 4 << 20
 
 
@@ -63,7 +64,7 @@ def _origin(request: PrepareRequest, spec: DatasetSpec, shape: Shape,
             model: Loaded) -> dict[str, Any]:
     mapping = shape.mapping
     entry = spec.entry
-    plain = request.objective == "pretrain"
+    plain = not OBJECTIVES[request.objective].templated
     return {"format": FORMAT, "tokenizers": version("tokenizers"),
             "parts": [f"{part.suffix}.{part.compression}" for part in spec.parts],
             "shape": [shape.kind, mapping.columns.model_dump(exclude_none=True),

@@ -8,15 +8,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from trainer.contract.config.facts import OBJECTIVES
 from trainer.data.checking.rowfinder import find_row
 from trainer.data.reading.rows import DatasetError, RowError, RowProblem
 from trainer.data.reading.sources import DatasetSpec
-from trainer.data.shapes.convert import convert
 from trainer.data.shapes.messages import Example
 from trainer.data.shapes.recognise import Shape
+from trainer.data.shapes.uses import Use
 from trainer.data.templates.prefixes import common
 from trainer.data.tokens.encoder import Encoder
-from trainer.data.tokens.fit import Fitted, FittedRow
+from trainer.data.tokens.fit import Fitted, FittedPrompt, FittedRow, FittedText
 from trainer.data.tokens.loaded import Loaded, encoder_of, load
 from trainer.data.tokens.request import Source, pick_objective
 from trainer.data.tokens.tokenizer import IGNORED, Tokenizer
@@ -41,20 +42,25 @@ def preview(params: Mapping[str, Any]) -> Document:
     source = Source.of(params)
     spec = source.spec()
     shape = source.shape(spec)
-    only_prompt = shape.kind == "prompt_only"
-    objective = "" if only_prompt else pick_objective(shape, spec.name, params.get("objective"))
-    item = _example(spec, shape, int(params["row"]), source.home)
-    head = {"row": int(params["row"]), "objective": objective}
+    objective = pick_objective(shape, spec.name, params.get("objective"))
+    use = _use(shape, objective, params)
+    item = _example(spec, use, int(params["row"]), source.home)
+    head = {"row": int(params["row"]), "objective": objective, "rows": use.rows}
     if isinstance(item, RowProblem):
         return {**head, "problem": item.document()}
     model = load(Path(params["model_folder"]), params.get("template") or "auto")
-    if only_prompt:
-        return {**head, **_prompt(item, model)}
-    encoder = encoder_of(model, objective, params)
-    if objective == "pretrain":
-        return {**head, **_plain(item, encoder)}
+    encoder = encoder_of(model, use.rows, params)
+    if not OBJECTIVES[objective].templated:
+        found = _plain(item, encoder) if use.rows == "text" else _text(item, encoder)
+        return {**head, **found, "template": {"name": "", "how": "", "reason": ""}}
     return {**head, **_conversation(item, encoder), "template": _template(model),
             "warnings": model.warnings(item)}
+
+
+def _use(shape: Shape, objective: str, params: Mapping[str, Any]) -> Use:
+    """Return what the rows are read as; a pair that is judged is shown as the pair that it is."""
+    use = Use(shape, OBJECTIVES[objective].rows, tuple(params.get("labels") or ()))
+    return replace(use, rows="pairs") if use.splits_pairs else use
 
 
 def _template(model: Loaded) -> dict[str, str]:
@@ -62,21 +68,21 @@ def _template(model: Loaded) -> dict[str, str]:
     return {"name": model.name, "how": how, "reason": reason}
 
 
-def _example(spec: DatasetSpec, shape: Shape, number: int,
+def _example(spec: DatasetSpec, use: Use, number: int,
              home: Path | None) -> Example | RowProblem:
-    """Return a row in the normal form, or what is wrong with it."""
-    item, name = find_row(spec, number, home, shape)
+    """Return a row as it is read, or what is wrong with it."""
+    item, name = find_row(spec, number, home, use.shape)
     if isinstance(item, RowProblem):
         return item
     try:
-        return convert(item, shape)
+        return use.parts(use.whole(item))[0]
     except RowError as error:
         return RowProblem(number, error.column, error.code,
                           f"{name} {error.message}.")
 
 
-def _conversation(example: Example, encoder: Encoder) -> Document:
-    """Describe an example that a template renders; what is dropped is shown whole."""
+def _shown(example: Example, encoder: Encoder) -> Document:
+    """Describe an example as it is after cutting; what is dropped is shown whole."""
     whole = replace(encoder, max_length=2**62).encode(example)
     if whole is None:
         raise DatasetError("same_answers", f"Both answers of row {example.row} become the same "
@@ -87,11 +93,17 @@ def _conversation(example: Example, encoder: Encoder) -> Document:
     found = {name: side(encoder.tokenizer, *ids) for name, ids in sides.items()}
     first = next(iter(found.values()))
     return {**first, **(found if len(found) > 1 else {}),
-            **({"label": bool(example.label)} if encoder.objective == "kto" else {}),
             "tokens": shown.length, "trained_tokens": shown.trained_tokens,
             "cut": {"turns": shown.cut_turns, "tokens": whole.length - shown.length,
                     "dropped": fitted is None},
-            **_left_out(encoder.tokenizer, whole, shown),
+            **_left_out(encoder.tokenizer, whole, shown)}
+
+
+def _conversation(example: Example, encoder: Encoder) -> Document:
+    """Describe an example that a template renders."""
+    return {**_shown(example, encoder),
+            **({"label": bool(example.label)} if encoder.rows == "judged" else {}),
+            **({"reference": example.reference} if encoder.rows == "prompts" else {}),
             **({"tools": example.tools} if example.tools else {})}
 
 
@@ -99,6 +111,10 @@ def _sides(fitted: Fitted) -> dict[str, tuple[list[int], list[int]]]:
     """Return ids and labels of what is shown: one sequence, or those of both answers."""
     if isinstance(fitted, FittedRow):
         return {"": (fitted.tokens.input_ids, fitted.tokens.labels)}
+    if isinstance(fitted, FittedText):
+        return {"": (fitted.input_ids, [IGNORED] * len(fitted.input_ids))}
+    if isinstance(fitted, FittedPrompt):
+        return {"": (fitted.prompt_ids, [IGNORED] * len(fitted.prompt_ids))}
     answers = {name: getattr(fitted, f"{name}_ids") for name in
                ("chosen", "rejected", "completion") if hasattr(fitted, f"{name}_ids")}
     prompt = fitted.prompt_ids
@@ -133,12 +149,9 @@ def _to_header(tokenizer: Tokenizer, text: str, start: int, end: int) -> int:
     return 0
 
 
-def _prompt(example: Example, model: Loaded) -> Document:
-    """Describe a prompt that a model is to answer: nothing of it is learned."""
-    rendered = model.template.render(example.messages, example.tools, add_generation_prompt=True)
-    ids = model.tokenizer.encode(rendered).input_ids
-    return {**side(model.tokenizer, ids, [IGNORED] * len(ids)), "reference": example.reference,
-            "tokens": len(ids), "trained_tokens": 0, **_UNCUT, "template": _template(model)}
+def _text(example: Example, encoder: Encoder) -> Document:
+    """Describe a text that has a class: no token is learned, the class is."""
+    return {**_shown(example, encoder), "reference": example.reference}
 
 
 def _plain(example: Example, encoder: Encoder) -> Document:
@@ -147,8 +160,7 @@ def _plain(example: Example, encoder: Encoder) -> Document:
     assert isinstance(found, FittedRow)
     ids = found.tokens.input_ids
     return {**side(encoder.tokenizer, ids, ids), "tokens": len(ids), "trained_tokens": len(ids),
-            **_UNCUT, "blocks": -(-len(ids) // encoder.max_length),
-            "template": {"name": "", "how": "", "reason": ""}}
+            **_UNCUT, "blocks": -(-len(ids) // encoder.max_length)}
 
 
 def side(tokenizer: Tokenizer, ids: list[int], labels: list[int]) -> Document:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from trainer.contract.config import RunConfig
+from trainer.contract.config import OBJECTIVES, RowKind, RunConfig
 from trainer.contract.config.data import DatasetUse, FilterConfig
 from trainer.data.catalog import registry
 from trainer.data.checking.check import shape_of
@@ -76,7 +76,8 @@ class PrepareRequest:
     """One dataset to be made into tokens, and how.
 
     ``limit`` counts rows of the file, bad ones too. ``folder`` is where the tokens go when there
-    is no home; ``workers`` None means as many processes as are worth it.
+    is no home; ``workers`` None means as many processes as are worth it. ``labels`` are the only
+    classes of texts with a class; () takes those of the data.
     """
 
     data: Source
@@ -94,6 +95,12 @@ class PrepareRequest:
     filters: FilterConfig = field(default_factory=FilterConfig)
     workers: int | None = None
     folder: Path | None = None
+    labels: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> RowKind:
+        """The kind of rows that the objective reads; the tokens depend on nothing else of it."""
+        return OBJECTIVES[self.objective].rows
 
     @classmethod
     def of(cls, config: RunConfig, use: DatasetUse, *, model_folder: Path, home: Path | None,
@@ -101,12 +108,13 @@ class PrepareRequest:
         """Make the request for one training set of a run; see ``for_eval``."""
         data = config.data
         limits = [n for n in (data.max_samples, use.max_samples) if n]
+        labels = config.classification.labels if config.facts.rows == "labelled" else ()
         return cls(
             Source(use.name, home, use.subset, use.split, use.revision), model_folder,
             config.objective, data.template, data.max_length, data.overlong, data.bad_rows,
             data.train_on_prompt, data.mask_history, min(limits) if limits else None,
             data.deduplicate, data.near_threshold, data.filters, data.preprocessing_num_workers,
-            folder)
+            folder, tuple(labels))
 
     def for_eval(self, max_samples: int | None = None) -> PrepareRequest:
         """Return the same for data that is only measured: nothing is filtered or left out."""
@@ -126,6 +134,7 @@ class PrepareRequest:
         """Read what ``document`` returned; what is left out has its default."""
         names = cls.__dataclass_fields__.keys() - {"data", "model_folder", "filters", "folder"}
         given = {name: values[name] for name in names if name in values}
+        given |= {"labels": tuple(values.get("labels") or ())}
         return cls(Source.of(values), Path(values["model_folder"]), **given,
                    filters=FilterConfig.model_validate(values.get("filters") or {}),
                    folder=Path(values["folder"]) if values.get("folder") else None)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from trainer.contract.config.facts import OBJECTIVES
 from trainer.data.reading.readers import read
 from trainer.data.reading.rowindex import RowIndex, Watch
 from trainer.data.reading.rows import DatasetError, RowError, RowProblem
 from trainer.data.reading.sources import DatasetSpec
-from trainer.data.shapes.convert import convert
 from trainer.data.shapes.messages import Example
-from trainer.data.shapes.recognise import Shape
+from trainer.data.shapes.uses import Use
 from trainer.data.templates.limits import few_collections
-from trainer.data.tokens.arrows import TokenWriter, join
+from trainer.data.tokens.arrows import Layout, TokenWriter, join
 from trainer.data.tokens.loaded import encoder_of, load
 from trainer.data.tokens.plan import require_same
 from trainer.data.tokens.pretrain import cut_blocks
@@ -65,12 +65,11 @@ def shard(params: Mapping[str, Any], say: Say) -> dict[str, Any]:
     spec = request.data.spec()
     require_same(spec, params["stamp"])
     model = load(request.model_folder, request.template)
-    preparer = Preparer(encoder_of(model, request.objective, params), request.bad_rows)
+    preparer = Preparer(encoder_of(model, request.rows, params), request.bad_rows)
     rows = _Rows(request, spec, Range.of(params, spec), preparer.counts, every(say))
-    documents: Literal["documents"] | str = "documents"
-    kind = documents if request.objective == "pretrain" else request.objective
+    layout: Layout = "documents" if request.rows == "text" else request.rows
     target = Path(params["work_folder"]) / params["out"]
-    with few_collections(), TokenWriter(target, kind) as writer:
+    with few_collections(), TokenWriter(target, layout) as writer:
         for fitted in preparer.prepare(rows.examples()):
             writer.add(fitted)
     require_same(spec, params["stamp"])
@@ -91,21 +90,21 @@ class _Rows:
     def examples(self) -> Iterator[Example]:
         """Yield the examples that are to be rendered."""
         shape = sound_shape(self.request.data, self.spec, self.request.objective)
+        use = Use(shape, self.request.rows, self.request.labels)
         reason = self._filter()
-        watch, counts = self.watch, self.counts
-        for item in self._read():
-            counts.rows += 1
-            self.tick(rows=counts.rows, bytes_done=watch.bytes_done,
-                      bytes_total=watch.bytes_total)
-            example = self._convert(item, shape)
+        watch, counts, parts = self.watch, self.counts, 2 if use.splits_pairs else 1
+        for done, item in enumerate(self._read(), 1):
+            counts.rows += parts
+            self.tick(rows=done, bytes_done=watch.bytes_done, bytes_total=watch.bytes_total)
+            example = self._convert(item, use)
             if example is None:
-                counts.bad_rows += 1
+                counts.bad_rows += parts
             elif example.row in self.range.repeats:
-                counts.duplicates += 1
+                counts.duplicates += parts
             elif reason(example):
-                counts.filtered += 1
+                counts.filtered += parts
             else:
-                yield example
+                yield from use.parts(example)
 
     def _read(self) -> Iterator[Any]:
         last = self.range.last
@@ -117,12 +116,12 @@ class _Rows:
                 return
             yield item
 
-    def _convert(self, item: Any, shape: Shape) -> Example | None:
+    def _convert(self, item: Any, use: Use) -> Example | None:
         """Return the row in the normal form; None for a bad one that is skipped."""
         problem = item
         if not isinstance(item, RowProblem):
             try:
-                return convert(item, shape)
+                return use.whole(item)
             except RowError as error:
                 where = self.watch.where(self.spec, item.number)
                 problem = RowProblem(item.number, error.column, error.code,
@@ -154,8 +153,8 @@ def finish(params: Mapping[str, Any], say: Say) -> dict[str, Any]:
     folder = Path(params["work_folder"])
     parts = [folder / name for name in params["parts"]]
     counts = Counts(**params["counts"])
-    if params["objective"] == "pretrain":
-        with TokenWriter(folder / params["out"], "pretrain") as writer:
+    if OBJECTIVES[params["objective"]].rows == "text":
+        with TokenWriter(folder / params["out"], "text") as writer:
             cut_blocks(parts, writer, params["max_length"], counts)
     else:
         join(parts, folder / params["out"])

@@ -31,10 +31,10 @@ _Batch = list[tuple[Example, list[Rendered]]]
 class Counts:
     """What became of the rows; token counts are of the used ones, after cutting.
 
-    ``rows`` were read; each is one of: ``used``, ``bad_rows`` (cannot be read), ``duplicates``,
-    ``filtered``, ``refused`` (the template would not render it), ``dropped`` (too long). ``cut``
-    ones were shortened and are used. Of plain text ``used`` counts documents, ``blocks`` what
-    they became; else both are the same.
+    ``rows`` were read (a pair that is judged counts as its two answers); each is one of: ``used``,
+    ``bad_rows`` (cannot be read), ``duplicates``, ``filtered``, ``refused`` (the template would
+    not render it), ``dropped`` (too long). ``cut`` ones were shortened and are used. Of plain
+    text ``used`` counts documents, ``blocks`` what they became; else both are the same.
     """
 
     rows: int = 0
@@ -108,7 +108,7 @@ class Preparer:
 
     def _count(self, fitted: Fitted) -> None:
         """Count an example; tokens of plain text are counted when they are cut into blocks."""
-        if self.encoder.objective == "pretrain":
+        if self.encoder.rows == "text":
             self.counts.used += 1
         else:
             self.counts.add(fitted)
@@ -156,7 +156,7 @@ class Preparer:
         for example, rendered in batch:
             rows = [row(item, found) for item in rendered]
             try:
-                yield self.encoder.fit(example, rows)
+                yield self.encoder.fit(example, rendered, rows)
             except TemplateError as error:
                 raise _of_row(example, error) from None
 

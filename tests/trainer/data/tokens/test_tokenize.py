@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Engine
 
+from trainer.contract.config.facts import OBJECTIVES, RowKind
 from trainer.contract.places import starter
 from trainer.data.catalog.registry import Registry, load
 from trainer.data.checking.check import check, examples
@@ -18,7 +19,6 @@ from trainer.data.reading.rows import DatasetError
 from trainer.data.shapes.messages import Example, Message
 from trainer.data.templates.chat import ChatTemplate, Rendered
 from trainer.data.templates.sandbox import TemplateError
-from trainer.data.tokens.encoder import Objective
 from trainer.data.tokens.tokenize import (
     IGNORED,
     Counts,
@@ -156,10 +156,9 @@ class Lab:
     def __init__(self, tokenizer: Tokenizer, template: ChatTemplate) -> None:
         self.tokenizer, self.template = tokenizer, template
 
-    def encoder(self, max_length: int, drop: bool = False, objective: Objective = "sft"
-                ) -> Encoder:
+    def encoder(self, max_length: int, drop: bool = False, rows: RowKind = "turns") -> Encoder:
         return Encoder(self.tokenizer, self.template, max_length,
-                       "drop" if drop else "cut_turns", objective)
+                       "drop" if drop else "cut_turns", rows)
 
     def size(self, example: Example) -> int:
         return len(self.tokenizer.encode(self.template.render(example.messages, example.tools)))
@@ -170,7 +169,7 @@ class Lab:
         return found
 
     def pair(self, example: Example, max_length: int, drop: bool = False) -> FittedPair | None:
-        found = self.encoder(max_length, drop, "dpo").encode(example)
+        found = self.encoder(max_length, drop, "pairs").encode(example)
         assert found is None or isinstance(found, FittedPair)
         return found
 
@@ -286,11 +285,11 @@ def test_real_pairs_and_calls_fit_the_starter(shared: Path) -> None:
         pytest.skip("the starter is not built")
     tokenizer, template = (Tokenizer.from_folder(starter()), ChatTemplate.from_folder(starter()))
     folder = Registry(shared / "data" / "real" / "llamafactory", load(None)._shared_dir)
-    wanted: dict[str, Objective] = {"dpo_en_demo": "dpo", "glaive_toolcall_en_demo": "sft",
+    wanted: dict[str, str] = {"dpo_en_demo": "dpo", "glaive_toolcall_en_demo": "sft",
                                     "sample_tools": "sft", "sample_preferences": "dpo"}
     for name, objective in wanted.items():
         spec = folder.resolve(name)
-        preparer = Preparer(Encoder(tokenizer, template, 512, objective=objective))
+        preparer = Preparer(Encoder(tokenizer, template, 512, rows=OBJECTIVES[objective].rows))
         found = list(preparer.prepare(examples(spec, check(spec, max_samples=60),
                                                objective=objective, max_samples=60)))
         assert preparer.counts.used + preparer.counts.dropped == 60
