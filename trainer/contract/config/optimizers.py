@@ -13,6 +13,12 @@ OPTIMIZERS = Literal[
     "paged_ademamix_8bit", "schedule_free_adamw", "schedule_free_radam", "schedule_free_sgd",
     "galore_adamw", "galore_adamw_8bit", "galore_adafactor", "galore_adamw_layerwise",
     "apollo_adamw", "apollo_adamw_layerwise", "badam", "adam_mini", "muon", "lomo", "adalomo"]
+# What the extra 'optim' brings; all others need nothing more.
+PACKAGES = {"schedule_free_adamw": "schedulefree", "schedule_free_radam": "schedulefree",
+            "schedule_free_sgd": "schedulefree", "adamw_torch_8bit": "torchao",
+            "adamw_torch_4bit": "torchao"}
+LAYERWISE = ("lomo", "adalomo", "galore_adamw_layerwise", "apollo_adamw_layerwise")
+SCHEDULE_FREE = ("schedule_free_adamw", "schedule_free_radam", "schedule_free_sgd")
 _GALORE = ("galore_adamw", "galore_adamw_8bit", "galore_adafactor", "galore_adamw_layerwise")
 _APOLLO = ("apollo_adamw", "apollo_adamw_layerwise")
 
@@ -23,10 +29,12 @@ class ProjectionConfig(Section):
     rank: int = field(128, "Rank", "Dimensions that are kept of a gradient.", ge=1, le=65_536)
     update_proj_gap: int = field(
         200, "New projection every", "Steps between two projections.", unit="steps", ge=1)
-    scale: float = field(0.25, "Scale", "Factor of the update.", gt=0, le=1000)
+    scale: float | None = field(
+        None, "Scale", "Factor of the update, of which APOLLO takes the root; empty means 0.25 for "
+        "GaLore, 1 for APOLLO.", gt=0, le=1000)
     target_modules: list[str] = field(
         list, "Modules", "Names or patterns of the modules whose gradients are projected; empty "
-        "means attention and mlp.")
+        "means every linear layer but the head.")
 
 
 class BAdamConfig(Section):
@@ -48,7 +56,7 @@ class MuonConfig(Section):
 
 
 class EMAConfig(Section):
-    """A running mean of the weights, which is what is saved in the end."""
+    """A running mean of the weights, which is what is measured, and what is saved in the end."""
 
     type: Literal["none", "ema", "bema"] = field(
         "none", "Mean of weights", "ema is an exponential mean; bema corrects its lag "

@@ -22,7 +22,7 @@ class ScheduleConfig(Section):
     min_lr_rate: float = field(
         0.1, "Lowest rate", "The rate that is left in the end, as a share of the highest.", ge=0,
         le=1, only={_KIND: ("cosine_with_min_lr", "cosine_warmup_with_min_lr",
-                            "warmup_stable_decay")})
+                            "warmup_stable_decay", "reduce_lr_on_plateau", "greedy")})
     power: float = field(1.0, "Power", "Of the polynomial; 1 is linear.", gt=0, le=10,
                          only={_KIND: ("polynomial",)})
     decay_ratio: float = field(

@@ -16,9 +16,10 @@ FIELDS: dict[str, tuple[str, str]] = {
     "training.schedule.factor": ("系数", "学习率下降时所乘的数。"),
     "training.projection.rank": ("秩", "梯度保留的维数。"),
     "training.projection.update_proj_gap": ("更换投影间隔", "两次投影之间的步数。"),
-    "training.projection.scale": ("缩放", "更新量所乘的数。"),
+    "training.projection.scale": (
+        "缩放", "更新量所乘的数，APOLLO 取其平方根；留空时 GaLore 为 0.25，APOLLO 为 1。"),
     "training.projection.target_modules": (
-        "模块", "梯度要投影的模块的名称或模式；留空表示注意力层和 MLP。"),
+        "模块", "梯度要投影的模块的名称或模式；留空表示除输出头以外的所有线性层。"),
     "training.badam.switch_every": ("换块间隔", "训练同一块的步数。"),
     "training.badam.switch_mode": ("顺序", "下一块怎样选取。"),
     "training.muon.momentum": ("动量", "用于矩阵的更新。"),
