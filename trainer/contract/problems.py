@@ -123,7 +123,9 @@ def from_validation_error(
 def _wrong_value(path: str, item: Any) -> Problem:
     params = {k: str(v) for k, v in (item.get("ctx") or {}).items()}
     params["value"] = _shown(item.get("input"))
-    message, advice = _WORDS.get(item["type"], (item["msg"], ""))
+    if item["type"] not in _WORDS:
+        return Problem(field=path, code=item["type"], message=item["msg"], params=params)
+    message, advice = _WORDS[item["type"]]
     return Problem(field=path, code=item["type"], message=message.format_map(params),
                    advice=advice.format_map(params), params=params)
 

@@ -1,0 +1,65 @@
+"""``finestra import`` and ``finestra script``: moving in, and moving out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli_output import note, print_json
+from trainer.contract import ConfigError, Problem
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def import_file(
+        file: Annotated[Path, typer.Argument(help="A training file of LLaMA-Factory (YAML, "
+                                             "JSON).")],
+        output: Annotated[Path | None, typer.Option(
+            "--output", "-o", help="Write the config here instead of printing it.")] = None,
+        as_json: Json = False) -> None:
+    """Make a run config of a LLaMA-Factory file, with a word on every key."""
+    import yaml
+
+    from app.migrate import import_llamafactory
+    from trainer.contract.files import write_atomic
+
+    found = import_llamafactory(read_text(file), folder=file.resolve().parent)
+    text = yaml.safe_dump(found.values, sort_keys=False, allow_unicode=True, width=100)
+    if output is not None:
+        write_atomic(output, text.encode())
+    if as_json:
+        print_json(found.document())
+    else:
+        for row in found.report + found.defaults:
+            note(f"{row.action:>8}  {row.key}: {row.reason}")
+        for problem in found.problems:
+            note(f"error: {problem}")
+        if output is None:
+            print(text, end="")
+        else:
+            note(f"written: {output}")
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def read_text(path: Path) -> str:
+    """Read a file that the user names.
+
+    Raises:
+        ConfigError: It cannot be read, or is not UTF-8 text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigError([Problem(field="", code="config_unreadable",
+                                   message=f"The config '{path}' cannot be read: {why}.",
+                                   advice="Check the path.",
+                                   params={"name": str(path)})]) from None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command("import")(import_file)
