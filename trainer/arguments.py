@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer.context import Context
+from trainer.memory import memory_arguments
 from trainer.precision import Precision
 
 
@@ -21,14 +22,13 @@ def shared_arguments(context: Context, precision: Precision, *, evaluates: bool)
         "per_device_train_batch_size": training.per_device_train_batch_size,
         "per_device_eval_batch_size": training.per_device_eval_batch_size,
         "gradient_accumulation_steps": training.gradient_accumulation_steps,
-        "activation_checkpointing": training.gradient_checkpointing,
-        "activation_checkpointing_kwargs": {"use_reentrant": False},
         "seed": training.seed,
         "max_length": None,
-        **_optimizer(context), **_precision(precision), **_rhythm(context, evaluates),
+        **_optimizer(context), **_rhythm(context, evaluates),
+        **memory_arguments(context, precision), "use_cpu": precision.on_cpu,
         "report_to": [], "disable_tqdm": True, "remove_unused_columns": False,
         "dataloader_num_workers": 0, "dataloader_pin_memory": not precision.on_cpu,
-        "logging_nan_inf_filter": False, "use_liger_kernel": False,
+        "logging_nan_inf_filter": False,
     }
 
 
@@ -41,11 +41,6 @@ def _optimizer(context: Context) -> dict[str, Any]:
             "weight_decay": training.weight_decay, "adam_beta1": training.adam_beta1,
             "adam_beta2": training.adam_beta2, "adam_epsilon": training.adam_epsilon,
             "max_grad_norm": training.max_grad_norm}
-
-
-def _precision(precision: Precision) -> dict[str, Any]:
-    return {"use_cpu": precision.on_cpu, "bf16": precision.compute.value == "bfloat16",
-            "fp16": precision.compute.value == "float16"}
 
 
 def _rhythm(context: Context, evaluates: bool) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from trainer import measures, work
 from trainer.callbacks import Reporter
 from trainer.checkpoint import Selected
 from trainer.context import Context
+from trainer.packing import pack_training
 from trainer.splits import load_splits
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def run(context: Context, start: Selected, build: Build) -> work.Metrics:
         ValueError: What is wrong with the model, the data or the settings, in words.
     """
     bench = work.set_up(context)
-    splits = load_splits(context, bench)
+    splits = pack_training(context, load_splits(context, bench))
     work.record(context, bench, splits, start)
     loop = build(context, bench, splits)
     work.adopt(context, loop, splits, start)

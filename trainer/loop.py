@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from torch.utils.data import Sampler
 from transformers import Trainer
-from trl import DPOTrainer, SFTTrainer
+from trl import DPOTrainer
 
 from trainer.checkpoint import CheckpointKeeper, disk_full, read_progress
 from trainer.failures import is_disk_full
@@ -124,10 +124,14 @@ class CommittedLoop(Trainer):
         return EpochSampler(self.settings.lengths, seed=self.args.seed,
                             shuffle=self.settings.shuffle, batch_size=grouped)
 
+    def batch_tokens(self, inputs: dict[str, Any]) -> int:
+        """Return how many tokens a batch has; padding does not count."""
+        return int(inputs["attention_mask"].sum())
+
     def training_step(self, model: Any, inputs: dict[str, Any], *args: Any,
                       **kwargs: Any) -> torch.Tensor:
         """Do what TRL does, and remember the loss (a scalar) and the number of tokens."""
-        tokens = int(inputs["attention_mask"].sum())
+        tokens = self.batch_tokens(inputs)
         loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)
         self.totals.tokens += tokens
         self._micro_losses.append(float(loss.detach().float()))
@@ -189,30 +193,6 @@ class CommittedLoop(Trainer):
         """Take weights and state of a checkpoint whose training was already complete."""
         self._load_from_checkpoint(str(checkpoint))
         self.state = type(self.state).load_from_json(str(checkpoint / "trainer_state.json"))
-
-
-class CommittedSFTTrainer(CommittedLoop, SFTTrainer):
-    """TRL's SFTTrainer on token rows; ``eval_loss`` is the mean over trained tokens.
-
-    TRL averages batch means, so its value depends on how rows are batched.
-    """
-
-    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate, then put the token mean in place of the mean of means."""
-        self._eval_sum, self._eval_tokens = 0.0, 0
-        output = super().evaluation_loop(*args, **kwargs)
-        if self._eval_tokens:
-            output.metrics["eval_loss"] = self._eval_sum / self._eval_tokens
-        return output
-
-    def prediction_step(self, model: Any, inputs: dict[str, Any], *args: Any,
-                        **kwargs: Any) -> Any:
-        """Evaluate one batch and count its trained tokens."""
-        tokens = int((inputs["labels"][:, 1:] != -100).sum())
-        result = super().prediction_step(model, inputs, *args, **kwargs)
-        self._eval_sum += float(result[0]) * tokens
-        self._eval_tokens += tokens
-        return result
 
 
 class CommittedDPOTrainer(CommittedLoop, DPOTrainer):

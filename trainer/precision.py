@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import torch
 
 
+PURE = "pure bf16: weights, gradients and optimizer in bfloat16, without autocast"
+
+
 class Choice(NamedTuple):
     """A value and why it was taken."""
 
@@ -40,6 +43,11 @@ class Precision:
     compute: Choice
     weights: Choice
     attention: Choice
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether trained weights are held in bfloat16 too, without autocast."""
+        return self.weights.reason == PURE
 
     @property
     def on_cpu(self) -> bool:
@@ -92,14 +100,23 @@ def _device(device: str, gpu: Gpu | None) -> Choice:
 
 def _compute(config: RunConfig, gpu: Gpu | None) -> Choice:
     kind: DeviceKind = "cpu" if gpu is None else "cuda"
+    asked = config.model.dtype
+    if asked == "auto" and _is_pure(config):
+        asked = "bfloat16"
     capability = None if gpu is None else gpu.capability
-    if problem := dtype_problem(config.model.dtype, kind, capability):
+    if problem := dtype_problem(asked, kind, capability):
         raise Failure("dtype_unusable", problem, "Set model.dtype to 'auto' or 'float32'.")
-    return Choice(*choose_dtype(config.model.dtype, kind, capability))
+    return Choice(*choose_dtype(asked, kind, capability))
+
+
+def _is_pure(config: RunConfig) -> bool:
+    return config.training.pure_bf16 and config.tuner.type in ("full", "freeze")
 
 
 def _weights(config: RunConfig, compute: Choice) -> Choice:
-    if config.tuner.type == "full" and compute.value != "float32":
+    if _is_pure(config):
+        return Choice("bfloat16", PURE)
+    if config.tuner.type in ("full", "freeze") and compute.value != "float32":
         return Choice("float32", "full training keeps float32 weights and computes in "
                       f"{compute.value}")
     return Choice(compute.value, "as computed")

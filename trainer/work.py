@@ -54,15 +54,19 @@ def set_up(context: Context) -> Workbench:
     return Workbench(base, precision, load_tokenizer(base.folder))
 
 
-def load_trainable(context: Context, bench: Workbench) -> PreTrainedModel:
-    """Load the base model, ready to be trained or to carry an adapter."""
+def load_trainable(context: Context, bench: Workbench,
+                   labels: int | None = None) -> PreTrainedModel:
+    """Load the base model, ready to be trained or to carry an adapter.
+
+    ``labels`` is how many scores a head in place of the words gives.
+    """
     from transformers import set_seed
 
     from trainer.quantization import prepare_quantized
 
     context.emit.stage("loading", "Loading the weights")
     set_seed(context.config.training.seed)
-    model = load_model(bench.base, context.config, bench.precision)
+    model = load_model(bench.base, context.config, bench.precision, labels)
     if context.config.model.quantization != "none":
         return prepare_quantized(model, context.config)
     return model
@@ -111,6 +115,8 @@ def is_grouped(context: Context) -> bool:
         return False
     if not config.data.shuffle:
         reason = "data.shuffle is off: the rows keep their order"
+    elif config.objective == "sft" and config.training.packing != "none":
+        reason = "packed sequences are of one length as they are"
     elif config.facts.rows == "judged":
         reason = ("KTO compares rows of a batch: grouped, desired and undesired ones would be "
                   "kept apart")

@@ -76,13 +76,13 @@ class TrainingConfig(Section):
     label_smoothing_factor: float = field(
         0.0, "Label smoothing", "Share of probability given to all other tokens.", ge=0, lt=1,
         group="optimizer", only={"objective": ("sft", "pretrain", "classification")})
-    packing: Literal["none", "bfd", "bfd_split", "wrapped"] = field(
-        "none", "Packing", "Several rows in one sequence, each blind to the others: bfd fits whole "
-        "rows best, bfd_split cuts what is too long, wrapped fills without gaps.", group="memory",
-        only=_TEXTS)
+    packing: Literal["none", "bfd", "wrapped"] = field(
+        "none", "Packing", "Several rows in one sequence of the maximum length, each blind to the "
+        "others: bfd fits whole rows best, wrapped cuts rows and leaves no gaps. Plain text is "
+        "always in full blocks.", group="memory", only={"objective": ("sft",)})
     padding_free: bool = field(
         False, "Padding-free", "Lay the rows of a batch end to end instead of padding them; needs "
-        "FlashAttention to be faster.", group="memory", only=_TEXTS)
+        "FlashAttention to be faster.", group="memory", only={"objective": ("sft",)})
     gradient_checkpointing: bool = field(
         False, "Gradient checkpointing",
         "Compute activations again in the backward pass: less memory, about a quarter slower.",
@@ -92,7 +92,8 @@ class TrainingConfig(Section):
         ge=1, le=1000, group="memory", only={"training.gradient_checkpointing": ("true",)})
     activation_offloading: bool = field(
         False, "Offload activations", "Keep activations in host memory until the backward pass; "
-        "CUDA only.", group="memory")
+        "CUDA only.", group="memory",
+        only={"objective": ("sft", "pretrain", "dpo", "kto", "reward")})
     use_liger_kernel: bool = field(
         False, "Liger kernels", "Fused kernels: less memory, faster; CUDA only.", group="memory")
     use_kernels: bool = field(

@@ -18,8 +18,8 @@ FIELDS: dict[str, tuple[str, str]] = {
         "NEFTune", "训练时给嵌入加噪声（arXiv:2310.05914）；常用 5，留空则不加。"),
     "training.label_smoothing_factor": ("标签平滑", "分给其他所有 token 或类别的概率份额。"),
     "training.packing": (
-        "打包", "把多行装进一个序列，各行互不可见：bfd 以整行装得最满，bfd_split 会切开过长的行，"
-        "wrapped 不留空隙。"),
+        "打包", "把多行装进一个最大长度的序列，各行互不可见：bfd 以整行装得最满，wrapped 会切开"
+        "行、不留空隙。纯文本总是切成满块。"),
     "training.padding_free": (
         "免填充", "把一批中的各行首尾相接而不是填充；有 FlashAttention 才会更快。"),
     "training.gradient_checkpointing_every": (
