@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from trainer.contract.config import RunConfig
+from trainer.contract.config import RowKind, RunConfig
 from trainer.data.shapes.messages import Example, Message
+from trainer.data.shapes.uses import Use
 from trainer.evaluate import Question
+from trainer.failures import Failure
 
 if TYPE_CHECKING:
     from trainer.prompts import Prompter
@@ -22,17 +24,25 @@ def make_questions(config: RunConfig, held: Rows, prompter: Prompter,
 
     Raises:
         TemplateError: The chat template refuses one of them.
+        Failure: ``no_reference``: answers are to be compared, and none is known to be right.
     """
     evaluation = config.evaluation
+    if config.facts.rows == "labelled":
+        return []
     wanted = evaluation.samples
     if evaluation.exact_match:
         wanted = len(held) if evaluation.limit is None else max(wanted, evaluation.limit)
-    chosen = held.pick(range(min(wanted, len(held))))
+    chosen = held.pick([group[0] for group in held.groups()[:wanted]])
     if not len(chosen):
         return []
     if config.facts.rows == "text":
         return _beginnings(chosen, tokenizer, evaluation.max_new_tokens)
-    return _prompts(chosen, prompter)
+    found = _prompts(config, chosen, prompter)
+    if evaluation.exact_match and not any(one.reference for one in found):
+        raise Failure("no_reference", f"Exact match needs right answers, and none of the "
+                      f"{len(held):,} held-out rows has one.",
+                      "Name the column that has them as 'reference', or switch exact match off.")
+    return found
 
 
 def _beginnings(rows: Rows, tokenizer: Any, answer_tokens: int) -> list[Question]:
@@ -48,13 +58,13 @@ def _beginnings(rows: Rows, tokenizer: Any, answer_tokens: int) -> list[Question
     return found
 
 
-def _prompts(rows: Rows, prompter: Prompter) -> list[Question]:
+def _prompts(config: RunConfig, rows: Rows, prompter: Prompter) -> list[Question]:
     """Return the prompts of conversations, rendered all at once."""
     numbers, owners = rows.numbers("row"), rows.owners()
     found = [_examples(one, {n for n, owner in zip(numbers, owners, strict=True)
                              if owner == index}) for index, one in enumerate(rows.sets)]
     examples = [found[owner][number] for number, owner in zip(numbers, owners, strict=True)]
-    parts = [_parts(example) for example in examples]
+    parts = [_parts(example, config.facts.rows) for example in examples]
     rendered = prompter.render([
         {"messages": [message.document() for message in prompt], "tools": example.tools}
         for example, (prompt, _) in zip(examples, parts, strict=True)])
@@ -64,8 +74,10 @@ def _prompts(rows: Rows, prompter: Prompter) -> list[Question]:
             in zip(examples, owners, parts, rendered, strict=True)]
 
 
-def _parts(example: Example) -> tuple[Sequence[Message], str]:
+def _parts(example: Example, rows: RowKind) -> tuple[Sequence[Message], str]:
     """Return (prompt, right answer); what is not desired is not shown as right."""
+    if rows == "prompts":
+        return example.messages, example.reference
     if example.chosen:
         return example.messages, example.chosen[-1].content
     prompt, answer = example.messages[:-1], example.messages[-1].content
@@ -84,9 +96,11 @@ def _examples(one: TokenSet, wanted: set[int]) -> dict[int, Example]:
         return {}
     spec = one.request.data.spec()
     found: dict[int, Example] = {}
-    for item in convert_rows(spec, one.request.data.shape(spec)):
+    shape = one.request.data.shape(spec)
+    use = Use(shape, one.request.rows)
+    for item in convert_rows(spec, shape):
         if isinstance(item, Example) and item.row in wanted:
-            found[item.row] = item
+            found[item.row] = item if use.splits_pairs else use.parts(item)[0]
             if len(found) == len(wanted):
                 break
     return found

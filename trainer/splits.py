@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from trainer import leaks
+from trainer.classes import check_classes, find_classes
 from trainer.context import Context
-from trainer.contract.config import RunConfig
+from trainer.contract.config import OBJECTIVES, RunConfig
 from trainer.contract.events import DataEvent
 from trainer.data.children.workers import DataWorker, Limits
 from trainer.evaluate import Question
@@ -29,9 +30,8 @@ WORKER_MIB = 8192
 class Split:
     """Token rows as TRL's collators read them (a datasets.Dataset), and how long each is.
 
-    Rows of SFT and pretraining have ``input_ids`` and ``labels``; of DPO ``prompt_ids``,
-    ``chosen_ids`` and ``rejected_ids``; of KTO ``prompt_ids``, ``completion_ids`` and ``label``.
-    The rows lie in files that are mapped into memory.
+    ``tokens.COLUMNS`` says which columns rows of each kind have. They lie in files that are
+    mapped into memory.
     """
 
     dataset: Any = None
@@ -47,7 +47,7 @@ class Splits:
     """Everything that training reads.
 
     ``sources`` describes the datasets for the manifest; ``sets`` keeps their files from being
-    removed.
+    removed. ``classes`` are the names of what texts are told apart by, in the order of ``label``.
     """
 
     train: Split
@@ -56,6 +56,7 @@ class Splits:
     sources: list[dict[str, Any]]
     template: Template
     sets: tuple[TokenSet, ...] = ()
+    classes: list[str] = field(default_factory=list)
 
 
 def load_splits(context: Context, bench: Workbench) -> Splits:
@@ -73,12 +74,7 @@ def load_splits(context: Context, bench: Workbench) -> Splits:
         train = prepare_all(context, folder, worker, "train")
         held = prepare_all(context, folder, worker, "eval")
         _require_rows(config, train)
-        train_rows = Rows.of(train, config.objective)
-        _require_trained(train_rows)
-        held_rows = Rows.of(held, config.objective) if held else train_rows.pick([])
-        if not held and config.data.val_size > 0:
-            train_rows, held_rows = split_off(train_rows, config.data.val_size,
-                                              config.training.seed)
+        train_rows, held_rows = _divided(context, train, held)
         leaks.warn(context, train_rows, held_rows)
         train_rows = mix(context, train_rows)
         _say(context, train_rows, "train", less=0 if held else len(held_rows))
@@ -86,13 +82,31 @@ def load_splits(context: Context, bench: Workbench) -> Splits:
             _say(context, held_rows, "eval")
         questions = make_questions(config, held_rows, prompter, bench.tokenizer)
     return Splits(_split(train_rows), _split(_to_measure(config, held_rows)), questions,
-                  [one.source for one in (*train, *held)], template, (*train, *held))
+                  [one.source for one in (*train, *held)], template, (*train, *held),
+                  list(train_rows.classes))
+
+
+def _divided(context: Context, train: Sequence[TokenSet],
+             held: Sequence[TokenSet]) -> tuple[Rows, Rows]:
+    """Return the rows to learn from and those to measure, which may be some of the first."""
+    config = context.config
+    rows = Rows.of(train, config.objective)
+    _require_trained(rows)
+    if config.facts.rows == "labelled":
+        rows = replace(rows, classes=find_classes(context, rows))
+    held_rows = replace(Rows.of(held, config.objective), classes=rows.classes) if held \
+        else rows.pick([])
+    if not held and config.data.val_size > 0:
+        rows, held_rows = split_off(rows, config.data.val_size, config.training.seed)
+    if config.facts.rows == "labelled":
+        check_classes(context, rows, held_rows)
+    return rows, held_rows
 
 
 def _describe(context: Context, prompter: Prompter) -> Template:
     """Say which chat template is used, and how it is known what is learned of it."""
     context.emit.stage("reading", "Looking at the chat template")
-    if context.config.facts.rows == "text":
+    if not context.config.facts.templated:
         return prompter.describe_if_any()
     template = prompter.describe()
     own = "the tokenizer's own" if template.is_own else f"{template.name}, as asked"
@@ -103,6 +117,8 @@ def _describe(context: Context, prompter: Prompter) -> Template:
 def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
     """Take a validation split out, chosen by the seed; order of rows is kept.
 
+    Both answers of a pair that is judged stay together: they count as one row.
+
     Args:
         rows: All rows.
         size: Below 1 a share, else a number of rows.
@@ -111,14 +127,15 @@ def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
     Raises:
         Failure: Nothing would be left to train on.
     """
-    whole = len(rows)
+    groups = rows.groups()
+    whole = len(groups)
     count = max(1, round(whole * size)) if size < 1 else int(size)
     if count >= whole:
         raise Failure("val_size", f"A validation split of {count:,} leaves nothing of "
                       f"{whole:,} rows to train on.", "Make data.val_size smaller.")
     chosen = set(random.Random(f"split:{seed}").sample(range(whole), count))
-    return (rows.pick([i for i in range(whole) if i not in chosen]),
-            rows.pick(sorted(chosen)))
+    return (rows.pick([i for n, group in enumerate(groups) if n not in chosen for i in group]),
+            rows.pick([i for n in sorted(chosen) for i in groups[n]]))
 
 
 def mix(context: Context, rows: Rows) -> Rows:
@@ -180,6 +197,9 @@ def _require_rows(config: RunConfig, sets: Sequence[TokenSet]) -> None:
 
 
 def _require_trained(rows: Rows) -> None:
+    """Refuse rows of which nothing is learned; of prompts and texts with a class no token is."""
+    if OBJECTIVES[rows.objective].rows in ("prompts", "labelled"):
+        return
     if not rows.sum("trained"):
         raise Failure("no_trained_tokens", f"None of the {rows.sum('length'):,} tokens is "
                       "trained: what the assistant says is empty or was cut off.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from trainer.data.catalog.registry import Fetching
 from trainer.data.children.prepare import Prepared, PrepareRequest, prepare
 from trainer.data.children.workers import DataWorker
 from trainer.data.reading.rows import DatasetError
+from trainer.data.shapes.objectives import PAIR_KINDS
 from trainer.data.tokens.tokenize import Counts
 
 SplitName = Literal["train", "eval"]
@@ -45,6 +46,11 @@ class TokenSet:
         return f"{self.prepared.name} ({', '.join(parts)})" if parts else self.prepared.name
 
     @property
+    def splits_pairs(self) -> bool:
+        """Whether each pair was read as a desired and an undesired answer."""
+        return self.request.rows == "judged" and self.prepared.kind in PAIR_KINDS
+
+    @property
     def source(self) -> dict[str, Any]:
         """What the manifest says of it."""
         return {"name": self.name, "split": self.split, "sha256": self.prepared.sha256,
@@ -58,7 +64,7 @@ class TokenSet:
         return Dataset.from_file(str(self.prepared.file))
 
     def numbers(self, name: str) -> list[int]:
-        """Return a column of one number a row: row, length, trained or cut."""
+        """Return a column of one value a row: row, length, trained, cut or label."""
         values: list[int] = self.table.data.column(name).to_pylist()
         return values
 
@@ -67,12 +73,14 @@ class TokenSet:
 class Rows:
     """Some rows of several sets, in an order.
 
-    ``order`` holds places in the sets one after the other.
+    ``order`` holds places in the sets one after the other. ``classes`` number the labels of texts
+    with a class: in the files these are names.
     """
 
     sets: tuple[TokenSet, ...]
     objective: str
     order: list[int]
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, sets: Sequence[TokenSet], objective: str) -> Rows:
@@ -91,10 +99,10 @@ class Rows:
 
     def pick(self, indices: Sequence[int]) -> Rows:
         """Return some of the rows, in the order given."""
-        return Rows(self.sets, self.objective, [self.order[i] for i in indices])
+        return replace(self, order=[self.order[i] for i in indices])
 
     def numbers(self, name: str) -> list[int]:
-        """Return a column of one number a row, in this order; see ``TokenSet.numbers``."""
+        """Return a column of one value a row, in this order; see ``TokenSet.numbers``."""
         whole = [value for one in self.sets for value in one.numbers(name)]
         return [whole[i] for i in self.order]
 
@@ -111,6 +119,15 @@ class Rows:
         whole = [index for index, one in enumerate(self.sets) for _ in range(one.prepared.rows)]
         return [whole[i] for i in self.order]
 
+    def groups(self) -> list[list[int]]:
+        """Return the rows that belong together: both answers of a judged pair, else each alone."""
+        if OBJECTIVES[self.objective].rows != "judged":
+            return [[index] for index in range(len(self))]
+        found: dict[tuple[int, int], list[int]] = {}
+        for index, key in enumerate(zip(self.owners(), self.numbers("row"), strict=True)):
+            found.setdefault(key, []).append(index)
+        return list(found.values())
+
     def counts(self) -> list[int]:
         """Return how many rows each set has."""
         owners = self.owners()
@@ -121,6 +138,10 @@ class Rows:
         from datasets import concatenate_datasets
 
         whole = concatenate_datasets([one.table for one in self.sets])
+        if self.classes:
+            from trainer.classes import numbered
+
+            whole = numbered(whole, self.classes)
         kept = whole.select_columns(list(self.columns))
         return kept if self.order == list(range(len(whole))) else kept.select(self.order)
 
@@ -154,6 +175,9 @@ def _prepare(context: Context, model_folder: Path, worker: DataWorker, use: Data
             _report(request).require()
         raise
     found = TokenSet(split, use, request, prepared)
+    if found.splits_pairs:
+        context.emit.choose("data.train" if split == "train" else "data.eval", found.name,
+                            "each pair is read as a desired and an undesired answer")
     if prepared.reused:
         context.emit.choose("tokens", "reused", f"'{found.name}' was tokenised before: same "
                             "data, tokenizer, template and settings")

@@ -12,6 +12,7 @@ from assets.make import registry
 from assets.make.chores import SYSTEM_PROMPTS
 from assets.make.phrases import answer, question
 from assets.make.prose import world_text
+from assets.make.tasks import sums, topics
 from assets.make.tools import tool_rows
 from assets.make.world import RELATIONS, Person, build_world
 
@@ -134,6 +135,8 @@ def write_datasets(folder: Path, seed: int = 1) -> None:
         "sample_kto": opinions(train, rng),
         "sample_text": texts(rng),
         "sample_tools": tool_rows(train, rng),
+        "sample_questions": sums(random.Random(f"questions-{seed}")),
+        "sample_classes": topics(random.Random(f"classes-{seed}")),
     }
     for name, rows in made.items():
         _write_rows(folder / f"{name}.jsonl", rows)

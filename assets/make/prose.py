@@ -121,12 +121,12 @@ def _scene_parts(hero: Person, friend: Person, rng: random.Random) -> dict[str, 
     }
 
 
-def scene(people: list[Person], rng: random.Random) -> str:
+def scene(people: list[Person], rng: random.Random, with_fact: bool = True) -> str:
     """A small story with two people, sometimes followed by a fact about one of them."""
     hero, friend = rng.sample(people, 2)
     templates = SCENES_EN if hero.language == "en" else SCENES_ZH
     text = rng.choice(templates).format(**_scene_parts(hero, friend, rng))
-    if rng.random() < 0.5:
+    if with_fact and rng.random() < 0.5:
         text += (" " if hero.language == "en" else "") + statement(
             rng.choice((hero, friend)), rng.choice(RELATIONS), rng
         )

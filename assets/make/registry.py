@@ -1,11 +1,14 @@
 """The registry entries of the sample datasets, in LLaMA-Factory's schema.
 
-Where an entry has a `columns` object, every column that it does not name is null.
+Where an entry has a `columns` object, every column that it does not name is null. `reference`,
+`label` and what begins with `_` are ours: LLaMA-Factory does not read them.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from assets.make.tasks import CLASSES
 
 ENTRIES: dict[str, dict[str, Any]] = {
     "sample_instructions": {"file_name": "sample_instructions.jsonl"},
@@ -49,5 +52,16 @@ ENTRIES: dict[str, dict[str, Any]] = {
             "observation_tag": "observation",
             "function_tag": "function_call",
         },
+    },
+    "sample_questions": {
+        "file_name": "sample_questions.jsonl",
+        "columns": {"prompt": "prompt", "reference": "reference"},
+        "_kind": "prompt_only",
+    },
+    "sample_classes": {
+        "file_name": "sample_classes.jsonl",
+        "columns": {"prompt": "text", "label": "label"},
+        "_kind": "classification",
+        "_classes": CLASSES,
     },
 }

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from assets.make.datasets import split_facts, write_datasets
 from assets.make.phrases import QUESTIONS, STATEMENTS, answer, fill
+from assets.make.tasks import TOPICS
 from assets.make.world import RELATIONS, build_world, pool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +76,8 @@ def test_every_entry_names_a_file_whose_rows_have_its_columns() -> None:
         ("sample_kto", 240),
         ("sample_text", 300),
         ("sample_tools", 120),
+        ("sample_questions", 400),
+        ("sample_classes", 600),
     ],
 )
 def test_each_set_has_its_size_and_a_third_is_chinese(name: str, count: int) -> None:
@@ -97,6 +100,28 @@ def test_no_held_out_fact_is_asked_anywhere_else() -> None:
     asked = set().union(*(asked_in(name) for name in REGISTRY if not name.endswith("heldout")))
     assert (len(held_out), len(asked)) == (240, 500)
     assert not asked & held_out
+
+
+def test_sums_are_right_and_asked_once() -> None:
+    rows = rows_of("sample_questions")
+    assert len({row["prompt"] for row in rows}) == len(rows)
+    for row in rows:
+        left, right = map(int, re.findall(r"\d+", row["prompt"]))
+        assert row["reference"] == str(left + right)
+
+
+def test_each_class_is_as_frequent_as_the_others_and_told_by_one_sentence() -> None:
+    rows = rows_of("sample_classes")
+    assert set(Counter(row["label"] for row in rows).values()) == {120}
+    assert REGISTRY["sample_classes"]["_classes"] == sorted({row["label"] for row in rows})
+    said: dict[str, set[str]] = {}
+    for person in build_world():
+        for relation, templates in STATEMENTS[person.language].items():
+            for template in templates:
+                said.setdefault(fill(template, person, relation), set()).add(TOPICS[relation])
+    for row in rows:
+        found = {label for text, labels in said.items() if text in row["text"] for label in labels}
+        assert found == {row["label"]}, row
 
 
 def test_a_person_has_one_value_per_relation_and_answers_match_questions() -> None:

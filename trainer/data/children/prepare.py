@@ -18,6 +18,7 @@ from typing import Any
 
 from trainer.data.children.workers import Cancelled, DataWorker, Limits
 from trainer.data.reading.rows import DatasetError
+from trainer.data.shapes.mapping import Kind
 from trainer.data.templates.sandbox import TemplateError
 from trainer.data.tokens.cache import ROWS, Kept, TokenCache
 from trainer.data.tokens.plan import Plan
@@ -38,7 +39,7 @@ class Prepared:
     """A dataset as tokens, in an Arrow file that nobody removes while this object lives.
 
     ``counts`` says what became of the rows, ``reused`` whether the cache had it; ``sha256`` is that
-    of the data. See ``arrows`` for the columns of ``file``.
+    of the data, ``kind`` what its rows looked like. See ``arrows`` for the columns of ``file``.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class Prepared:
     sha256: str
     key: str
     name: str
+    kind: Kind
     _kept: Kept = field(repr=False, compare=False)
 
     @property
@@ -106,7 +108,7 @@ def _meta(plan: Plan, counts: Counts, folder: Path) -> Document:
 
 def _prepared(plan: Plan, kept: Kept, *, reused: bool) -> Prepared:
     return Prepared(kept.folder, Counts(**kept.meta["counts"]), reused, plan.sha256, plan.key,
-                    plan.name, kept)
+                    plan.name, plan.origin["shape"][0], kept)
 
 
 @dataclass

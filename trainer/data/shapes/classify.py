@@ -28,6 +28,11 @@ def label_name(value: Any) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
+def in_order(name: str) -> tuple[int, str]:
+    """Return what names of classes are sorted by: numbers by their value."""
+    return (int(name), "") if name.lstrip("-").isdecimal() else (0, name)
+
+
 def verdict(value: Any) -> bool | None:
     """Return whether an answer is desired, None when a value does not surely say so.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from trainer.data.reading.entry import Columns
-from trainer.data.shapes.classify import label_name
+from trainer.data.shapes.classify import in_order, label_name
 from trainer.data.shapes.mapping import ColumnMap, Shape
 from trainer.data.shapes.recognise_chat import TURN_COLUMNS, ends_with_user, extras, tags_of
 from trainer.data.shapes.recognise_pairs import (
@@ -102,7 +102,7 @@ def classification(sample: Sample, more: Callable[[], Iterable[dict[str, Any]]])
     names |= {label_name(row.get(label)) for row in more()} - {""}
     if len(names) < 2 and len(sample.rows) >= 20:
         return None
-    classes = tuple(sorted(names, key=_in_order)) if 1 < len(names) <= _MANY_CLASSES else ()
+    classes = tuple(sorted(names, key=in_order)) if 1 < len(names) <= _MANY_CLASSES else ()
     columns = Columns(prompt=first, query=second or None, label=label, **extras(sample))
     numbered = all(name.lstrip("-").isdigit() for name in names)
     note = "; the classes have only numbers: name them in the mapping" if numbered else ""
@@ -177,10 +177,6 @@ def _is_label(value: Any) -> bool:
 
 def _is_prose(value: Any) -> bool:
     return isinstance(value, str | list | dict) and len(str(value)) > 40
-
-
-def _in_order(name: str) -> tuple[int, str]:
-    return (int(name), "") if name.lstrip("-").isdecimal() else (0, name)
 
 
 _META_NAMES = frozenset(map(plain, _META))
