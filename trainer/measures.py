@@ -26,12 +26,12 @@ def make_answerer(context: Context, bench: Workbench, loop: CommittedLoop,
 
 def make_sampler(context: Context, answerer: Answerer,
                  splits: Splits) -> Callable[[], list[SampleEvent]] | None:
-    """Return what answers the sample prompts at each evaluation; None without prompts.
+    """Return what answers the sample prompts at each evaluation; None without prompts or words.
 
     The step is filled in by the caller.
     """
     questions = splits.questions[:context.config.evaluation.samples]
-    if not questions:
+    if not questions or context.config.facts.head:
         return None
 
     def sample() -> list[SampleEvent]:

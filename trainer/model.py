@@ -92,41 +92,56 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(base: Base, config: RunConfig, precision: Precision) -> PreTrainedModel:
+def load_model(base: Base, config: RunConfig, precision: Precision,
+               labels: int | None = None) -> PreTrainedModel:
     """Load the base with earlier runs' adapters merged into it, quantized if asked.
 
     Merging into 4-bit weights would round them twice: with adapters to merge, the merged model
-    is quantized instead.
+    is quantized instead. ``labels`` is how many scores a head in place of the words gives.
+
+    Raises:
+        ModelError: It cannot be loaded, or has no words where they are needed.
     """
     from trainer.adapters import merge_adapters
+    from trainer.heads import refuse_head
     from trainer.quantization import quantization_config
 
+    if labels is None or base.source.adapters:
+        refuse_head(base.source)
     quantized = quantization_config(config, precision.torch_dtype())
     if not base.source.adapters:
-        return _load(base.folder, precision, quantized)
+        return _load(base.folder, precision, quantized, labels)
     merged = merge_adapters(_load(base.folder, precision, None), base.source.adapters)
-    if quantized is None:
+    if quantized is None and labels is None:
         return merged
     scratch = Path(tempfile.mkdtemp(prefix="finestra-merged-"))
     try:
         merged.save_pretrained(scratch)
-        model = _load(scratch, precision, quantized)
+        model = _load(scratch, precision, quantized, labels)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     model.name_or_path = model.config._name_or_path = str(base.folder)
     return model
 
 
-def _load(folder: Path, precision: Precision, quantized: Any) -> PreTrainedModel:
-    from transformers import AutoModelForCausalLM
+def auto_class(labels: int | None) -> Any:
+    """Return the class that loads a model with words, or with a head of scores."""
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+    return AutoModelForCausalLM if labels is None else AutoModelForSequenceClassification
+
+
+def _load(folder: Path, precision: Precision, quantized: Any,
+          labels: int | None = None) -> PreTrainedModel:
     options: dict[str, Any] = {"dtype": precision.torch_dtype()}
+    if labels is not None:
+        options["num_labels"] = labels
     if precision.attention.value != "auto":
         options["attn_implementation"] = precision.attention.value
     if quantized is not None:
         options |= {"quantization_config": quantized, "device_map": {"": precision.device.value}}
     try:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        model: PreTrainedModel = auto_class(labels).from_pretrained(
             str(folder), trust_remote_code=False, use_safetensors=True, local_files_only=True,
             **options)
     except (ValueError, ImportError, RuntimeError, KeyError) as error:

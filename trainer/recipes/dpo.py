@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainer import work
-from trainer.arguments import shared_arguments
 from trainer.context import Context
-from trainer.loop import CommittedDPOTrainer
-from trainer.precision import Precision
+from trainer.contract.config.checks.objectives import CUT_FROM_BASE
+from trainer.dpo import CommittedDPOTrainer, UniformReference
+from trainer.pairs import materials, settings
+from trainer.preference import NoReference, frozen_copy
 from trainer.splits import Splits
 from trainer.workbench import Workbench
 
@@ -20,26 +20,56 @@ if TYPE_CHECKING:
 def build(context: Context, bench: Workbench, splits: Splits) -> CommittedDPOTrainer:
     """Put TRL's DPOTrainer around the model and the token pairs.
 
-    The reference is the model without its adapter, or a frozen copy when every weight is trained.
+    The reference is the model without its adapter, or a frozen copy when the base's own weights
+    are trained; asked in advance or not at all, it costs no memory.
     """
+    dpo = context.config.dpo
     model = work.load_trainable(context, bench)
-    adapter = work.choose_adapter(context)
+    absent = dpo.reference_free or dpo.precompute_ref_log_probs
+    reference = NoReference(model.config) if absent else frozen_copy(context.config, model)
     try:
-        return CommittedDPOTrainer(
-            model=model, ref_model=copy.deepcopy(model) if adapter is None else None,
-            args=arguments(context, bench.precision, evaluates=bool(splits.eval)),
-            train_dataset=splits.train.dataset,
-            eval_dataset=splits.eval.dataset,
-            processing_class=bench.tokenizer, peft_config=adapter)
+        loop = CommittedDPOTrainer(
+            ref_model=reference, args=arguments(context, bench, splits),
+            data_collator=_collator(context, bench),
+            **materials(context, bench, splits, model))
     except ValueError as error:
         raise work.check_targets(error) from error
+    if dpo.reference_free:
+        loop.ref_model, loop.precompute_ref_logps = None, True
+    elif dpo.precompute_ref_log_probs:
+        context.emit.stage("baseline", "Asking the reference about every pair")
+        loop.ask_in_advance(context.stop.check, adapter_is_new=_adapter_is_new(context))
+    return loop
 
 
-def arguments(context: Context, precision: Precision, *, evaluates: bool) -> DPOConfig:
+def arguments(context: Context, bench: Workbench, splits: Splits) -> DPOConfig:
     """Return TRL's arguments for pairs that are already tokens."""
     from trl import DPOConfig
 
     dpo = context.config.dpo
-    return DPOConfig(**shared_arguments(context, precision, evaluates=evaluates), beta=dpo.beta,
-                     loss_type=[dpo.loss_type], label_smoothing=dpo.label_smoothing,
-                     disable_dropout=context.config.tuner.lora_dropout == 0)
+    return DPOConfig(
+        **settings(context, bench, splits), beta=dpo.beta, loss_type=list(dpo.losses),
+        loss_weights=list(dpo.losses.values()), label_smoothing=dpo.label_smoothing,
+        f_divergence_type=dpo.f_divergence_type,
+        f_alpha_divergence_coef=dpo.f_alpha_divergence_coef, ld_alpha=dpo.ld_alpha,
+        use_weighting=dpo.use_weighting, discopop_tau=dpo.discopop_tau,
+        sync_ref_model=dpo.sync_ref_model, ref_model_mixup_alpha=dpo.ref_model_mixup_alpha,
+        ref_model_sync_steps=dpo.ref_model_sync_steps)
+
+
+def _collator(context: Context, bench: Workbench) -> Any:
+    """Return what pads pairs; None leaves it to TRL."""
+    if context.config.dpo.reference_free:
+        return UniformReference(bench.tokenizer.pad_token_id)
+    return None
+
+
+def _adapter_is_new(context: Context) -> bool:
+    """Tell whether the reference is the base without the adapter.
+
+    A continued adapter is part of the reference; so is one that was cut out of the base's weights.
+    """
+    tuner = context.config.tuner
+    if tuner.type in ("full", "freeze") or tuner.continue_from:
+        return False
+    return tuner.type != "lora" or tuner.init_lora_weights not in CUT_FROM_BASE

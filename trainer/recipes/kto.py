@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from trainer import work
-from trainer.arguments import shared_arguments
 from trainer.context import Context
 from trainer.kto import CommittedKTOTrainer, NeighbourCollator
-from trainer.precision import Precision
+from trainer.pairs import materials, settings
+from trainer.preference import frozen_copy
 from trainer.splits import Splits
 from trainer.workbench import Workbench
 
@@ -20,29 +19,26 @@ if TYPE_CHECKING:
 def build(context: Context, bench: Workbench, splits: Splits) -> CommittedKTOTrainer:
     """Put TRL's KTOTrainer around the model and the judged answers.
 
-    The reference is the model without its adapter, or a frozen copy when every weight is trained.
+    The reference is the model without its adapter, or a frozen copy when the base's own weights
+    are trained.
     """
     model = work.load_trainable(context, bench)
-    adapter = work.choose_adapter(context)
     try:
         return CommittedKTOTrainer(
-            model=model, ref_model=copy.deepcopy(model) if adapter is None else None,
-            args=arguments(context, bench.precision, evaluates=bool(splits.eval)),
+            ref_model=frozen_copy(context.config, model),
+            args=arguments(context, bench, splits),
             data_collator=NeighbourCollator(bench.tokenizer.pad_token_id,
                                             max_length=context.config.data.max_length),
-            train_dataset=splits.train.dataset,
-            eval_dataset=splits.eval.dataset,
-            processing_class=bench.tokenizer, peft_config=adapter)
+            **materials(context, bench, splits, model))
     except ValueError as error:
         raise work.check_targets(error) from error
 
 
-def arguments(context: Context, precision: Precision, *, evaluates: bool) -> KTOConfig:
+def arguments(context: Context, bench: Workbench, splits: Splits) -> KTOConfig:
     """Return TRL's arguments for judged answers that are already tokens."""
     from trl import KTOConfig
 
     kto = context.config.kto
-    return KTOConfig(**shared_arguments(context, precision, evaluates=evaluates), beta=kto.beta,
+    return KTOConfig(**settings(context, bench, splits), beta=kto.beta,
                      desirable_weight=kto.desirable_weight,
-                     undesirable_weight=kto.undesirable_weight,
-                     disable_dropout=context.config.tuner.lora_dropout == 0)
+                     undesirable_weight=kto.undesirable_weight)

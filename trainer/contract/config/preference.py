@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from trainer.contract.config.base import Section, field
 
@@ -19,7 +21,7 @@ class DPOConfig(Section):
         0.1, "Beta", "How strongly the model is held to the reference; larger stays closer.",
         basic=True, gt=0, le=100)
     loss_type: DPO_LOSSES = field("sigmoid", "Loss", "The preference loss; 'sigmoid' is DPO's.")
-    mixture: dict[DPO_LOSSES, float] = field(
+    mixture: dict[DPO_LOSSES, Annotated[float, Field(gt=0, le=100)]] = field(
         dict, "Mixture of losses", "Losses with their weights, such as sigmoid=0.8, bco_pair=0.2, "
         "sft=1 (MPO, arXiv:2411.10442), in place of the one loss.")
     label_smoothing: float = field(
@@ -54,6 +56,11 @@ class DPOConfig(Section):
     discopop_tau: float = field(
         0.05, "DiscoPOP temperature", "Temperature of the log ratio (arXiv:2406.08414).",
         gt=0, le=10, only={"dpo.loss_type": ("discopop",)})
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """The losses with their weights: the mixture, or the one loss."""
+        return {str(name): weight for name, weight in self.mixture.items()} or {self.loss_type: 1.0}
 
 
 class ORPOConfig(Section):

@@ -39,6 +39,40 @@ FIELDS: dict[str, tuple[str, str]] = {
     "reward.center_rewards_coefficient": (
         "居中", "把平均分数拉向 0（arXiv:2312.09244，式 2）；通常取 0.01，留空表示不加约束。"),
 }
-MESSAGES: dict[str, str] = {}
-ADVICE: dict[str, str] = {}
+MESSAGES: dict[str, str] = {
+    "label_smoothing_shared": "“sigmoid”和“{other}”所说的标签平滑不是一回事。",
+    "exo_smoothing": "损失“exo_pair”要取标签平滑的对数，而它是 0。",
+    "divergence_loss": "损失“{loss}”单独看待每个回答：只有“reverse_kl”对它有定义。",
+    "weighting_loss": "损失“{loss}”无法给偏好对加权。",
+    "free_loss": "损失“{loss}”需要参考：它看的是每个回答移动了多远。",
+    "free_divergence": "没有参考，就无法度量散度。",
+    "free_reference": "这个运行没有参考：没有可询问或可移动的对象。",
+    "moving_adapter": "使用适配器时，参考就是基座本身，它不会移动。",
+    "moving_in_advance": "会移动的参考无法预先询问。",
+    "changed_base_dpo": "“{init}”会改变基座的权重，去掉适配器的模型不再是参考。",
+    "changed_base_kto": "“{init}”会改变基座的权重，去掉适配器的模型不再是参考。",
+    "aot_single_row": "AOT 按名次比较同一批次的各行。",
+    "label_smoothing_cpo": "损失“{loss}”没有标签平滑。",
+}
+ADVICE: dict[str, str] = {
+    "label_smoothing_loss": (
+        "请设为 0，或选择“sigmoid”“robust”“exo_pair”“aot”“aot_unpaired”之一。"),
+    "label_smoothing_shared": "请从混合中去掉其中一个，或设为 0。",
+    "exo_smoothing": "请设为大于 0 的值；其论文使用 0.001。",
+    "divergence_loss": (
+        "请选择“reverse_kl”，或“sigmoid”“sigmoid_norm”“hinge”“ipo”“exo_pair”“robust”"
+        "“discopop”“sft”之一。"),
+    "weighting_loss": "请关闭加权偏好对，或选择其他损失，例如“sigmoid”。",
+    "free_loss": (
+        "请关闭“不用参考模型”，或选择“sigmoid”“sigmoid_norm”“hinge”“ipo”“exo_pair”“robust”"
+        "“aot”“sft”之一。"),
+    "free_divergence": "请选择“reverse_kl”，或关闭“不用参考模型”。",
+    "free_reference": "请关闭它，或关闭“不用参考模型”。",
+    "moving_adapter": "请关闭它，或训练整个模型。",
+    "moving_in_advance": "请关闭二者之一。",
+    "changed_base_dpo": "请预先计算参考，或使用其他初始化。",
+    "changed_base_kto": "请使用其他初始化，例如“default”。",
+    "aot_single_row": "请将批次大小设为至少 2；多几行效果更好。",
+    "label_smoothing_cpo": "请设为 0，或选择“sigmoid”。",
+}
 REASONS: dict[str, str] = {}
