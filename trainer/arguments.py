@@ -6,6 +6,7 @@ from typing import Any
 
 from trainer.context import Context
 from trainer.memory import memory_arguments
+from trainer.optim.build import transformers_name
 from trainer.precision import Precision
 
 
@@ -36,7 +37,8 @@ def _optimizer(context: Context) -> dict[str, Any]:
     training = context.config.training
     warmup = (training.warmup_ratio if training.warmup_steps is None
               else float(training.warmup_steps))
-    return {"learning_rate": training.learning_rate, "optim": training.optim,
+    return {"learning_rate": training.learning_rate,
+            "optim": transformers_name(training.optim),
             "lr_scheduler_type": training.lr_scheduler_type, "warmup_steps": warmup,
             "weight_decay": training.weight_decay, "adam_beta1": training.adam_beta1,
             "adam_beta2": training.adam_beta2, "adam_epsilon": training.adam_epsilon,

@@ -16,6 +16,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from trainer.context import Context
 from trainer.contract.events import MetricsEvent, SampleEvent, finite
 from trainer.failures import Failure
+from trainer.flops import Cost, cost_of, device_peak, utilisation
 from trainer.loop import CommittedLoop
 
 _OTHER_NAMES = {"mean_token_accuracy": "token_accuracy"}
@@ -103,11 +104,15 @@ class Reporter(TrainerCallback):
         self.last: dict[str, float | None] = {}
         self._tokens_before, self._nan_steps, self._zero_steps = 0, 0, 0
         self._clock = self.pace.began
+        self._cost: Cost | None = None
+        self._peak = device_peak() if not context.on_cpu else None
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState,
                        control: TrainerControl, **kwargs: Any) -> None:
         """Start the clocks; after a resume, make up for an evaluation that a stop cut short."""
         self.pace = Pace(first_step=state.global_step)
+        if not self.context.config.facts.generates:
+            self._cost = cost_of(self.loop.model)
         self._clock = time.monotonic()
         self._tokens_before = self.loop.totals.tokens
         due = (args.eval_strategy == "steps" and state.global_step > 0
@@ -115,7 +120,7 @@ class Reporter(TrainerCallback):
         seen = any("eval_loss" in entry and entry.get("step") == state.global_step
                    for entry in state.log_history)
         if due and not seen:
-            self.loop.evaluate()
+            self.loop.make_up()
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState,
                       control: TrainerControl, **kwargs: Any) -> None:
@@ -174,7 +179,7 @@ class Reporter(TrainerCallback):
         if not values:
             return
         if "loss" in values:
-            values |= self.pace.take()
+            values |= self._speed()
             values["memory_mib"] = memory_mib()
             values["num_tokens"] = float(self.loop.totals.tokens)
         self.last |= values
@@ -183,6 +188,14 @@ class Reporter(TrainerCallback):
                                        eta_s=self.pace.eta_s(step, total), values=values))
         shown = "  ".join(f"{k} {v:.4g}" for k, v in values.items() if v is not None)
         print(f"step {step}/{total}  {shown}", flush=True)
+
+    def _speed(self) -> dict[str, float | None]:
+        """Return the pace since the last log, and what it uses of the device."""
+        pace = self.pace.take()
+        tokens, rows = pace.get("tokens_per_s"), pace.get("samples_per_s")
+        if self._cost is None or not tokens or not rows:
+            return pace
+        return pace | utilisation(self._cost, tokens, tokens / rows, self._peak)
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState,
                     control: TrainerControl, **kwargs: Any) -> None:

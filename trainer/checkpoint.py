@@ -86,12 +86,14 @@ class CheckpointKeeper:
 
     Checkpoints beyond the step this attempt started from belong to a superseded past; they stay
     until this attempt has committed one of its own, so that nothing is lost to an early crash.
+    ``best_step`` names a checkpoint that is kept besides, however old it grows.
     """
 
     run: RunDir
     emit: EventWriter
     keep: int
     start_step: int = 0
+    best_step: int | None = None
     _written: set[int] = field(default_factory=set)
 
     def sweep(self) -> None:
@@ -141,6 +143,8 @@ class CheckpointKeeper:
     def _rotate(self) -> None:
         kept = 0
         for step, folder in list(self.run.checkpoint_folders()):
+            if step == self.best_step and not commits.find_problem(folder, thorough=False):
+                continue
             superseded = step > self.start_step and step not in self._written
             if not superseded and kept < self.keep and not commits.find_problem(
                     folder, thorough=False):

@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch.utils.data import Sampler
-from transformers import Trainer
-from trl import DPOTrainer
 
 from trainer.checkpoint import CheckpointKeeper, disk_full, read_progress
 from trainer.failures import is_disk_full
+from trainer.optim.mixin import TunedLoop
 from trainer.sampling import epoch_order
 from trainer.stop import Stop
 
@@ -102,7 +101,7 @@ def untouched_chance() -> Iterator[None]:
             np.random.set_state(numpy)
 
 
-class CommittedLoop(Trainer):
+class CommittedLoop(TunedLoop):
     """Mixed in front of a TRL trainer.
 
     Rows come in an order that depends on seed and epoch only, checkpoints are committed after
@@ -144,6 +143,7 @@ class CommittedLoop(Trainer):
         if math.isfinite(self.step_loss):
             self.totals.loss_sum += self.step_loss
             self.totals.steps += 1
+        self.close_averages()
         return self.step_loss
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -193,10 +193,3 @@ class CommittedLoop(Trainer):
         """Take weights and state of a checkpoint whose training was already complete."""
         self._load_from_checkpoint(str(checkpoint))
         self.state = type(self.state).load_from_json(str(checkpoint / "trainer_state.json"))
-
-
-class CommittedDPOTrainer(CommittedLoop, DPOTrainer):
-    """TRL's DPOTrainer on pairs that are already tokens."""
-
-    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        return dataset

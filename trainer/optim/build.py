@@ -15,6 +15,7 @@ from transformers import Trainer, TrainingArguments
 
 from trainer.contract.config.optimizers import LAYERWISE, PACKAGES
 from trainer.contract.config.training import TrainingConfig
+from trainer.emit import EventWriter
 from trainer.failures import Failure
 from trainer.optim.adam_mini import AdamMini
 from trainer.optim.blocks import Blocks, find_blocks
@@ -88,13 +89,38 @@ def need_package(optim: str) -> None:
                       "'finestra[optim]'; or choose another optimizer.")
 
 
+def unpaged(training: TrainingConfig, emit: EventWriter, model: Any) -> TrainingConfig:
+    """Take the form without paging where there is no CUDA; said as a choice."""
+    if not training.optim.startswith("paged_") or model.device.type == "cuda":
+        return training
+    name = {"paged_adamw_32bit": "adamw_torch"}.get(training.optim,
+                                                    training.optim.removeprefix("paged_"))
+    emit.choose("training.optim", name, "paged optimizers move their state between GPU and host "
+                "memory; without CUDA there is nothing to move")
+    return training.model_copy(update={"optim": name})
+
+
 def _of_transformers(bench: Bench) -> Optimizer:
     """Return an optimizer that Transformers knows by name."""
+    bench.args.optim = bench.training.optim
     cls, settings = Trainer.get_optimizer_cls_and_kwargs(bench.args, bench.model)
+    if "torchao" in cls.__module__ and bench.groups[0]["params"][0].device.type == "cpu":
+        cls = _eager(cls)
     optimizer: Optimizer = cls(bench.groups, **settings)
     if settings.get("optim_bits") == 8:
         _whole_embeddings(bench.model)
     return optimizer
+
+
+def _eager(cls: type[Optimizer]) -> type[Optimizer]:
+    """Return a torchao optimizer that does not compile: on CPU that takes a compiler and minutes."""
+
+    class Eager(cls):  # type: ignore[misc,valid-type]
+        def step(self, closure: Any = None) -> Any:
+            with torch.compiler.set_stance("force_eager"):
+                return super().step(closure)
+
+    return Eager
 
 
 def _whole_embeddings(model: nn.Module) -> None:

@@ -14,12 +14,13 @@ def warmup_steps(args: TrainingArguments, total: int) -> int:
     return max(0, min(int(args.get_warmup_steps(total)), total - 1))
 
 
-def schedule_arguments(training: TrainingConfig, total: int) -> dict[str, Any]:
+def schedule_arguments(training: TrainingConfig, total: int, warm: int) -> dict[str, Any]:
     """Return the settings that only this schedule has.
 
     Args:
         training: The config's section.
         total: Optimizer steps of the whole run.
+        warm: Those of warm-up.
     """
     own, rate = training.schedule, training.learning_rate
     follow = {"patience": own.patience, "factor": own.factor, "min_lr": own.min_lr_rate * rate}
@@ -28,16 +29,10 @@ def schedule_arguments(training: TrainingConfig, total: int) -> dict[str, Any]:
         "cosine_with_min_lr": {"min_lr_rate": own.min_lr_rate},
         "cosine_warmup_with_min_lr": {"min_lr_rate": own.min_lr_rate},
         "polynomial": {"power": own.power, "lr_end": 0.0},
-        "warmup_stable_decay": {"num_decay_steps": _decay_steps(training, total),
+        "warmup_stable_decay": {"num_decay_steps": max(1, min(round(own.decay_ratio * total),
+                                                       total - warm)),
                                 "decay_type": own.decay_type, "min_lr_ratio": own.min_lr_rate},
         "reduce_lr_on_plateau": follow,
         "greedy": {**follow, "max_lr": rate},
     }
     return table.get(training.lr_scheduler_type, {})
-
-
-def _decay_steps(training: TrainingConfig, total: int) -> int:
-    """Return the steps of decay; warm-up goes first when both do not fit."""
-    warm = training.warmup_steps
-    warm = -int(-(training.warmup_ratio * total) // 1) if warm is None else warm
-    return max(1, min(round(training.schedule.decay_ratio * total), total - min(warm, total - 1)))
