@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from app.devices import CPU, Device
 from trainer.contract import Problem, RunConfig
 from trainer.contract.plan import held_out
 
+_LARGEST_CODE = 1_000_000
 TRACKER_PACKAGES = {"swanlab": "swanlab"}
 
 
@@ -68,3 +72,17 @@ def misspelt_model(name: str, known: Iterable[str]) -> Problem | None:
                    message=f"There is no model '{name}' here.",
                    advice=f"Did you mean '{close[0]}'? A hub id reads owner/name.",
                    params={"name": name, "close": close[0]})
+
+
+def consents(values: Mapping[str, Any], allowed: Callable[[str], bool]) -> dict[str, str]:
+    """Return the fingerprint of each Python file that the rewards of a form name.
+
+    Only of files that pages may name, so that nobody can ask for the fingerprints of others.
+    """
+    rollout = values.get("rollout")
+    uses = rollout.get("rewards") if isinstance(rollout, Mapping) else None
+    paths = [str(use.get("path") or "") for use in uses or []
+             if isinstance(use, Mapping) and use.get("name") == "python"]
+    return {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths
+            if path.endswith(".py") and allowed(path) and Path(path).is_file()
+            and Path(path).stat().st_size <= _LARGEST_CODE}

@@ -1,32 +1,36 @@
-"""The Train form, generated from the fields of the run config.
+"""The Train form as data: what it holds, and what a YAML file would say for it.
 
-One component per field. What a component holds is called raw: text for numbers (so that "abc" or
-"2e-4" stays what was typed), a list for datasets, a boolean for a tick. ``show`` and ``read``
-translate between raw and what a YAML file would hold; validation is the contract's alone.
-A dataset that is more than a name reads ``name (weight=2, split=test)``.
+What a field of the form holds is called raw: text for numbers (so that "abc" or "2e-4" stays what
+was typed) and for lists and mappings, a boolean for a tick, for datasets a list of names (or of
+mappings, when more than the name is said), for rewards a list of mappings of texts. ``show`` and
+``read`` translate between raw and what a YAML file would hold; validation is the contract's alone.
+
+In lists, entries are parted by commas; in mappings an entry is ``name=number``. An entry or a name
+that has one of these signs in itself stands in quotes, as in JSON: ``"a,b", c``.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import gradio as gr
-
-from app.board.i18n import choice_label, field_help, field_title, t
+from app.board.i18n import t
 from trainer.contract.config import OBJECTIVES, FieldInfo, all_fields, is_relevant
 from trainer.contract.places import template_names
 
 DATASETS = ("data.train", "data.eval")
-_WIDTHS = {"name": 6, "objective": 6, "model.name_or_path": 6, "model.quantization": 6,
-           "data.train": 6, "data.eval": 6, "tuner.type": 6, "evaluation.exact_match": 6,
-           "tracking.backend": 6, "tuner.target_modules": 6}
-_RADIO_LIMIT = 3
+REWARDS = "rollout.rewards"
+LINES = ("evaluation.prompts", "tuner.prompt.init_text")
+MODELS = ("model.name_or_path", "teacher.name_or_path", "tuner.continue_from")
 _FIRST = ("tuner.type", "tuner.r", "tuner.lora_alpha", "training.learning_rate",
           "training.num_train_epochs", "training.max_steps",
           "training.per_device_train_batch_size")
+_NUMBERS = ("weight", "target", "max_samples")
+_PATTERN_SIGNS = "*()|\\^$"
+_ABSENT: Any = object()
 
 
 def element_id(path: str) -> str:
@@ -38,7 +42,9 @@ def card_of(info: FieldInfo) -> str:
     """Return where a field stands: 'what', 'how', 'while' or 'advanced'."""
     if not info.basic:
         return "advanced"
-    if info.section in ("", "model", "data") and info.path != "data.max_length":
+    if info.section in ("", "model", "data", "teacher") and info.path != "data.max_length":
+        return "what"
+    if info.path in ("rollout.rewards",):
         return "what"
     if info.section in ("evaluation", "tracking") or info.path in (
             "training.eval_steps", "training.save_steps"):
@@ -53,27 +59,88 @@ def fields_of(card: str) -> list[FieldInfo]:
                   else len(_FIRST) if card == "how" else -1)
 
 
+def groups() -> dict[str, list[FieldInfo]]:
+    """Return the advanced fields by the heading that they stand under, in order."""
+    found: dict[str, list[FieldInfo]] = {}
+    for info in fields_of("advanced"):
+        found.setdefault(info.group, []).append(info)
+    return found
+
+
 def hidden_fields(raws: Mapping[str, Any]) -> list[str]:
     """Return the fields that mean nothing with the current choices."""
-    rows = OBJECTIVES[str(raws.get("objective", "sft"))].rows
-    hidden = []
-    for path, info in all_fields().items():
-        irrelevant = (
-            not is_relevant(info, raws)
-            or (path in ("evaluation.max_new_tokens", "evaluation.limit")
-                and not raws.get("evaluation.exact_match") and not raws.get("evaluation.samples"))
-            or (path == "evaluation.exact_match" and rows not in ("turns", "prompts")
-                and not raws.get(path))
-            or (path in ("data.train_on_prompt", "data.mask_history", "data.template")
-                and rows == "text" and raws.get(path) in (False, "auto"))
-            or (path == "data.mix_strategy" and len(raws.get("data.train") or []) < 2)
-            or (path == "data.near_threshold" and raws.get("data.deduplicate") != "near"))
-        if irrelevant:
-            hidden.append(path)
-    return hidden
+    objective = str(raws.get("objective", "sft"))
+    rows = OBJECTIVES[objective].rows if objective in OBJECTIVES else "turns"
+    asked = raws.get("evaluation.exact_match") or str(raws.get("evaluation.samples")) not in (
+        "", "0")
+    return [path for path, info in all_fields().items() if (
+        not is_relevant(info, raws)
+        or (path in ("evaluation.max_new_tokens", "evaluation.limit") and not asked)
+        or (path == "evaluation.exact_match" and rows not in ("turns", "prompts")
+            and not raws.get(path))
+        or (path in ("data.train_on_prompt", "data.mask_history", "data.template")
+            and rows == "text" and raws.get(path) in (False, "auto"))
+        or (path == "data.mix_strategy" and len(raws.get("data.train") or []) < 2)
+        or (path == "data.near_threshold" and raws.get("data.deduplicate") != "near"))]
 
 
-def _number_text(value: float) -> str:
+# From a config's value to what the form holds
+
+
+def show(info: FieldInfo, value: Any) -> Any:
+    """Return what the form holds for a config value of any type."""
+    if info.kind == "boolean":
+        return value if isinstance(value, bool) else str(value).lower() == "true"
+    if info.kind == "uses":
+        uses = value if isinstance(value, list) else [] if value is None else [value]
+        return [_show_use(info, use) for use in uses]
+    if info.path == LINES[0] and isinstance(value, list):
+        return "\n".join(_quoted_line(str(item)) for item in value)
+    if info.kind == "list":
+        return _show_list(info, value)
+    if info.kind == "mapping" and isinstance(value, Mapping):
+        return ", ".join(f"{_quoted(str(key))}={_shown(number)}" for key, number in value.items())
+    if info.kind == "choice":
+        return str(value) if str(value) in info.choices else info.default
+    return "" if value is None else _shown(value)
+
+
+def _show_use(info: FieldInfo, use: Any) -> Any:
+    """Return one dataset or reward: a name alone as a text, else texts by their keys."""
+    if not isinstance(use, Mapping):
+        dumped = use.model_dump(exclude_none=True) if hasattr(use, "model_dump") else None
+        if dumped is None:
+            return {"name": str(use)} if info.path == REWARDS else str(use)
+        use = dumped
+    said = {str(key): _shown(value) for key, value in use.items() if value is not None}
+    return said["name"] if list(said) == ["name"] and info.path in DATASETS else said
+
+
+def _show_list(info: FieldInfo, value: Any) -> str:
+    if not isinstance(value, list):
+        return str(value or "")
+    either = isinstance(info.default, str)
+    return ", ".join(_quoted(str(item), either=either) for item in value)
+
+
+def _quoted(text: str, *, either: bool = False) -> str:
+    """Return an entry, in quotes where its signs would be misread."""
+    odd = text != text.strip() or not text or any(sign in text for sign in ',="\n')
+    pattern = either and (text == "all-linear" or any(sign in text for sign in _PATTERN_SIGNS))
+    return json.dumps(text, ensure_ascii=False) if odd or pattern else text
+
+
+def _quoted_line(text: str) -> str:
+    odd = "\n" in text or "\r" in text or text != text.strip() or text.startswith('"') or not text
+    return json.dumps(text, ensure_ascii=False) if odd else text
+
+
+def _shown(value: Any) -> str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number_text(value) if number else str(value)
+
+
+def number_text(value: float) -> str:
     """Write a number as people write learning rates: 2e-4, 0.03, 3."""
     if isinstance(value, int) or (math.isfinite(value) and value == int(value)
                                   and abs(value) < 1e15):
@@ -87,106 +154,73 @@ def _number_text(value: float) -> str:
     return text
 
 
-def show(info: FieldInfo, value: Any) -> Any:
-    """Return what the field's component holds for a config value of any type."""
-    if info.kind == "boolean":
-        return value if isinstance(value, bool) else str(value).lower() == "true"
-    if info.path in DATASETS:
-        uses = value if isinstance(value, list) else [] if value is None else [value]
-        return [show_use(use) for use in uses]
-    if info.kind == "list":
-        return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
-    if info.kind == "choice":
-        return str(value) if str(value) in info.choices else info.default
-    if value is None:
-        return ""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return _number_text(value)
-    return str(value)
-
-
-_USE_KEYS = ("weight", "subset", "split", "revision", "max_samples")
-_USE = re.compile(rf"(.+?) \(((?:(?:{'|'.join(_USE_KEYS)})=[^,()]+(?:, )?)+)\)")
-
-
-def show_use(use: Any) -> str:
-    """Return one dataset of a mixture as the form has it; ``read_use`` takes it back."""
-    if not isinstance(use, Mapping):
-        return str(use)
-    known = [f"{key}={_shown(use[key])}" for key in _USE_KEYS if use.get(key) is not None]
-    name = str(use.get("name", ""))
-    return f"{name} ({', '.join(known)})" if known else name
-
-
-def _shown(value: Any) -> str:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return _number_text(value) if number else str(value)
-
-
-def read_use(words: str) -> str | dict[str, Any]:
-    """Return what a YAML file would hold for one dataset: a name, or a name with more."""
-    found = _USE.fullmatch(words.strip())
-    if found is None:
-        return words.strip()
-    pairs = dict(part.split("=", 1) for part in found[2].split(", "))
-    return {"name": found[1], **{key: _number(value) if key in ("weight", "max_samples") else value
-                                 for key, value in pairs.items()}}
-
-
-def name_of(words: str) -> str:
-    """Return the name alone of a dataset as the form has it."""
-    use = read_use(words)
-    return str(use["name"]) if isinstance(use, dict) else use
-
-
-def weights_text(raw: Sequence[str]) -> str:
-    """Return the weights of a mixture as one text, ``a=2, b=1``; '' when none is given."""
-    uses = [use for item in raw if isinstance(use := read_use(item), dict) and "weight" in use]
-    return ", ".join(f"{use['name']}={_shown(use['weight'])}" for use in uses)
-
-
-def with_weights(raw: Sequence[str], words: str) -> list[str]:
-    """Return the datasets with the weights of a text; one that it leaves out has none."""
-    pairs = (part.rpartition("=") for part in words.split(",") if part.strip())
-    weights = {name.strip(): _number(weight.strip()) for name, _, weight in pairs}
-    found = []
-    for item in raw:
-        use = read_use(item)
-        values: dict[str, Any] = dict(use) if isinstance(use, dict) else {"name": use}
-        values["weight"] = weights.get(values["name"])
-        found.append(show_use(values))
-    return found
-
-
-def unknown_weights(raw: Sequence[str], words: str) -> list[str]:
-    """Return what a text of weights speaks of that is not a chosen dataset with its number."""
-    chosen = {name_of(item) for item in raw}
-    parts = [part.strip() for part in words.split(",") if part.strip()]
-    return [part for part in parts if part.rpartition("=")[0].strip() not in chosen
-            or not isinstance(_number(part.rpartition("=")[2].strip()), int | float)]
+# From what the form holds to what a YAML file would say
 
 
 def read(info: FieldInfo, raw: Any) -> Any:
-    """Return what a YAML file would hold for what the component holds."""
+    """Return what a YAML file would hold for what the form holds."""
     if info.kind == "boolean":
         return bool(raw)
-    if info.path in DATASETS:
-        return [read_use(str(name)) for name in raw or [] if str(name).strip()]
+    if info.kind == "uses":
+        found = [_read_use(use) for use in raw] if isinstance(raw, list) else []
+        return [use for use in found if use not in ("", {"name": ""})]
     text = str(raw if raw is not None else "").strip()
+    if info.path == LINES[0]:
+        return [_read_line(line.strip()) for line in text.split("\n") if line.strip()]
     if info.kind == "list":
-        return _names(text)
+        return _read_list(info, text)
+    if info.kind == "mapping":
+        return _read_mapping(text)
     if not text and info.optional:
         return None
-    if info.kind in ("integer", "number"):
-        return _number(text)
-    return text
+    return _number(text) if info.kind in ("integer", "number") else text
 
 
-def _names(text: str) -> list[str] | str:
-    """Read module names; a pattern or the word for all of them stays one text."""
-    if text == "all-linear" or any(sign in text for sign in "*()|\\^$"):
+def _read_use(use: Any) -> Any:
+    if not isinstance(use, Mapping):
+        return str(use).strip()
+    said = {str(key): str(value).strip() for key, value in use.items()}
+    return {key: _number(value) if key in _NUMBERS else value
+            for key, value in said.items() if value or key == "name"}
+
+
+def _read_line(line: str) -> str:
+    return _unquoted(line) if line.startswith('"') else line
+
+
+def _unquoted(text: str) -> str:
+    try:
+        value = json.loads(text, strict=False)
+    except ValueError:
         return text
-    return [part.strip() for part in text.split(",") if part.strip()]
+    return value if isinstance(value, str) else text
+
+
+_ENTRY = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^,]*?)\s*(?:,|$)', re.DOTALL)
+_PAIR = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^="]+?)\s*=\s*([^,=]*?)\s*(?:,|$)', re.DOTALL)
+
+
+def _read_list(info: FieldInfo, text: str) -> list[str] | str:
+    """Read entries; where a field takes either, a pattern stays one text."""
+    if isinstance(info.default, str) and not text.startswith('"') and (
+            text == "all-linear" or any(sign in text for sign in _PATTERN_SIGNS)):
+        return text
+    found = [match[1] for match in _ENTRY.finditer(text)]
+    return [_unquoted(one) if one.startswith('"') else one for one in found if one]
+
+
+def _read_mapping(text: str) -> dict[str, Any] | str:
+    """Read pairs; a text that has anything else stays text, for the contract to refuse."""
+    found: dict[str, Any] = {}
+    at = 0
+    while at < len(text):
+        match = _PAIR.match(text, at)
+        if match is None:
+            return text
+        name = _unquoted(match[1]) if match[1].startswith('"') else match[1]
+        found[name] = _number(match[2])
+        at = match.end()
+    return found
 
 
 def _number(text: str) -> int | float | str:
@@ -199,30 +233,43 @@ def _number(text: str) -> int | float | str:
     return text
 
 
-def read_all(raws: Sequence[Any]) -> dict[str, Any]:
-    """Return the nested mapping for the raws of all fields, in the order of ``all_fields``."""
+# The whole form
+
+
+def read_all(raws: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the nested mapping for the raws of all fields; one that is left out stays so."""
     values: dict[str, Any] = {}
-    for info, raw in zip(all_fields().values(), raws, strict=True):
+    for path, info in all_fields().items():
+        if path not in raws:
+            continue
         node = values
-        *sections, name = info.path.split(".")
+        *sections, name = path.split(".")
         for section in sections:
             node = node.setdefault(section, {})
-        node[name] = read(info, raw)
+        node[name] = read(info, raws[path])
     return values
 
 
-def show_all(values: Mapping[str, Any]) -> list[Any]:
+def show_all(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the raws of all fields for a mapping; what it leaves out has its default."""
-    raws = []
-    for info in all_fields().values():
+    raws = {}
+    for path, info in all_fields().items():
         node: Any = values
-        for part in info.path.split("."):
+        for part in path.split("."):
             node = node.get(part, _ABSENT) if isinstance(node, Mapping) else _ABSENT
-        raws.append(show(info, info.default if node is _ABSENT else node))
+        raws[path] = show(info, info.default if node is _ABSENT else node)
     return raws
 
 
-_ABSENT: Any = object()
+def from_browser(text: str) -> dict[str, Any]:
+    """Return the raws that the page sent as JSON; what is no such thing has its default."""
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        found = {}
+    known = {path: found[path] for path in all_fields() if path in found} if isinstance(
+        found, dict) else {}
+    return {**show_all({}), **known}
 
 
 def owner_of(path: str) -> str:
@@ -232,39 +279,11 @@ def owner_of(path: str) -> str:
     return path
 
 
-def component(info: FieldInfo, locale: str, choices: Sequence[tuple[str, str]] = ()) -> Any:
-    """Make the component of a field.
-
-    Args:
-        info: The field.
-        locale: Language of label, help and choices.
-        choices: (label, value) of what is known for fields that take names.
-    """
-    common: dict[str, Any] = {
-        "label": field_title(locale, info), "info": field_help(locale, info),
-        "elem_id": element_id(info.path), "value": show(info, info.default),
-        "elem_classes": ["f-field", f"f-w{_WIDTHS.get(info.path, 3 if info.basic else 6)}"],
-        "interactive": True, "min_width": 40,
-    }
-    if info.kind == "boolean":
-        return gr.Checkbox(**common)
-    if info.kind == "choice":
-        options = [(choice_label(locale, info.path, value), value) for value in info.choices]
-        if len(options) <= _RADIO_LIMIT and info.basic:
-            return gr.Radio(options, **common)
-        return gr.Dropdown(options, filterable=False, **common)
-    if choices or info.path in DATASETS:
-        return gr.Dropdown(list(choices), multiselect=info.path in DATASETS,
-                           allow_custom_value=True, **common)
-    if info.kind in ("integer", "number"):
-        common["html_attributes"] = gr.InputHTMLAttributes(autocorrect="off", spellcheck=False)
-    if info.optional:
-        common["placeholder"] = "—"
-    return gr.Textbox(max_lines=1, **common)
+# What can be chosen by name
 
 
 def known_choices(studio: Any, locale: str) -> dict[str, list[tuple[str, str]]]:
-    """Return what can be chosen by name: models, datasets, devices."""
+    """Return (label, value) of what is known for fields that take names."""
     data = [(t(locale, "dataset.rows", name=d.name, rows=f"{d.rows:,}") if d.rows else d.name,
              d.name) for d in studio.datasets()]
     models = [(t(locale, "model.starter"), name) if name == "starter"
@@ -272,8 +291,19 @@ def known_choices(studio: Any, locale: str) -> dict[str, list[tuple[str, str]]]:
     devices = [(t(locale, "device.auto"), "auto"),
                *((device.name or device.key, device.key) for device in studio.devices())]
     templates = [(t(locale, "template.auto"), "auto"), *((n, n) for n in template_names())]
-    return {"data.train": data, "data.eval": data, "model.name_or_path": models,
+    return {"data.train": data, "data.eval": data, **dict.fromkeys(MODELS, models),
             "training.device": devices, "data.template": templates}
+
+
+def fitting_objectives(studio: Any) -> dict[str, list[str]]:
+    """Return for each registered dataset the objectives that its rows can serve."""
+    return {one.name: list(one.objectives) for one in studio.datasets()}
+
+
+def names_of(uses: Sequence[Any] | None) -> list[str]:
+    """Return the names alone of the datasets that the form holds."""
+    return [str(use.get("name", "")) if isinstance(use, Mapping) else str(use)
+            for use in uses or []]
 
 
 def _model_label(studio: Any, locale: str, name: str) -> str:

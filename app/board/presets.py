@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from app.board.i18n import has, t
-from trainer.contract.config import load_yaml
+from app.board.i18n import choice_label, has, t
+from trainer.contract.config import OBJECTIVES, load_yaml
 from trainer.contract.places import share
 from trainer.contract.problems import ConfigError
 
@@ -32,9 +33,42 @@ def label(locale: str, name: str) -> str:
     return t(locale, key) if has(key) else name.replace("_", " ").replace("-", " ").capitalize()
 
 
-def choices(locale: str) -> list[tuple[str, str]]:
-    """Return (label, name) of the defaults and every recipe."""
-    return [(t(locale, "train.preset_none"), ""), *((label(locale, n), n) for n in names())]
+def about(locale: str, name: str) -> str:
+    """Return what a recipe is for: the comment that its file begins with, or its translation."""
+    key = f"preset_about.{name}"
+    if has(key) and locale != "en":
+        return t(locale, key)
+    lines = []
+    for line in _text(name).splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# ").strip())
+    return " ".join(line for line in lines if line)
+
+
+def listed(locale: str) -> dict[str, list[tuple[str, str, str]]]:
+    """Return (name, label, description) of every recipe by its objective, small machines first."""
+    found: dict[str, list[str]] = {}
+    for name in names():
+        found.setdefault(str((read(name) or {}).get("objective", "sft")), []).append(name)
+    return {choice_label(locale, "objective", objective): [
+        (name, label(locale, name), about(locale, name))
+        for name in sorted(found[objective], key=_machine)]
+        for objective in OBJECTIVES if objective in found}
+
+
+def _machine(name: str) -> tuple[bool, int, str]:
+    """Return how large a machine a recipe's name speaks of; none is the smallest."""
+    memory = re.search(r"(\d+)gb", name)
+    return name != FIRST, int(memory[1]) if memory else 6 * ("gpu" in name), name
+
+
+@cache
+def _text(name: str) -> str:
+    try:
+        return (folder() / f"{name}.yaml").read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def read(name: str) -> dict[str, Any] | None:
@@ -42,6 +76,6 @@ def read(name: str) -> dict[str, Any] | None:
     if name not in names():
         return None
     try:
-        return load_yaml((folder() / f"{name}.yaml").read_text(encoding="utf-8"))
-    except (OSError, ConfigError):
+        return load_yaml(_text(name))
+    except ConfigError:
         return None

@@ -67,6 +67,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "bool_parsing": ("{value} is neither true nor false.", "Write true or false."),
     "string_type": ("{value} is not a text.", "Write a text, in quotes if need be."),
     "list_type": ("{value} is not a list.", "Write a list."),
+    "dict_type": ("{value} does not give each name its number.",
+                  "Write name=number, with commas between."),
     "model_type": ("{value} is not a section.", "Write 'field: value' lines below it, indented."),
     "greater_than": ("{value} is too small.", "It must be greater than {gt}."),
     "greater_than_equal": ("{value} is too small.", "It must be at least {ge}."),

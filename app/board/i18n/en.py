@@ -79,10 +79,6 @@ TABLE: dict[str, str] = {
     "train.draft": "Your unfinished form was kept. Reset brings back the start.",
     "train.start": "Start", "train.starting": "Queued. Opening its page…",
     "train.blocked": "Mend the problems first.",
-    "section.": "Run", "section.model": "Model", "section.data": "Data", "section.tuner": "Adapter",
-    "section.training": "Training loop", "section.dpo": "DPO", "section.kto": "KTO",
-    "section.data.filters": "Filters", "section.evaluation": "Evaluation",
-    "section.tracking": "Tracking",
     "fit.title": "Will it fit?", "fit.of": "of {available} available", "fit.unknown":
         "The estimate appears when the form has no problems.",
     "fit.none": "There is no estimate for this model yet: its files are not on this machine.",

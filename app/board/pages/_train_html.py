@@ -66,8 +66,16 @@ def _numbers(locale: str, estimate: Any) -> str:
     return f'<div class="f-more">{pairs(rows)}</div>' if rows else ""
 
 
-def problems(locale: str, found: Sequence[Problem], raws: Mapping[str, Any]) -> str:
-    """Return every problem at once, and for the script what belongs next to which field."""
+def problems(locale: str, found: Sequence[Problem], raws: Mapping[str, Any],
+             consents: Mapping[str, str] | None = None) -> str:
+    """Return every problem at once, and for the script what belongs next to which field.
+
+    Args:
+        locale: Language.
+        found: What is wrong.
+        raws: What stands in the form.
+        consents: Fingerprints of files of code that a person may let run.
+    """
     beside: dict[str, list[str]] = {}
     items = ""
     for problem in found:
@@ -76,7 +84,7 @@ def problems(locale: str, found: Sequence[Problem], raws: Mapping[str, Any]) -> 
         if path:
             beside.setdefault(element_id(path), []).append(f"{message} {advice}".strip())
         items += _problem(locale, path, message, advice)
-    state = {"problems": beside, "values": dict(raws),
+    state = {"problems": beside, "consents": dict(consents or {}),
              "hidden": [element_id(path) for path in hidden_fields(raws)]}
     data = text(json.dumps(state, ensure_ascii=False))
     return f'<div id="train-state" data-state="{data}">{_verdict(locale, len(found), items)}</div>'

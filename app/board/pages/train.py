@@ -1,4 +1,9 @@
-"""The Train page: the form, and beside it what it means before Start is pressed."""
+"""The Train page: the form, and beside it what it means before Start is pressed.
+
+The fields are native HTML (``_fields``); what stands in them travels as one JSON text. ``_filled``
+puts values into the form, ``values`` brings them back, ``ask`` carries the other wishes of the
+page: another recipe, a sweep over learning rates.
+"""
 
 from __future__ import annotations
 
@@ -15,27 +20,26 @@ import gradio as gr
 from app.board import presets
 from app.board.doors import door, error_note, toast
 from app.board.forms import (
-    DATASETS,
-    component,
-    fields_of,
+    fitting_objectives,
+    from_browser,
     known_choices,
-    name_of,
+    names_of,
     read_all,
+    show,
     show_all,
-    unknown_weights,
-    weights_text,
-    with_weights,
 )
-from app.board.i18n import problem_text, t
-from app.board.pages import _train_html
-from app.board.pages._parts import html, note, paragraph, text
+from app.board.i18n import t
+from app.board.pages import _fields, _import, _train_html
+from app.board.pages._parts import html, note, text
+from app.fitting import consents
 from app.runs import RunError
-from trainer.contract.config import all_fields, load_yaml, parse
+from trainer.contract.config import all_fields
 from trainer.contract.problems import ConfigError
 from trainer.data.reading.sources import ENDINGS
 
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
                          "api_visibility": "private"}
+ADDRESS = ("clone", "preset", "data", "rate")
 _DRAFT = "() => { try { return [sessionStorage.getItem('finestra_draft') || '']; } " \
          "catch { return ['']; } }"
 _GO = "(id) => { if (id) { try { sessionStorage.removeItem('finestra_draft'); } catch {} " \
@@ -47,7 +51,6 @@ class TrainPage:
 
     def __init__(self, studio: Any, locale: str) -> None:
         self.studio, self.locale = studio, locale
-        self.fields: dict[str, Any] = {}
 
     def build(self, blocks: gr.Blocks) -> None:
         """Lay out the page and wire its events."""
@@ -56,38 +59,35 @@ class TrainPage:
         self.going = gr.Textbox("", visible=False)
         # While a file is being read for the first time, the form is looked at again by itself.
         self.again = gr.Timer(2.0, active=False)
-        html(self._title())
+        html(_fields.title(self.locale) + _fields.chip_words(self.locale))
         self.said = html("", "train-said")
         with gr.Row(elem_classes="f-split", equal_height=False):
             with gr.Column(scale=8, min_width=320, elem_id="train-form"):
                 self._begin()
-                choices = known_choices(self.studio, self.locale)
-                for name in ("what", "how", "while"):
-                    self._card(name, choices)
-                self._advanced(choices)
+                for name, drawn in _fields.cards(self.locale).items():
+                    self._card(name, drawn)
+                with gr.Column(elem_classes="f-card f-fields f-advanced",
+                               elem_id="train-advanced-card"):
+                    html(_fields.advanced(self.locale))
             with gr.Column(scale=4, min_width=300, elem_classes="f-side"):
                 self._side()
-        self.all = [self.fields[path] for path in all_fields()]
+        self.filled = html("", "train-fill")
+        self.values = self._unseen("train-values")
+        self.ask = self._unseen("train-ask")
         self._wire(blocks)
 
     def _word(self, key: str) -> str:
         return text(t(self.locale, key))
 
-    def _title(self) -> str:
-        return (f'<div class="f-title"><div><h1>{self._word("page.train")}</h1>'
-                f'<p>{self._word("train.lead")}</p></div>'
-                f'<div class="f-views" role="group" aria-label="{self._word("train.view")}">'
-                f'<button type="button" id="train-basic" data-view="basic" aria-pressed="true">'
-                f'{self._word("train.basic")}</button>'
-                f'<button type="button" id="train-advanced" data-view="advanced" '
-                f'aria-pressed="false">{self._word("train.advanced")}</button></div></div>')
+    def _unseen(self, identity: str) -> gr.Textbox:
+        return gr.Textbox("", elem_id=identity, elem_classes="f-away", show_label=False,
+                          container=False, interactive=True)
 
     def _begin(self) -> None:
         with gr.Column(elem_classes="f-card f-begin"):
             with gr.Row(elem_classes="f-actions"):
-                self.preset = gr.Dropdown(
-                    presets.choices(self.locale), value="", label=t(self.locale, "train.preset"),
-                    elem_id="train-preset", filterable=False, interactive=True, min_width=220)
+                html(_fields.presets_html(self.locale, presets.listed(self.locale)),
+                     "train-presets")
                 self.paste = gr.Button(t(self.locale, "train.import"), elem_id="train-import",
                                        scale=0, min_width=90)
                 self.reset = gr.Button(t(self.locale, "train.reset"), elem_id="train-reset",
@@ -96,6 +96,7 @@ class TrainPage:
                 self.yaml_in = gr.Textbox(
                     label=t(self.locale, "train.yaml_label"), lines=6, max_lines=18,
                     placeholder=t(self.locale, "train.yaml_placeholder"),
+                    info=t(self.locale, "import.help"),
                     elem_id="train-yaml-in", elem_classes="f-mono")
                 with gr.Row(elem_classes="f-actions"):
                     self.fill = gr.Button(t(self.locale, "train.yaml_fill"), variant="primary",
@@ -103,16 +104,10 @@ class TrainPage:
                     self.cancel = gr.Button(t(self.locale, "train.yaml_cancel"), scale=0,
                                             min_width=90)
 
-    def _card(self, name: str, choices: Mapping[str, Any]) -> None:
+    def _card(self, name: str, drawn: str) -> None:
         with gr.Column(elem_classes="f-card f-fields"):
-            html(f"<h2>{self._word(f'train.{name}')}</h2>")
-            for info in fields_of(name):
-                self.fields[info.path] = component(info, self.locale, choices.get(info.path, ()))
+            html(f"<h2>{self._word(f'train.{name}')}</h2>{drawn}")
             if name == "what":
-                self.weights = gr.Textbox(
-                    "", visible=False, label=t(self.locale, "train.weights"), max_lines=1,
-                    info=t(self.locale, "train.weights_help"), elem_id="train-weights",
-                    elem_classes=["f-field", "f-w12"], interactive=True)
                 self.look = html("", "train-look")
                 with gr.Row(elem_classes="f-upload"):
                     self.upload = gr.UploadButton(
@@ -120,25 +115,6 @@ class TrainPage:
                         elem_id="train-upload", size="sm", scale=0, min_width=130)
                     html(f'<p class="f-quiet">{self._word("train.upload_help")}</p>')
                 self.uploaded = html("", "train-uploaded")
-
-    def _advanced(self, choices: Mapping[str, Any]) -> None:
-        with gr.Column(elem_classes="f-card f-fields f-advanced", elem_id="train-advanced-card"):
-            html(self._search())
-            rest = fields_of("advanced")
-            for section in dict.fromkeys(info.section for info in rest):
-                with gr.Column(elem_classes="f-section"):
-                    html(f"<h3>{self._word(f'section.{section}')}</h3>")
-                    for info in rest:
-                        if info.section == section:
-                            self.fields[info.path] = component(info, self.locale,
-                                                               choices.get(info.path, ()))
-
-    def _search(self) -> str:
-        return (f'<div class="f-card-head"><h2>{self._word("train.advanced_title")}</h2></div>'
-                f'<input type="search" id="train-search" class="f-search" autocomplete="off" '
-                f'aria-label="{self._word("train.search")}" '
-                f'placeholder="{self._word("train.search")}">'
-                f'<p class="f-quiet" id="train-no-field" hidden>{self._word("train.no_field")}</p>')
 
     def _side(self) -> None:
         self.problems = html("", "train-problems")
@@ -152,58 +128,74 @@ class TrainPage:
         sides = [self.problems, self.start, self.fit, self.chosen, self.same, self.look,
                  self.again]
         check = door(self.locale, lambda banner: (banner, *[gr.skip()] * 6))(self._check)
-        load = door(self.locale, lambda banner: (
-            banner, gr.skip(), "", *[gr.skip()] * len(self.all)))(self._load)
-        blocks.load(load, [self.draft], [self.said, self.preset, self.key, *self.all],
-                    js=_DRAFT, **QUIET).then(check, self.all, sides, **QUIET)
-        gr.on([field.change for field in self.all], check, self.all, sides,
-              trigger_mode="always_last", **QUIET)
-        self.again.tick(check, self.all, sides, **QUIET)
-        train = self.fields["data.train"]
-        train.change(self._weigh, [train, self.weights], self.weights, **QUIET)
-        gr.on([self.weights.blur, self.weights.submit], self._weighed, [train, self.weights],
-              [train, self.weights], **QUIET)
-        self.preset.input(self._choose, self.preset, [self.said, *self.all], **QUIET)
+        load = door(self.locale, lambda banner: (banner, "", gr.skip()))(self._load)
+        blocks.load(load, [self.draft], [self.said, self.key, self.filled], js=_DRAFT, **QUIET)
+        self.values.input(check, self.values, sides, trigger_mode="always_last", **QUIET)
+        self.again.tick(check, self.values, sides, **QUIET)
+        wish = door(self.locale, lambda banner: (banner, gr.skip(), ""))(self._wish)
+        self.ask.input(wish, [self.ask, self.key, self.values],
+                       [self.said, self.filled, self.going], **QUIET).then(
+                           None, self.going, None, js=_GO, **QUIET)
         self.paste.click(lambda: gr.update(visible=True), None, self.pasting, **QUIET)
         self.cancel.click(lambda: gr.update(visible=False), None, self.pasting, **QUIET)
-        self.fill.click(self._fill, self.yaml_in, [self.said, self.pasting, *self.all], **QUIET)
+        self.fill.click(self._fill, self.yaml_in, [self.said, self.pasting, self.filled], **QUIET)
         self.reset.click(None, None, None, js="() => { sessionStorage.removeItem("
                          "'finestra_draft'); location.reload(); }", **QUIET)
-        self.upload.upload(self._add, [self.upload, self.fields["data.train"]],
-                           [self.uploaded, *(self.fields[path] for path in DATASETS)],
+        self.upload.upload(self._add, [self.upload, self.values], [self.uploaded, self.filled],
                            show_progress="minimal", queue=False, api_visibility="private")
-        self.start.click(self._start, [self.key, *self.all], [self.going, self.problems],
+        self.start.click(self._start, [self.key, self.values], [self.going, self.problems],
                          **QUIET).then(None, self.going, None, js=_GO, **QUIET)
+
+    # What stands in the form
+
+    def _filling(self, raws: Mapping[str, Any], preset: str | None = None) -> str:
+        """Return the element from which the script fills the form."""
+        told: dict[str, Any] = {
+            "serial": uuid.uuid4().hex, "values": dict(raws), "known": {
+                "choices": known_choices(self.studio, self.locale),
+                "fits": fitting_objectives(self.studio)}}
+        if preset is not None:
+            told["preset"] = preset
+        return (f'<div id="train-filled" hidden data-filled="'
+                f'{text(json.dumps(told, ensure_ascii=False))}"></div>')
 
     def _load(self, draft: str, request: gr.Request) -> Any:
         query = request.query_params
-        address = {key: query.get(key, "") for key in ("clone", "preset", "data")}
-        said, preset, values = self._from_address(**address)
+        address = {key: query.get(key, "") for key in ADDRESS}
+        said, preset, values = self._from_address(address)
         raws = show_all(values)
         kept = _kept(draft, address)
         if kept is not None and kept != raws:
             raws, said = kept, note("info", t(self.locale, "train.draft"))
-        choices = known_choices(self.studio, self.locale)
-        fields = [gr.update(value=raw, choices=choices[path]) if choices.get(path) else raw
-                  for path, raw in zip(all_fields(), raws, strict=True)]
-        return (said, preset, uuid.uuid4().hex, *fields)
+        return said, uuid.uuid4().hex, self._filling(raws, preset)
 
-    def _from_address(self, clone: str, preset: str,
-                      data: str) -> tuple[str, str, dict[str, Any]]:
+    def _from_address(self, address: Mapping[str, str]) -> tuple[str, str, dict[str, Any]]:
         """Return (what to say, preset shown, values) for the address."""
-        if data:
-            return self._with_data(data)
-        if clone:
-            try:
-                values: dict[str, Any] = self.studio.clone_values(clone)
-                name = self.studio.run(clone).name
-            except RunError:
-                return note("warn", t(self.locale, "train.clone_missing")), "", {}
-            return note("info", t(self.locale, "train.cloned", name=name)), "", values
+        if address["data"]:
+            return self._with_data(address["data"])
+        if address["clone"]:
+            return self._cloned(address["clone"], address["rate"])
+        preset = address["preset"]
         recipe = presets.read(preset) if preset else {}
         if recipe is None:
             return note("warn", t(self.locale, "train.preset_missing", name=preset)), "", {}
         return "", preset, recipe
+
+    def _cloned(self, run_id: str, rate: str) -> tuple[str, str, dict[str, Any]]:
+        """Return a run's config under a new name; with the rate that its sweep proposed."""
+        try:
+            values: dict[str, Any] = self.studio.clone_values(run_id)
+            name = self.studio.run(run_id).name
+        except RunError:
+            return note("warn", t(self.locale, "train.clone_missing")), "", {}
+        if not rate:
+            return note("info", t(self.locale, "train.cloned", name=name)), "", values
+        training = values.setdefault("training", {})
+        training["learning_rate"] = show(all_fields()["training.learning_rate"], rate)
+        values["lr_finder"] = {}
+        values["name"] = str(values["name"]).removesuffix(" copy")
+        values["name"] = values["name"].removesuffix(t(self.locale, "finder.suffix"))
+        return note("info", t(self.locale, "finder.taken", rate=rate)), "", values
 
     def _with_data(self, name: str) -> tuple[str, str, dict[str, Any]]:
         """Return the defaults with a dataset chosen, and an objective that it fits."""
@@ -214,93 +206,90 @@ class TrainPage:
         values = {"name": name[:100], "objective": objective, "data": {"train": [name]}}
         return note("info", t(self.locale, "train.data_chosen")), "", values
 
-    def _weigh(self, chosen: list[str] | None, before: str) -> Any:
-        """Show the weights where there is something to weigh."""
-        several = len(chosen or []) > 1
-        names = ", ".join(f"{name_of(item)}=1" for item in chosen or [])
-        return gr.update(visible=several, value=weights_text(chosen or []) if several else "",
-                         placeholder=names)
+    def _fill(self, yaml_text: str) -> Any:
+        """Take what can be taken from a pasted config; say what could not."""
+        values, said, stay = _import.taken(self.locale, yaml_text or "")
+        if values is None:
+            return said, gr.skip(), gr.skip()
+        return said, gr.update(visible=stay), self._filling(show_all(values))
 
-    def _weighed(self, chosen: list[str] | None, words: str) -> Any:
-        """Take the weights that were typed; what names no chosen dataset is said."""
-        if wrong := unknown_weights(chosen or [], words or ""):
-            said = t(self.locale, "train.weights_unknown", names=", ".join(wrong)[:200])
-            return gr.skip(), gr.update(info=f"⚠ {said}")
-        return (with_weights(chosen or [], words or ""),
-                gr.update(info=t(self.locale, "train.weights_help")))
+    def _add(self, path: str | None, sent: str) -> Any:
+        if not path:
+            return gr.skip(), gr.skip()
+        try:
+            name = self.studio.changes.add_file(Path(path), Path(path).name, rename=True)
+        except Exception as error:
+            return error_note(self.locale, error), gr.skip()
+        said = note("ok", t(self.locale, "train.uploaded", name=name))
+        chosen = from_browser(sent)["data.train"]
+        kept = [use for use in chosen if not names_of([use])[0].startswith("sample_")]
+        return said, self._filling({"data.train": [*kept, name]})
 
-    def _looked_at(self, chosen: list[str] | None) -> str:
+    # What it means
+
+    def _looked_at(self, chosen: list[Any] | None) -> str:
         """Return links to the pages of the chosen datasets."""
         known = {one.name for one in self.studio.datasets()}
-        names = [name for name in map(name_of, chosen or []) if name in known]
+        names = [name for name in names_of(chosen) if name in known]
         links = "".join(f'<a href="./data?name={quote(name, safe="")}">{text(name)}</a>'
                         for name in names)
         return f'<p class="f-look">{self._word("train.look")} {links}</p>' if links else ""
 
-    def _check(self, *raws: Any) -> Any:
-        dry = self.studio.dry_run(read_all(raws), origin="web")
-        named = dict(zip(all_fields(), raws, strict=True))
+    def _check(self, sent: str) -> Any:
+        raws = from_browser(sent)
+        values = read_all(raws)
+        dry = self.studio.dry_run(values, origin="web")
         yaml_text = _train_html.short_yaml(dry.config) if dry.config else ""
-        return (_train_html.problems(self.locale, dry.problems, named),
+        allowed = consents(values, self.studio.data.allowed)
+        return (_train_html.problems(self.locale, dry.problems, raws, allowed),
                 gr.update(interactive=not dry.problems),
                 _train_html.fit(self.locale, dry.estimate, bool(dry.problems)),
                 _train_html.choices(self.locale, dry.choices),
                 _train_html.same_run(self.locale, yaml_text),
-                self._looked_at(named["data.train"]),
+                self._looked_at(raws["data.train"]),
                 gr.Timer(active=any(p.code == "still_reading" for p in dry.problems)))
 
-    def _choose(self, name: str) -> Any:
-        return ("", *show_all(presets.read(name) or {}))
+    # What is asked for
 
-    def _fill(self, yaml_text: str) -> Any:
-        """Take what can be taken from a pasted config; say what could not."""
-        nothing = [gr.skip()] * len(self.all)
+    def _wish(self, asked: str, key: str, sent: str) -> Any:
+        """Do what a button of the form's own asks: another recipe, or a sweep over rates."""
+        wish = json.loads(asked) if asked else {}
+        if wish.get("do") == "preset":
+            recipe = presets.read(str(wish.get("name", ""))) or {}
+            return "", self._filling(show_all(recipe)), ""
+        if wish.get("do") == "find":
+            return self._find(key, sent)
+        return gr.skip(), gr.skip(), ""
+
+    def _find(self, key: str, sent: str) -> Any:
+        values = read_all(from_browser(sent))
+        values["lr_finder"] = {**values.get("lr_finder", {}), "enabled": True}
+        suffix = t(self.locale, "finder.suffix")
+        values["name"] = str(values.get("name", "run"))[:100 - len(suffix)] + suffix
         try:
-            values = load_yaml(yaml_text or "")
+            return "", gr.skip(), self._create(key, values)
         except ConfigError as error:
-            return (self._list(error), gr.skip(), *nothing)
+            return _import.problems_note(self.locale, error), gr.skip(), ""
+
+    def _start(self, key: str, sent: str) -> Any:
+        raws = from_browser(sent)
         try:
-            parse(values)
-            said = ""
+            return self._create(key, read_all(raws)), gr.skip()
         except ConfigError as error:
-            said = self._list(error)
-        return (said, gr.update(visible=bool(said)), *show_all(values))
-
-    def _list(self, error: ConfigError) -> str:
-        words = [" ".join((f"{p.field}:" if p.field else "", *problem_text(self.locale, p))).strip()
-                 for p in error.problems]
-        title = t(self.locale, "before.one") if len(words) == 1 else t(
-            self.locale, "before.many", n=len(words))
-        return note("bad", title, "".join(paragraph(line) for line in words))
-
-    def _add(self, path: str | None, chosen: list[str] | None) -> Any:
-        if not path:
-            return gr.skip(), gr.skip(), gr.skip()
-        try:
-            name = self.studio.changes.add_file(Path(path), Path(path).name, rename=True)
-        except Exception as error:
-            return error_note(self.locale, error), gr.skip(), gr.skip()
-        choices = known_choices(self.studio, self.locale)["data.train"]
-        said = note("ok", t(self.locale, "train.uploaded", name=name))
-        kept = [other for other in chosen or [] if not other.startswith("sample_")]
-        return (said, gr.update(choices=choices, value=[*kept, name]), gr.update(choices=choices))
-
-    def _start(self, key: str, *raws: Any) -> Any:
-        values = read_all(raws)
-        digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
-        try:
-            run = self.studio.create(values, origin="web",
-                                     idempotency_key=f"{key}-{digest}" if key else None)
-        except ConfigError as error:
-            named = dict(zip(all_fields(), raws, strict=True))
-            return "", _train_html.problems(self.locale, error.problems, named)
+            return "", _train_html.problems(self.locale, error.problems, raws)
         except Exception as error:
             toast(self.locale, error)
             return "", gr.skip()
-        return run.id, gr.skip()
+
+    def _create(self, key: str, values: dict[str, Any]) -> str:
+        """Put the run into the queue; the same form of the same visit makes one run."""
+        digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+        run = self.studio.create(values, origin="web",
+                                 idempotency_key=f"{key}-{digest}" if key else None)
+        return str(run.id)
 
 
-def _kept(draft: str, address: Mapping[str, str]) -> list[Any] | None:
+def _kept(draft: str, address: Mapping[str, str]) -> dict[str, Any] | None:
     """Return the raws of an unfinished form, when it belongs to this address and still fits."""
     try:
         document = json.loads(draft) if draft else {}
@@ -309,7 +298,6 @@ def _kept(draft: str, address: Mapping[str, str]) -> list[Any] | None:
     if not isinstance(document, dict) or document.get("address") != dict(address):
         return None
     values = document.get("values")
-    if not isinstance(values, dict) or list(values) != list(all_fields()):
+    if not isinstance(values, dict) or set(values) != set(all_fields()):
         return None
-    return list(values.values())
-
+    return {path: values[path] for path in all_fields()}

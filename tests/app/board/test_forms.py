@@ -1,17 +1,20 @@
 """The form holds every field, and says what a YAML file would say."""
 
-import gradio as gr
+from html import escape
+
 import pytest
 
-from app.board import forms, with_a_loop
-from trainer.contract.config import RunConfig, all_fields, parse
+from app.board import forms
+from app.board.i18n import field_help, field_title, has
+from app.board.pages import _fields
+from trainer.contract.config import OBJECTIVES, RunConfig, all_fields, parse
 from trainer.contract.problems import ConfigError
 
 FIELDS = all_fields()
 
 
 def raws_of(values):
-    return dict(zip(FIELDS, forms.show_all(values), strict=True))
+    return forms.show_all(values)
 
 
 def test_defaults_survive_the_form():
@@ -60,7 +63,7 @@ def test_numbers_are_shown_as_people_write_them(value, shown):
 def test_what_was_typed_is_refused_by_its_value(path, typed):
     raws = {**raws_of({}), path: typed}
     with pytest.raises(ConfigError) as raised:
-        parse(forms.read_all(list(raws.values())))
+        parse(forms.read_all(raws))
     (problem,) = raised.value.problems
     assert forms.owner_of(problem.field) == path
     assert not typed or typed in problem.message or problem.code in ("name_is_path",
@@ -69,7 +72,7 @@ def test_what_was_typed_is_refused_by_its_value(path, typed):
 
 def test_an_empty_optional_field_is_none():
     raws = {**raws_of({}), "training.max_steps": "  ", "data.train": [" a ", ""]}
-    values = forms.read_all(list(raws.values()))
+    values = forms.read_all(raws)
     assert values["training"]["max_steps"] is None
     assert values["data"]["train"] == ["a"]
 
@@ -102,22 +105,31 @@ def test_fields_that_mean_nothing_are_hidden():
     assert "evaluation.exact_match" not in wrong
 
 
-@pytest.fixture(scope="module")
-def components():
-    """Every field's component, on one page."""
-    def make():
-        with gr.Blocks():
-            return {path: forms.component(info, "zh") for path, info in FIELDS.items()}
+def test_every_field_is_drawn_with_its_id_label_and_default():
+    for locale in ("en", "zh"):
+        page = "".join((*_fields.cards(locale).values(), _fields.advanced(locale)))
+        assert len(page) < 200_000
+        for path, info in FIELDS.items():
+            identity = "field-" + path.replace(".", "-")
+            assert page.count(f'id="{identity}"') == 1
+            assert escape(field_title(locale, info)) in page
+            assert escape(field_help(locale, info)) in page
+            assert forms.read(info, forms.show(info, info.default)) == plain(info.default)
 
-    return with_a_loop(make)
+
+def plain(value):
+    if isinstance(value, list):
+        return [one if isinstance(one, str) else one.model_dump() for one in value]
+    return value
 
 
-@pytest.mark.parametrize("path", list(FIELDS))
-def test_every_field_has_a_component_with_its_id_label_and_default(components, path):
-    info, made = FIELDS[path], components[path]
-    assert made.elem_id == "field-" + path.replace(".", "-")
-    assert made.label and made.info
-    assert forms.read(info, made.value) == forms.read(info, forms.show(info, info.default))
+def test_every_objective_and_tuner_is_listed_and_described():
+    listed = [name for names in _fields.OBJECTIVE_GROUPS.values() for name in names]
+    assert sorted(listed) == sorted(OBJECTIVES)
+    for name in FIELDS["tuner.type"].choices:
+        assert has(f"about.tuner.type.{name}"), name
+    for group in forms.groups():
+        assert has(f"group.{group}"), group
 
 
 def test_problems_of_list_entries_belong_to_their_field():
@@ -125,34 +137,101 @@ def test_problems_of_list_entries_belong_to_their_field():
     assert forms.owner_of("tuner.zzz") == ""
 
 
-MIXED = [{"name": "a b", "weight": 2.0}, "plain", {"name": "x/y", "subset": "main", "split": "test",
-                                                   "max_samples": 10}]
+MIXED = [{"name": "a b", "weight": 2.0}, "plain", {"name": "x, y (1)", "subset": "main",
+                                                   "split": "test", "max_samples": 10}]
 
 
 def test_a_mixture_survives_the_form():
     values = {"data": {"train": MIXED}}
     raws = raws_of(values)
-    assert raws["data.train"] == ["a b (weight=2)", "plain",
-                                  "x/y (subset=main, split=test, max_samples=10)"]
-    assert parse(forms.read_all(forms.show_all(values))) == parse(values)
-
-
-def test_weights_are_read_and_written_as_one_text():
-    raw = ["a", "b (weight=3, split=test)", "c (1)"]
-    assert forms.weights_text(raw) == "b=3"
-    weighted = forms.with_weights(raw, "a=2, b=0.5")
-    assert weighted == ["a (weight=2)", "b (weight=0.5, split=test)", "c (1)"]
-    assert forms.with_weights(weighted, "") == ["a", "b (split=test)", "c (1)"]
-    assert [forms.name_of(item) for item in weighted] == ["a", "b", "c (1)"]
+    assert raws["data.train"] == [
+        {"name": "a b", "weight": "2"}, "plain",
+        {"name": "x, y (1)", "subset": "main", "split": "test", "max_samples": "10"}]
+    assert parse(forms.read_all(raws)) == parse(values)
+    assert forms.names_of(raws["data.train"]) == ["a b", "plain", "x, y (1)"]
 
 
 def test_a_weight_that_is_no_number_is_refused_by_its_value():
-    raws = forms.with_weights(["a", "b"], "a=much, b=1")
+    raws = {**raws_of({}), "data.train": [{"name": "a", "weight": "much"}, "b"]}
     with pytest.raises(ConfigError) as raised:
-        parse({"data": {"train": [forms.read_use(item) for item in raws]}})
+        parse(forms.read_all(raws))
     assert "much" in raised.value.problems[0].message
 
 
-def test_weights_of_what_is_not_chosen_are_told():
-    assert forms.unknown_weights(["a", "b (split=test)"], "a=2, b = 0.5") == []
-    assert forms.unknown_weights(["a", "b"], "a=2, bb=1, 3, b=much") == ["bb=1", "3", "b=much"]
+NASTY = ['a,b', ' edge ', '"quoted"', 'x=1', 'back\\slash', "q_proj", 'new\nline', "名称", "1"]
+
+
+@pytest.mark.parametrize("path", [p for p, i in FIELDS.items()
+                                  if i.kind == "list" and p not in forms.LINES])
+def test_entries_of_lists_survive_whatever_is_in_them(path):
+    info = FIELDS[path]
+    for value in ([], NASTY, *([one] for one in NASTY), [".*_proj", "all-linear"]):
+        shown = forms.show(info, value)
+        assert isinstance(shown, str) and forms.read(info, shown) == value
+
+
+@pytest.mark.parametrize("path", [p for p, i in FIELDS.items() if i.kind == "mapping"])
+def test_mappings_survive_whatever_their_names_are(path):
+    info = FIELDS[path]
+    for value in ({}, {"a": 1}, {"layers.{1,2}.mlp": 4, "b": 0.5}, dict.fromkeys(NASTY, 3)):
+        assert forms.read(info, forms.show(info, value)) == value
+
+
+def test_a_mapping_that_is_none_is_refused_by_its_value():
+    info = FIELDS["dpo.mixture"]
+    assert forms.read(info, "sigmoid=0.8, bco_pair = 0.2") == {"sigmoid": 0.8, "bco_pair": 0.2}
+    for typed in ("sigmoid", "sigmoid=much", "a=1, b"):
+        raws = {**raws_of({"objective": "dpo"}), "dpo.mixture": typed}
+        with pytest.raises(ConfigError) as raised:
+            parse(forms.read_all(raws))
+        assert {forms.owner_of(p.field) for p in raised.value.problems} == {"dpo.mixture"}
+
+
+REWARDS = [{"name": "exact_answer"}, {"name": "regex", "pattern": r"(\d+), \[x\] \"y\"", "weight": -0.5},
+           {"name": "length", "target": 100}, {"name": "json_schema",
+                                               "json_schema": '{"type": "object", "a": [1, 2]}'}]
+
+
+def test_rewards_survive_the_form():
+    values = {"objective": "grpo", "rollout": {"rewards": REWARDS}}
+    raws = raws_of(values)
+    assert raws["rollout.rewards"][2] == {"name": "length", "target": "100"}
+    assert parse(forms.read_all(raws)).rollout == parse(values).rollout
+    dumped = parse(values).dump()
+    assert parse(forms.read_all(forms.show_all(dumped))) == parse(values)
+
+
+def test_prompts_stand_one_a_line():
+    info = FIELDS["evaluation.prompts"]
+    prompts = ["One, two?", 'say "x"', '"quoted"', "two\nlines", " edge"]
+    shown = forms.show(info, prompts)
+    assert len(shown.split("\n")) == 5 and forms.read(info, shown) == prompts
+    assert forms.read(info, "\n a \n\nb\n") == ["a", "b"]
+
+
+def test_what_a_browser_sends_is_taken_as_it_is_or_left():
+    for sent in ("", "{", "[]", '{"nonsense": 1}'):
+        assert forms.from_browser(sent) == forms.show_all({})
+    odd = forms.from_browser('{"tuner.r": [1], "data.train": "x", "name": {"a": 1}}')
+    with pytest.raises(ConfigError):
+        parse(forms.read_all(odd))
+
+
+BASIC_OWN = {
+    "sft": [], "pretrain": [], "classification": [], "dpo": ["dpo.beta"], "kto": ["kto.beta"],
+    "orpo": ["orpo.beta"], "simpo": ["simpo.beta"], "cpo": ["cpo.beta"], "reward": [],
+    "grpo": ["rollout.max_completion_length", "rollout.num_generations", "rollout.rewards"],
+    "rloo": ["rollout.max_completion_length", "rollout.num_generations", "rollout.rewards"],
+    "distillation": ["rollout.max_completion_length", "teacher.name_or_path"],
+    "gkd": ["rollout.max_completion_length", "teacher.name_or_path"],
+}
+
+
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_an_objective_shows_its_own_fields_and_no_others(objective):
+    hidden = set(forms.hidden_fields(raws_of({"objective": objective})))
+    basic = [p for p, i in FIELDS.items() if i.basic and p not in hidden]
+    assert 12 <= len(basic) <= 20, basic
+    assert set(BASIC_OWN[objective]) <= set(basic)
+    others = {p for name, own in BASIC_OWN.items() for p in own} - set(BASIC_OWN[objective])
+    assert not others & set(basic)

@@ -122,7 +122,7 @@ def test_problems_and_yaml_of_the_form_are_text():
     html = _train_html.problems("en", found, raws)
     assert is_clean(html)
     state = json.loads(unescape(re.search(r'data-state="([^"]*)"', html)[1]))
-    assert state["values"]["name"] == NASTY and list(state["problems"]) == ["field-name"]
+    assert list(state["problems"]) == ["field-name"]
     assert is_clean(_train_html.same_run("zh", NASTY))
 
 

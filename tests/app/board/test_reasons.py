@@ -14,7 +14,7 @@ from app.runs import Run, RunState
 from app.studio import Studio
 from trainer.contract import RunConfig
 from trainer.contract.choose import choose_dtype
-from trainer.contract.config.training import OPTIMIZERS
+from trainer.contract.config.optimizers import OPTIMIZERS
 from trainer.contract.models import ModelFacts
 from trainer.contract.plan import Setting, estimate
 

@@ -30,7 +30,7 @@ class TrackingConfig(Section):
     """Where metrics are sent besides the studio itself."""
 
     backend: Literal["none", "swanlab"] = field(
-        "none", "Tracker", "SwanLab, besides the curves in the studio.", basic=True)
+        "none", "Tracker", "SwanLab, besides the curves in the studio.")
     project: str = field("finestra", "Project", "The project's name at the tracker.",
                          min_length=1, max_length=100, only={"tracking.backend": ("swanlab",)})
     mode: Literal["offline", "local", "cloud"] = field(

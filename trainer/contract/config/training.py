@@ -32,7 +32,7 @@ class TrainingConfig(Section):
     per_device_eval_batch_size: int = field(
         8, "Evaluation batch size", "Examples per device when measuring.", ge=1, le=65_536)
     gradient_accumulation_steps: int = field(
-        1, "Gradient accumulation", "Forward passes per optimizer step.", basic=True,
+        1, "Gradient accumulation", "Forward passes per optimizer step.",
         ge=1, le=65_536)
     learning_rate: float = field(
         2e-4, "Learning rate", "Highest learning rate of the schedule.", basic=True, gt=0, le=10)
@@ -128,7 +128,7 @@ class TrainingConfig(Section):
         basic=True, unit="steps", ge=1)
     save_steps: int | None = field(
         50, "Save every", "Steps between two checkpoints; empty means once at the end.",
-        basic=True, unit="steps", ge=1)
+        unit="steps", ge=1)
     save_total_limit: int = field(
         2, "Checkpoints kept", "The newest ones; at least two are always kept.", ge=2)
     stop_on_nan: int = field(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.board.i18n.methods import (
+    board,
     migrate,
     objectives,
     optimizing,
@@ -15,7 +16,7 @@ from app.board.i18n.methods import (
     tuner,
 )
 
-_AREAS = (migrate, objectives, optimizing, preference, rollout, sft, tuner)
+_AREAS = (board, migrate, objectives, optimizing, preference, rollout, sft, tuner)
 
 
 def together(name: str) -> dict[str, Any]:
