@@ -67,4 +67,7 @@ class RewardUse(Section):
 NEEDS: dict[str, tuple[str, ...]] = {
     "exact_answer": (), "regex": ("pattern",), "format": ("pattern",), "length": ("target",),
     "language": ("language",), "json_schema": ("json_schema",), "reward_model": ("model",),
-    "judge": ("model", "base_url"), "python": ("path", "sha256")}
+    "judge": ("model", "base_url"), "python": ("path",)}
+# What each reward may have besides what it needs.
+TAKES: dict[str, tuple[str, ...]] = {
+    "exact_answer": ("pattern",), "judge": ("instruction",), "python": ("sha256",)}

@@ -7,6 +7,8 @@ from typing import Literal
 from trainer.contract.config.base import Section, field
 from trainer.contract.config.rewards import RewardUse
 
+_SAMPLED = {"objective": ("grpo", "rloo", "distillation")}
+_REWARDED = {"objective": ("grpo", "rloo")}
 GRPO_LOSSES = Literal["grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo"]
 
 
@@ -20,23 +22,26 @@ class RolloutConfig(Section):
         1.0, "Temperature", "Of sampling; above 0, or all answers to a prompt are the same.",
         gt=0, le=10)
     top_p: float = field(1.0, "Top p", "Sample from the likeliest tokens of this share.",
-                         gt=0, le=1)
-    top_k: int = field(0, "Top k", "Sample from so many likeliest tokens; 0 means all.", ge=0)
+                         gt=0, le=1, only=_SAMPLED)
+    top_k: int = field(0, "Top k", "Sample from so many likeliest tokens; 0 means all.", ge=0,
+                       only=_SAMPLED)
     min_p: float | None = field(
         None, "Min p", "Leave out tokens less likely than this share of the likeliest one.",
-        ge=0, le=1)
+        ge=0, le=1, only=_SAMPLED)
     repetition_penalty: float = field(
-        1.0, "Repetition penalty", "Above 1 makes repeated tokens less likely.", gt=0, le=10)
+        1.0, "Repetition penalty", "Above 1 makes repeated tokens less likely.", gt=0, le=10,
+        only=_SAMPLED)
     num_generations: int = field(
-        8, "Answers a prompt", "How many answers to each prompt are compared.", basic=True,
-        ge=2, le=1024, only={"objective": ("grpo", "rloo")})
+        8, "Answers a prompt", "How many answers to each prompt are compared. The batch size "
+        "counts answers: batch size x accumulation must be a multiple of this.", basic=True,
+        ge=2, le=1024, only=_REWARDED)
     mask_truncated_completions: bool = field(
         False, "Leave out cut answers", "Answers that hit the longest length teach nothing.",
-        only={"objective": ("grpo", "rloo")})
+        only=_REWARDED)
     rewards: list[RewardUse] = field(
         list, "Rewards", "What scores an answer; several are added by their weights, such as "
         "exact_answer, length (weight=0.2, target=100).", basic=True,
-        only={"objective": ("grpo", "rloo")})
+        only=_REWARDED)
 
 
 class GRPOConfig(Section):
@@ -53,7 +58,8 @@ class GRPOConfig(Section):
         0.0, "KL weight", "Above 0 holds the model to the reference.", basic=True, ge=0, le=100)
     epsilon: float = field(0.2, "Clip", "Lower bound of the ratio's clipping.", gt=0, le=100)
     epsilon_high: float | None = field(
-        None, "Upper clip", "Upper bound of the clipping; empty means the same (DAPO: 0.28).",
+        None, "Upper clip", "Upper bound of the clipping; empty means the same (DAPO: 0.28). "
+        "Of cispo the largest weight itself (5 is usual).",
         gt=0, le=100)
     scale_rewards: Literal["group", "batch", "none"] = field(
         "group", "Scaling", "Divide advantages by the spread of the group, of the batch, or not "

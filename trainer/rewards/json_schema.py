@@ -1,0 +1,94 @@
+"""Whether an answer is JSON that a schema allows, by jsonschema (extra ``rewards``)."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from trainer.contract.config import RewardUse
+from trainer.failures import Failure
+from trainer.rewards.base import Batch, Help, Reward, Score, needs_package
+
+_FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
+LONGEST = 200_000
+
+
+class JsonSchema(Reward):
+    """1 when the whole answer is JSON that the schema allows, else 0; a code fence may be around.
+
+    References in a schema are followed within it only: nothing is fetched.
+    """
+
+    name = "json_schema"
+
+    def __init__(self, schema: Any) -> None:
+        """Prepare a schema, already parsed.
+
+        Raises:
+            Failure: The package is missing, or this is no schema.
+        """
+        super().__init__()
+        try:
+            import jsonschema
+            import referencing
+        except ImportError:
+            raise needs_package("jsonschema", "rewards") from None
+        kind = jsonschema.validators.validator_for(
+            schema, default=jsonschema.Draft202012Validator)
+        try:
+            kind.check_schema(schema)
+        except jsonschema.SchemaError as error:
+            raise Failure("reward_schema", f"This is no JSON schema: {error.message}.",
+                          "Mend json_schema.") from None
+        self._unknown = referencing.exceptions.Unresolvable
+        self._validator = kind(schema, registry=referencing.Registry())
+
+    def score(self, batch: Batch) -> list[Score]:
+        """Return 1.0 or 0.0."""
+        return [float(self._allows(text)) for text in batch.completions]
+
+    def _allows(self, text: str) -> bool:
+        fenced = _FENCE.fullmatch(text)
+        inner = fenced[1] if fenced else text
+        if len(inner) > LONGEST:
+            return False
+        try:
+            value = json.loads(inner, parse_constant=_refuse)
+            return bool(self._validator.is_valid(value))
+        except (ValueError, RecursionError):
+            return False
+        except self._unknown as error:
+            raise Failure("reward_schema", f"The schema refers to what is not in it: {error}.",
+                          "Write everything into one schema: nothing is fetched.") from None
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def read_schema(text: str) -> Any:
+    """Read a schema that is given as JSON, or as the path of its file.
+
+    Raises:
+        Failure: There is no such file, or it is not JSON.
+    """
+    if not text.lstrip().startswith("{"):
+        try:
+            text = Path(text).expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Failure("reward_schema", f"The schema '{text}' cannot be read: {error}.",
+                          "Check the path, or write the schema itself.") from None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Failure("reward_schema", f"The schema is not JSON: {error}.", "Mend it.") from None
+
+
+def build(use: RewardUse, help: Help) -> Reward:
+    """Make the reward from its settings."""
+    if not use.json_schema:
+        raise Failure("reward_needs", "The reward 'json_schema' needs 'json_schema'.",
+                      "Write the schema, or the path of its file.")
+    return JsonSchema(read_schema(use.json_schema))
