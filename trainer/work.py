@@ -73,10 +73,13 @@ def load_trainable(context: Context, bench: Workbench,
 
 
 def choose_adapter(context: Context) -> Any:
-    """Return PEFT's config for the run, or None when every weight is trained."""
-    from trainer.adapters import lora_config
+    """Return PEFT's config for TRL to attach, or None: no adapter, or one that is attached."""
+    from trainer.tuners.attach import is_attached_here
+    from trainer.tuners.configs import peft_config
 
-    return lora_config(context.config.tuner) if context.config.tuner.type == "lora" else None
+    config = context.config
+    attaches = config.tuner.is_adapter and not is_attached_here(config)
+    return peft_config(config) if attaches else None
 
 
 def record(context: Context, bench: Workbench, splits: Splits, start: Selected) -> None:
@@ -95,8 +98,10 @@ def adopt(context: Context, loop: CommittedLoop, splits: Splits, start: Selected
 
     from trainer.adapters import cast_adapter
     from trainer.loop import LoopSettings
+    from trainer.tuners.prepare import finish_adapter
 
     config = context.config
+    finish_adapter(context, loop, splits, start)
     if config.model.quantization != "none":
         cast_adapter(loop.model, torch.float32)
     keeper = CheckpointKeeper(context.run, context.emit, config.training.save_total_limit,
@@ -104,6 +109,7 @@ def adopt(context: Context, loop: CommittedLoop, splits: Splits, start: Selected
     keeper.sweep()
     loop.adopt(LoopSettings(keeper, context.stop, config.data.shuffle, is_grouped(context),
                             splits.train.lengths))
+    loop.tune(context, keeper, start)
     if start.path is not None:
         loop.restore_totals(start.path)
 
@@ -144,6 +150,7 @@ def train(context: Context, loop: CommittedLoop, reporter: Reporter, start: Sele
     else:
         loop.train(resume_from_checkpoint=str(start.path) if start.path else None)
     context.stop.check()
+    loop.settle()
 
 
 @contextmanager
@@ -167,7 +174,7 @@ def save(context: Context, bench: Workbench, model: Any, template: Template) -> 
     from trainer.weights import save_adapter, save_full
 
     context.emit.stage("saving", "Writing the finished weights")
-    if context.config.tuner.type == "lora":
+    if context.config.tuner.is_adapter:
         save_adapter(model, context.run.adapter, base_folder=bench.base.folder,
                      base_name=bench.base.name, template=template)
     else:
@@ -178,7 +185,7 @@ def check_targets(error: ValueError) -> Failure:
     """Turn PEFT's and TRL's complaints about target modules into ours; re-raise others."""
     text = str(error)
     if "target modules" in text.lower() or "lm_head" in text:
-        return Failure("target_modules", f"LoRA cannot be attached: {text}",
+        return Failure("target_modules", f"The adapter cannot be attached: {text}",
                        "Use target_modules 'all-linear', or names of linear layers such as "
                        "q_proj and v_proj.")
     raise error
@@ -189,5 +196,5 @@ def summary(loop: CommittedLoop, reporter: Reporter, **measured: float | None) -
     totals = loop.totals
     values: Metrics = {**reporter.last, "train_loss": totals.train_loss,
                        "train_runtime_s": totals.train_runtime_s,
-                       "num_tokens": float(totals.tokens), **measured}
+                       "num_tokens": float(totals.tokens), **loop.best(), **measured}
     return {name: value for name, value in values.items() if value is not None}
