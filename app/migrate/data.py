@@ -17,7 +17,7 @@ AS_FILES = "Taken as the files that dataset_info.json names."
 ONCE = "Every row once is what concat does; the rows are shuffled over all datasets."
 BLIND = ("Rows in one sequence do not see each other here, as with neat_packing; LLaMA-Factory's "
          "packing alone lets them.")
-BLOCKS = "Text is laid end to end and cut into blocks, as LLaMA-Factory does for pt."
+BLOCKS = "Plain text is always laid end to end and cut into blocks."
 USUAL = {"prompt": {"instruction", "prompt"}, "query": {"input", "query"},
          "response": {"output", "response"}, "history": {"history"},
          "messages": {"messages", "conversations"}, "system": {"system"}, "tools": {"tools"},
@@ -173,11 +173,7 @@ def _packing(draft: Draft, chosen: str) -> None:
     neat, packed = draft.flag("neat_packing"), draft.flag("packing", chosen == "pretrain")
     field = "training.packing"
     if chosen == "pretrain":
-        if packed or neat:
-            draft.put("packing", field, "wrapped", BLOCKS)
-            draft.default("packing", field, "wrapped")
-        elif draft.has("packing"):
-            draft.put("packing", field, "none")
+        draft.say("packing", "kept" if packed else "dropped", BLOCKS)
         draft.say("neat_packing", "kept" if not neat else "dropped",
                   "It is off, as here." if not neat else "It belongs to SFT.")
     elif chosen == "sft":

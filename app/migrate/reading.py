@@ -18,15 +18,18 @@ class _Loader(yaml.SafeLoader):
     """YAML with the numbers of YAML 1.2 (``1e-5`` is one), and no key twice."""
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if isinstance(key, str) and key in seen:
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
+    """Read a mapping; keys are texts as they stand there, each once."""
+    loader.flatten_mapping(node)
+    found: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = str(getattr(key_node, "value", ""))
+        if key in found or not isinstance(key_node, yaml.ScalarNode):
             raise yaml.constructor.ConstructorError(
-                None, None, f"the key '{key}' stands there twice", key_node.start_mark)
-        seen.add(key if isinstance(key, str) else id(key_node))
-    return dict(yaml.SafeLoader.construct_mapping(loader, node, deep=True))
+                None, None, f"the key '{key[:80]}' stands there twice or is none",
+                key_node.start_mark)
+        found[key] = loader.construct_object(value_node, deep=True)
+    return found
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
@@ -61,8 +64,7 @@ def read_keys(text: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise _error("yaml_mapping", "A run config is a mapping of keys.",
                      "Begin with a line such as 'model_name_or_path: Qwen/Qwen3-0.6B'.")
-    found = {str(key): value for key, value in values.items()}
-    return {key: _filled(value, found) for key, value in found.items()}
+    return {key: _filled(value, values) for key, value in values.items()}
 
 
 def _json(text: str, error: yaml.YAMLError) -> Any:

@@ -126,8 +126,8 @@ def _evaluating(draft: Draft) -> None:
                       "LLaMA-Factory evaluates as often as it logs.")
     if draft.flag("predict_with_generate") and draft.values.get("objective") == "sft":
         draft.put("predict_with_generate", "evaluation.exact_match", True,
-                  "Answers are compared with the reference word for word; `finestra evaluate` has "
-                  "BLEU and ROUGE.")
+                  "Answers are compared with the reference word for word: exact match, no BLEU or "
+                  "ROUGE.")
         length = draft.whole("generation_max_length") or draft.whole("max_new_tokens")
         for key in ("generation_max_length", "max_new_tokens"):
             if length and draft.has(key):
