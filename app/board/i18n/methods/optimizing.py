@@ -45,6 +45,40 @@ FIELDS: dict[str, tuple[str, str]] = {
     "evaluation.prompts": (
         "固定问题", "自己的问题，每行一个；每次评估时先于数据中的问题提出。"),
 }
-MESSAGES: dict[str, str] = {}
-ADVICE: dict[str, str] = {}
+MESSAGES: dict[str, str] = {
+    "layerwise_accumulation": "“{optim}”在反向传播中就更新权重，无法累积梯度。",
+    "layerwise_clipping": "“{optim}”随即丢弃每个梯度，永远得不到整体范数。",
+    "layerwise_float16": "“{optim}”在除去 float16 的损失缩放之前就已更新权重。",
+    "layerwise_adalora": "AdaLoRA 按梯度衡量各秩，而此时“{optim}”已丢弃梯度。",
+    "layerwise_fp16": "该优化器在除去 float16 的损失缩放之前就已更新权重。",
+    "optimizer_needs_full": "“{optim}”在训练模型自身的矩阵时才省内存；“{tuner}”训练的是旁边的小矩阵。",
+    "optimizer_package": "该优化器所需的软件包没有安装。",
+    "optimizer_targets": "没有可用的线性层。",
+    "schedule_free_schedule": "“{optim}”代替了学习率计划；“{schedule}”会再次改变学习率。",
+    "schedule_free_average": "“{optim}”本身就会平均权重。",
+    "schedule_free_best": "“{optim}”的检查点保存的是取梯度的点，而不是被测量的平均值。",
+    "needs_evaluations": "这一项要看评估损失，而训练途中没有评估。",
+    "warmup_unused": "学习率计划“{schedule}”没有预热。",
+    "warmup_too_long": "总共 {total} 步，预热 {steps} 步后就没有以最高学习率训练的步了。",
+    "finder_range": "从 {lowest} 到 {highest} 没有可寻找的范围。",
+    "finder_no_slope": "扫描中损失从未下降，无法建议学习率。",
+}
+ADVICE: dict[str, str] = {
+    "layerwise_accumulation": "把梯度累积设为 1 并增大批大小，或换一个保留梯度的优化器。",
+    "layerwise_clipping": "把梯度裁剪设为 0，或换一个保留梯度的优化器。",
+    "layerwise_float16": "选择 bfloat16 或 float32，或换一个优化器。",
+    "layerwise_adalora": "选择 AdamW，或换一种微调方法。",
+    "layerwise_fp16": "使用 bfloat16 或 float32，或换一个优化器。",
+    "optimizer_needs_full": "选择微调方法“full”或“freeze”，或使用 AdamW。",
+    "optimizer_package": "安装它：pip install 'finestra[optim]'；或换一个优化器。",
+    "optimizer_targets": "填写该模型的模块名，例如 q_proj，或留空。",
+    "schedule_free_schedule": "选择计划“constant”；预热仍然有效。",
+    "schedule_free_average": "选择“none”。",
+    "schedule_free_best": "关闭它：结果就是结束时的平均值。",
+    "needs_evaluations": "指定评估数据或验证集划分，并说明每隔多少步评估。",
+    "warmup_unused": "将步数留空，或选择“constant_with_warmup”。",
+    "warmup_too_long": "减少预热步数，或增加总步数。",
+    "finder_range": "让最高学习率至少是最低的十倍。",
+    "finder_no_slope": "扩大扫描范围，或检查数据。",
+}
 REASONS: dict[str, str] = {}
