@@ -1,33 +1,16 @@
-"""LoRA adapters: what to attach, and laying finished ones over a base."""
+"""Finished adapters: checked, laid over a base, merged into it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.contract.config import TunerConfig
-from trainer.contract.models import ModelError, read_safetensors_header, scan_folder
+from trainer.contract.models import read_adapter, require_mergeable
 
 if TYPE_CHECKING:
     import torch
-    from peft import LoraConfig, PeftModel
+    from peft import PeftModel
     from transformers import PreTrainedModel
-
-
-def lora_config(tuner: TunerConfig) -> LoraConfig:
-    """Return PEFT's config for a tuner section."""
-    from peft import LoraConfig
-
-    return LoraConfig(
-        task_type="CAUSAL_LM", r=tuner.r, lora_alpha=tuner.lora_alpha,
-        lora_dropout=tuner.lora_dropout, target_modules=_targets(tuner.target_modules),
-        use_rslora=tuner.use_rslora, use_dora=tuner.use_dora, bias="none")
-
-
-def _targets(names: list[str] | str) -> list[str] | str:
-    if isinstance(names, str) and names != "all-linear":
-        return [part.strip() for part in names.split(",") if part.strip()]
-    return names
 
 
 def check_adapter(folder: Path) -> None:
@@ -36,12 +19,7 @@ def check_adapter(folder: Path) -> None:
     Raises:
         ModelError: Says which and what to do.
     """
-    scan_folder(folder)
-    weights = folder / "adapter_model.safetensors"
-    if not (folder / "adapter_config.json").is_file() or not weights.is_file():
-        raise ModelError("adapter_missing", f"The folder '{folder}' is no finished adapter.",
-                         "It needs adapter_config.json and adapter_model.safetensors.")
-    read_safetensors_header(weights)
+    read_adapter(folder)
 
 
 def attach_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
@@ -54,8 +32,13 @@ def attach_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
 
 
 def merge_adapters(model: PreTrainedModel, folders: tuple[Path, ...]) -> PreTrainedModel:
-    """Merge finished adapters into a model, in order."""
+    """Merge finished adapters into a model, in order.
+
+    Raises:
+        ModelError: One has virtual tokens only, which no weight can take up.
+    """
     for folder in folders:
+        require_mergeable(folder)
         model = attach_adapter(model, folder).merge_and_unload()  # type: ignore[assignment]
     return model
 

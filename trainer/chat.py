@@ -39,7 +39,7 @@ Request = dict[str, Any]
 
 @dataclass(frozen=True)
 class Pair:
-    """A finished run's base and tuned model; of a LoRA run they share the base's weights.
+    """A finished run's base and tuned model; of an adapter they share the base's weights.
 
     ``prompter`` renders the chat template that the run was trained with.
     """
@@ -84,7 +84,7 @@ def load_pair(run: RunDir) -> Pair:
 
     config = run.read_config()
     runs = Path(os.environ.get("FINESTRA_RUNS") or run.path.parent)
-    shared = config.tuner.type == "lora"
+    shared = config.tuner.is_adapter
     if shared:
         check_adapter(run.adapter)
     base = models.locate(config.model, runs, lambda text: print(text, file=sys.stderr))
@@ -107,7 +107,7 @@ def _load_models(run: RunDir, base: Base, config: RunConfig) -> dict[Side, Any]:
 
     precision = choose(config, "auto", find_gpu())
     weights = models.load_model(base, config, precision)
-    if config.tuner.type == "lora":
+    if config.tuner.is_adapter:
         tuned = weights = attach_adapter(weights, run.adapter)
     else:
         own = models.locate(config.model.model_copy(update={

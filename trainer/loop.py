@@ -21,6 +21,7 @@ from trainer.failures import is_disk_full
 from trainer.optim.mixin import TunedLoop
 from trainer.sampling import epoch_order
 from trainer.stop import Stop
+from trainer.tuners.adalora import is_adalora, save_ranks
 
 
 class EvaluationCut(Exception):
@@ -169,7 +170,10 @@ class CommittedLoop(TunedLoop):
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
-        Path(output_dir or self.args.output_dir, "training_args.bin").unlink(missing_ok=True)
+        folder = Path(output_dir or self.args.output_dir)
+        (folder / "training_args.bin").unlink(missing_ok=True)
+        if is_adalora(self.model):
+            save_ranks(self.model, folder)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         keeper, step = self.settings.keeper, self.state.global_step

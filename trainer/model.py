@@ -50,7 +50,7 @@ def locate(config: ModelConfig, runs: Path, say: Callable[[str], None]) -> Base:
         ModelError: It does not exist, is not whole, or wants to run code.
         Failure: It is on the hub and cannot be fetched.
     """
-    source = resolve_model(config.name_or_path, runs, config.revision)
+    source = resolve_model(config.name_or_path, runs, config.revision, config.adapters)
     folder = Path(source.base) if source.is_folder else _fetch(source, say)
     return Base(source, folder, read_folder(folder))
 

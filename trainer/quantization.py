@@ -1,4 +1,4 @@
-"""Holding frozen base weights in 4 bits (QLoRA, arXiv:2305.14314)."""
+"""Holding frozen base weights in 4 bits (QLoRA, arXiv:2305.14314) or 8 (arXiv:2208.07339)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ if TYPE_CHECKING:
 
 
 def quantization_config(config: RunConfig, dtype: torch.dtype) -> BitsAndBytesConfig | None:
-    """Return NF4 with double quantization when the config asks for it; works on CPU too."""
-    if config.model.quantization == "none":
+    """Return how bitsandbytes holds the base, None when it is not quantized; works on CPU too."""
+    kind = config.model.quantization
+    if kind == "none":
         return None
     from transformers import BitsAndBytesConfig
 
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4",
-                              bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype)
+    if kind == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type=kind,
+                              bnb_4bit_use_double_quant=config.model.double_quantization,
+                              bnb_4bit_compute_dtype=dtype)
 
 
 def prepare_quantized(model: PreTrainedModel, config: RunConfig) -> PreTrainedModel:

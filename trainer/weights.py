@@ -12,6 +12,7 @@ import torch
 from trainer.contract.files import fsync_folder, read_json, write_json
 from trainer.failures import Failure
 from trainer.prompts import Template
+from trainer.tuners.results import write_adapter
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
                    "special_tokens_map.json", "generation_config.json", "vocab.json",
@@ -20,7 +21,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jin
 
 def save_adapter(model: Any, target: Path, *, base_folder: Path, base_name: str,
                  template: Template) -> None:
-    """Write a LoRA adapter with its tokenizer.
+    """Write an adapter with its tokenizer.
 
     Args:
         model: The PEFT model.
@@ -34,7 +35,7 @@ def save_adapter(model: Any, target: Path, *, base_folder: Path, base_name: str,
     """
     _check_finite(model)
     scratch = _scratch(target)
-    model.save_pretrained(scratch)
+    write_adapter(model, scratch)
     _write_tokenizer(base_folder, scratch, template)
     (scratch / "README.md").unlink(missing_ok=True)
     config = read_json(scratch / "adapter_config.json")

@@ -35,6 +35,7 @@ def quiet_libraries() -> None:
     disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning,
                             module=r"(transformers|trl|peft|accelerate|torch|bitsandbytes)\b")
+    warnings.filterwarnings("ignore", message="Setting `save_embedding_layers`")
 
 
 def set_up(context: Context) -> Workbench:
@@ -62,14 +63,12 @@ def load_trainable(context: Context, bench: Workbench,
     """
     from transformers import set_seed
 
-    from trainer.quantization import prepare_quantized
+    from trainer.tuners.prepare import make_trainable
 
     context.emit.stage("loading", "Loading the weights")
     set_seed(context.config.training.seed)
     model = load_model(bench.base, context.config, bench.precision, labels)
-    if context.config.model.quantization != "none":
-        return prepare_quantized(model, context.config)
-    return model
+    return make_trainable(model, context, bench)
 
 
 def choose_adapter(context: Context) -> Any:

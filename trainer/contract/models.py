@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +73,24 @@ def _product(shape: tuple[int, ...]) -> int:
     return result
 
 
-def resolve_model(name: str, runs: Path, revision: str | None = None) -> ModelSource:
+def resolve_model(name: str, runs: Path, revision: str | None = None,
+                  adapters: Sequence[str] = ()) -> ModelSource:
     """Find out what a name stands for: 'starter', a run's id, a folder, or a hub id.
 
     Args:
         name: As written in ``model.name_or_path``.
         runs: The folder that holds the runs.
         revision: Only for hub ids.
+        adapters: As written in ``model.adapters``: merged after those of the run.
 
     Raises:
-        ModelError: Nothing of that name exists, or it has no weights.
+        ModelError: Nothing of that name exists, it has no weights, or an adapter cannot be merged.
     """
+    source = _resolve(name, runs, revision)
+    return replace(source, adapters=(*source.adapters, *_named_adapters(list(adapters), runs)))
+
+
+def _resolve(name: str, runs: Path, revision: str | None) -> ModelSource:
     if name == "starter":
         return ModelSource(str(starter()), True)
     if is_safe_name(name) and (runs / name).is_dir():
@@ -100,6 +108,73 @@ def resolve_model(name: str, runs: Path, revision: str | None = None) -> ModelSo
     return ModelSource(name, False, revision)
 
 
+PROMPT_KINDS = ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING")
+
+
+@dataclass(frozen=True)
+class AdapterFacts:
+    """What a finished adapter's config says: PEFT's name of its method, and its settings."""
+
+    folder: Path
+    kind: str
+    config: dict[str, Any] = field(repr=False)
+
+    @property
+    def is_mergeable(self) -> bool:
+        """Whether it can become part of the base's weights; virtual tokens cannot."""
+        return self.kind not in PROMPT_KINDS
+
+
+def read_adapter(folder: Path) -> AdapterFacts:
+    """Read and check a finished adapter's folder.
+
+    Raises:
+        ModelError: It is no whole safetensors file, or wants to run code.
+    """
+    scan_folder(folder)
+    weights = folder / "adapter_model.safetensors"
+    config = read_json(folder / "adapter_config.json")
+    if not isinstance(config, dict) or not weights.is_file():
+        raise ModelError("adapter_missing", f"The folder '{folder}' is no finished adapter.",
+                         "It needs adapter_config.json and adapter_model.safetensors.")
+    read_safetensors_header(weights)
+    return AdapterFacts(folder, str(config.get("peft_type") or ""), config)
+
+
+def require_mergeable(folder: Path) -> Path:
+    """Return an adapter's folder if it can be merged into a base.
+
+    Raises:
+        ModelError: It has virtual tokens only, or is no finished adapter.
+    """
+    found = read_adapter(folder)
+    if not found.is_mergeable:
+        raise ModelError("adapter_unmergeable", f"The adapter '{folder.parent.name}' trains "
+                         f"virtual tokens ({found.kind}), which no weight can take up.",
+                         "Go on with it by tuner.continue_from and the same method, or start "
+                         "from its base.")
+    return folder
+
+
+def resolve_adapter(name: str, runs: Path) -> Path:
+    """Return the folder of a finished adapter that a run's id or a path names.
+
+    Raises:
+        ModelError: There is none.
+    """
+    if is_safe_name(name) and (runs / name).is_dir():
+        folder = RunDir(runs / name).adapter
+        if not (folder / "adapter_config.json").is_file():
+            raise ModelError("run_without_adapter", f"The run '{name}' has no finished adapter.",
+                             "Choose a completed run whose tuner is an adapter.")
+        return folder
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise ModelError("adapter_missing", f"There is no adapter '{name}'.",
+                         "Write the id of a run, or the folder of an adapter.")
+    return folder.resolve()
+
+
 def _of_run(run: RunDir, runs: Path, depth: int = 0) -> ModelSource:
     if depth > 8:
         raise ModelError("model_chain", f"The chain of runs behind '{run.id}' is too long.",
@@ -113,9 +188,14 @@ def _of_run(run: RunDir, runs: Path, depth: int = 0) -> ModelSource:
     name = config.model.name_or_path
     below = (_of_run(RunDir(runs / name), runs, depth + 1)
              if is_safe_name(name) and (runs / name).is_dir()
-             else resolve_model(name, runs, config.model.revision))
+             else _resolve(name, runs, config.model.revision))
     return ModelSource(below.base, below.is_folder, below.revision,
-                       (*below.adapters, run.adapter))
+                       (*below.adapters, *_named_adapters(config.model.adapters, runs),
+                        require_mergeable(run.adapter)))
+
+
+def _named_adapters(names: list[str], runs: Path) -> tuple[Path, ...]:
+    return tuple(require_mergeable(resolve_adapter(name, runs)) for name in names)
 
 
 def scan_folder(folder: Path) -> None:

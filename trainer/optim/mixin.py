@@ -18,6 +18,7 @@ from trainer.optim.averages import Averages
 from trainer.optim.build import make, unpaged
 from trainer.optim.schedules import schedule_arguments, warmup_steps
 from trainer.optim.shell import Group
+from trainer.tuners.loraplus import lora_plus_groups
 from trainer.watching import Record, Watch
 
 if TYPE_CHECKING:
@@ -69,9 +70,14 @@ class TunedLoop(Trainer):
         """Return the trained weights in groups: norms and biases never decay."""
         decayed = set(self.get_decay_parameter_names(model))
         named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-        return [{"params": [p for n, p in named if n in decayed],
-                 "weight_decay": self.args.weight_decay},
-                {"params": [p for n, p in named if n not in decayed], "weight_decay": 0.0}]
+        groups = [{"params": [p for n, p in named if n in decayed],
+                   "weight_decay": self.args.weight_decay},
+                  {"params": [p for n, p in named if n not in decayed], "weight_decay": 0.0}]
+        tuner = self.config.tuner
+        if tuner.type != "lora" or not tuner.loraplus_lr_ratio:
+            return groups
+        return lora_plus_groups(groups, model, ratio=tuner.loraplus_lr_ratio,
+                                learning_rate=self.args.learning_rate)
 
     def _planned_steps(self) -> int:
         """Return the steps of the whole run, before the state knows them."""

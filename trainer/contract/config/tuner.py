@@ -147,3 +147,18 @@ class TunerConfig(Section):
     prompt: PromptConfig = field(
         PromptConfig, "Prompt", "Trained virtual tokens.",
         only={"tuner.type": PROMPTED})
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether weights are trained beside the frozen base, and the result is an adapter."""
+        return self.type not in ("full", "freeze")
+
+    @property
+    def is_layered(self) -> bool:
+        """Whether the adapter stands beside single layers."""
+        return self.type in LAYERED
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether only virtual tokens before the text are trained."""
+        return self.type in PROMPTED

@@ -1,0 +1,119 @@
+"""Laying the run's adapter over its base where TRL's own way would not be right.
+
+TRL attaches a new adapter from its config. What begins from the base's weights, from an adapter
+that was trained before or from words is attached here; TRL then keeps a copy as reference.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer.contract.config import RunConfig
+from trainer.contract.models import read_adapter, resolve_adapter
+from trainer.failures import Failure
+from trainer.tuners.configs import peft_config
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# These take what the adapter begins as out of the base's weights.
+TAKEN_OUT = ("pissa", "pissa_niter_16", "olora")
+
+
+def is_attached_here(config: RunConfig) -> bool:
+    """Tell whether the adapter is attached before TRL sees the model."""
+    tuner = config.tuner
+    if not tuner.is_adapter:
+        return False
+    if tuner.continue_from or (tuner.type == "prompt_tuning" and tuner.prompt.init_text):
+        return True
+    return tuner.type == "lora" and tuner.init_lora_weights in (*TAKEN_OUT, "loftq")
+
+
+def attach(model: PreTrainedModel, config: RunConfig, *, runs: Path, base: Path,
+           tokenizer: PreTrainedTokenizerBase) -> PeftModel:
+    """Attach the adapter of a run for which ``is_attached_here``.
+
+    Args:
+        model: The loaded base.
+        config: The run.
+        runs: The folder of runs, for a run's id in ``tuner.continue_from``.
+        base: The base's folder, whose unquantized weights LoftQ reads.
+        tokenizer: Reads the first words of a prompt.
+    """
+    from peft import get_peft_model
+
+    tuner = config.tuner
+    if tuner.continue_from:
+        return _continued(model, config, resolve_adapter(tuner.continue_from, runs))
+    begin = tuner.init_lora_weights
+    wanted: Any = peft_config(config)
+    if begin == "loftq":
+        wanted.init_lora_weights = True
+    attached: Any = get_peft_model(model, wanted)
+    if tuner.type == "prompt_tuning":
+        _begin_with_words(attached, tokenizer, str(tuner.prompt.init_text))
+    elif begin == "loftq":
+        from trainer.tuners.loftq import begin_with_residuals
+
+        begin_with_residuals(attached, base)
+    elif begin in TAKEN_OUT:
+        attached.first_factors = _factors(attached)
+        attached.peft_config["default"].init_lora_weights = True
+    return attached
+
+
+def _continued(model: PreTrainedModel, config: RunConfig, folder: Path) -> PeftModel:
+    """Lay a finished adapter over the model, to be trained further.
+
+    Raises:
+        Failure: It is of another method than the run's.
+    """
+    from peft import PeftModel
+
+    kind = read_adapter(folder).kind
+    made = peft_config(config)
+    if kind != str(made.peft_type.value):
+        raise Failure("continue_kind", f"The adapter '{config.tuner.continue_from}' is of the "
+                      f"method {kind}, the run is set to {config.tuner.type}.",
+                      "Choose the method that the adapter was trained with.")
+    return PeftModel.from_pretrained(model, str(folder), is_trainable=True,
+                                     local_files_only=True, use_safetensors=True)
+
+
+def _begin_with_words(model: Any, tokenizer: PreTrainedTokenizerBase, text: str) -> None:
+    """Set the virtual tokens to the embeddings of a text, repeated or cut to their number."""
+    import torch
+
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[assignment]
+    if not ids:
+        raise Failure("prompt_text_empty", "The first text of the prompt has no tokens.",
+                      "Write some words, or leave it empty.")
+    weight = model.prompt_encoder["default"].embedding.weight
+    count = weight.shape[0]
+    repeated = torch.tensor((ids * (count // len(ids) + 1))[:count])
+    embeddings = model.get_input_embeddings()
+    with torch.no_grad():
+        weight.copy_(embeddings(repeated.to(embeddings.weight.device)).to(weight.dtype))
+
+
+def _factors(model: Any) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Return copies of A and B of every layer by its name; they were taken out of the base."""
+    from peft.tuners.lora import LoraLayer
+
+    found = {}
+    for name, layer in model.named_modules():
+        if isinstance(layer, LoraLayer) and "default" in layer.lora_A:
+            found[name] = tuple(factors["default"].weight.detach().float().cpu().clone()
+                                for factors in (layer.lora_A, layer.lora_B))
+    return found
+
+
+def freeze_first_factors(model: Any) -> None:
+    """Hold A of every LoRA layer still, so that only B is trained (LoRA-FA, arXiv:2308.03303)."""
+    for name, parameter in model.named_parameters():
+        if ".lora_A.default" in name or ".lora_embedding_A.default" in name:
+            parameter.requires_grad_(False)
