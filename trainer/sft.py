@@ -121,6 +121,14 @@ def _measuring(model: Any) -> Iterator[None]:
         model.train(training)
 
 
+def has_adapted_head(model: Any) -> bool:
+    """Tell whether PEFT trains something of the head, so that its plain weight is not all of it."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    return isinstance(model.get_output_embeddings(), BaseTunerLayer | AuxiliaryTrainingWrapper)
+
+
 @contextlib.contextmanager
 def head_shown_plain(model: Any) -> Iterator[None]:
     """Show TRL the head below its adapter.
@@ -128,12 +136,14 @@ def head_shown_plain(model: Any) -> Iterator[None]:
     TRL refuses an adapter on the head, because its fused head would pass it by; ours computes
     from the logits then.
     """
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+
     def plain() -> Any:
-        head = type(model).get_output_embeddings(model)
+        head = type(base).get_output_embeddings(base)
         return getattr(head, "base_layer", head)
 
-    model.get_output_embeddings = plain
+    base.get_output_embeddings = plain
     try:
         yield
     finally:
-        del model.get_output_embeddings
+        del base.get_output_embeddings

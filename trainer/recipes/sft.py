@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainer import work
 from trainer.arguments import shared_arguments
 from trainer.context import Context
 from trainer.packing import blind_collator
 from trainer.precision import Precision
-from trainer.sft import CommittedSFTTrainer, head_shown_plain
+from trainer.sft import CommittedSFTTrainer, has_adapted_head, head_shown_plain
 from trainer.sft_losses import TokenLoss
 from trainer.splits import Splits
 from trainer.workbench import Workbench
@@ -22,28 +21,27 @@ if TYPE_CHECKING:
 
 # How LoRA begins when it takes something out of the base: without its adapter the model is not
 # the base any more.
-MOVED_BASE = ("pissa", "pissa_niter_16", "olora", "corda", "loftq")
+MOVED_BASE = ("pissa", "pissa_niter_16", "olora", "orthogonal", "corda", "loftq")
 
 
 def build(context: Context, bench: Workbench, splits: Splits) -> CommittedSFTTrainer:
     """Put TRL's SFTTrainer around the model and the token rows."""
-    model = work.load_trainable(context, bench)
-    loss, adapter = TokenLoss.of(context.config), work.choose_adapter(context)
-    adapted = has_adapted_head(adapter)
-    say_head(context, loss, adapted=adapted)
-    reference = reference_copy(context, model, adapter) if loss.needs_reference else None
+    model, loss = work.load_trainable(context, bench), TokenLoss.of(context.config)
+    reference = reference_copy(context, model) if loss.needs_reference else None
     collator = blind_collator(context, model, bench.tokenizer.pad_token_id)
     try:
-        with head_shown_plain(model) if adapted else contextlib.nullcontext():
+        with head_shown_plain(model):
             loop = CommittedSFTTrainer(
                 model=model,
                 args=arguments(context, bench.precision, evaluates=bool(splits.eval)),
                 train_dataset=splits.train.dataset,
                 eval_dataset=splits.eval.dataset,
-                processing_class=bench.tokenizer, peft_config=adapter)
+                processing_class=bench.tokenizer, peft_config=work.choose_adapter(context))
     except ValueError as error:
         raise work.check_targets(error) from error
-    loop.token_loss, loop.reference, loop.head_is_adapted = loss, reference, adapted
+    loop.token_loss, loop.reference = loss, reference
+    loop.head_is_adapted = has_adapted_head(loop.model)
+    say_head(context, loop)
     if collator is not None:
         loop.padded_collator, loop.data_collator = loop.data_collator, collator
     return loop
@@ -57,16 +55,10 @@ def arguments(context: Context, precision: Precision, *, evaluates: bool) -> SFT
                      dataset_kwargs={"skip_prepare_dataset": True})
 
 
-def has_adapted_head(adapter: Any) -> bool:
-    """Tell whether an adapter lies on the head itself."""
-    targets = getattr(adapter, "target_modules", None) or ()
-    names = [targets] if isinstance(targets, str) else list(targets)
-    return any(name.split(".")[-1] == "lm_head" for name in names)
-
-
-def say_head(context: Context, loss: TokenLoss, *, adapted: bool) -> None:
+def say_head(context: Context, loop: CommittedSFTTrainer) -> None:
     """Say when logits are built, which takes memory with large vocabularies."""
-    if adapted:
+    loss = loop.token_loss
+    if loop.head_is_adapted:
         reason = "an adapter lies on the head, which TRL's fused head would pass by"
     elif loss.needs_logits:
         name = "label smoothing" if loss.smoothing else loss.name
@@ -76,11 +68,11 @@ def say_head(context: Context, loss: TokenLoss, *, adapted: bool) -> None:
     context.emit.choose("lm_head", "logits", reason)
 
 
-def reference_copy(context: Context, model: PreTrainedModel,
-                   adapter: Any) -> PreTrainedModel | None:
+def reference_copy(context: Context, model: PreTrainedModel) -> PreTrainedModel | None:
     """Return a frozen copy of the base where the model without its adapter is not the base."""
-    moved = getattr(adapter, "init_lora_weights", True) in MOVED_BASE
-    if adapter is not None and not moved:
+    tuner = context.config.tuner
+    moved = tuner.type == "lora" and tuner.init_lora_weights in MOVED_BASE
+    if tuner.is_adapter and not moved:
         return None
     context.emit.choose("reference", "a frozen copy", "every step compares with the base, which "
                         "training changes: the weights are held twice")
