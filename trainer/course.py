@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from trainer import measures, work
+from trainer import finder, measures, work
 from trainer.callbacks import Reporter
 from trainer.checkpoint import Selected
 from trainer.context import Context
@@ -32,6 +32,8 @@ def run(context: Context, start: Selected, build: Build) -> work.Metrics:
         Stopped: A stop was asked for.
         ValueError: What is wrong with the model, the data or the settings, in words.
     """
+    if context.config.lr_finder.enabled:
+        return finder.run(context, start, build)
     bench = work.set_up(context)
     splits = pack_training(context, load_splits(context, bench))
     work.record(context, bench, splits, start)

@@ -113,7 +113,7 @@ def _of_transformers(bench: Bench) -> Optimizer:
 
 
 def _eager(cls: type[Optimizer]) -> type[Optimizer]:
-    """Return a torchao optimizer that does not compile: on CPU that takes a compiler and minutes."""
+    """Return a torchao optimizer that does not compile: on CPU that takes minutes."""
 
     class Eager(cls):  # type: ignore[misc,valid-type]
         def step(self, closure: Any = None) -> Any:

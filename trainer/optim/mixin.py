@@ -24,7 +24,6 @@ from trainer.watching import Record, Watch
 if TYPE_CHECKING:
     from trainer.checkpoint import CheckpointKeeper, Selected
     from trainer.context import Context
-    from trainer.emit import EventWriter
 
 
 class TunedLoop(Trainer):

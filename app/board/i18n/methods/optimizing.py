@@ -61,6 +61,7 @@ MESSAGES: dict[str, str] = {
     "warmup_unused": "学习率计划“{schedule}”没有预热。",
     "warmup_too_long": "总共 {total} 步，预热 {steps} 步后就没有以最高学习率训练的步了。",
     "finder_range": "从 {lowest} 到 {highest} 没有可寻找的范围。",
+    "finder_objective": "“{objective}”的损失不反映模型的好坏：扫描它找不到什么。",
     "finder_no_slope": "扫描中损失从未下降，无法建议学习率。",
 }
 ADVICE: dict[str, str] = {
@@ -79,6 +80,43 @@ ADVICE: dict[str, str] = {
     "warmup_unused": "将步数留空，或选择“constant_with_warmup”。",
     "warmup_too_long": "减少预热步数，或增加总步数。",
     "finder_range": "让最高学习率至少是最低的十倍。",
+    "finder_objective": "关闭它；常用 1e-6 到 1e-5，配合 LoRA 时为其十倍。",
     "finder_no_slope": "扩大扫描范围，或检查数据。",
 }
-REASONS: dict[str, str] = {}
+REASONS: dict[str, str] = {
+    "paged optimizers move their state between GPU and host memory; without CUDA there is nothing "
+    "to move": "分页优化器在显存与内存之间移动状态；没有 CUDA 就无可移动",
+    "training.ema is on: it is what the evaluations measured":
+        "已开启权重平均：评估测量的就是它",
+    "its evaluation loss {loss} is the lowest of the run": "它的评估损失 {loss} 是本次运行中最低的",
+    "{n} evaluations without progress beyond the evaluation loss {loss}":
+        "连续 {n} 次评估没有比评估损失 {loss} 更进步",
+    "the loss falls fastest at {rate}": "学习率为 {rate} 时损失下降最快",
+    "a tenth of {rate}, where the loss is lowest": "损失最低处的学习率 {rate} 的十分之一",
+    "a second point and a float32 moment for each trained weight":
+        "每个被训练的权重一个辅助点和一个 float32 动量",
+    "a second point for each trained weight": "每个被训练的权重一个辅助点",
+    "three float32 moments for each trained weight": "每个被训练的权重三个 float32 动量",
+    "one float32 moment for each trained weight": "每个被训练的权重一个 float32 动量",
+    "a float32 sum of squares for each trained weight": "每个被训练的权重一个 float32 平方和",
+    "a float32 mean of squares for each trained weight": "每个被训练的权重一个 float32 平方均值",
+    "LOMO keeps nothing": "LOMO 不保留状态",
+    "{n} {bits} moments for each weight of large tensors": "大张量的每个权重 {n} 个 {bits} 动量",
+    "{n} {bits} moments for each weight of large tensors, moved to host memory when the GPU is "
+    "full": "大张量的每个权重 {n} 个 {bits} 动量，显存不足时移到内存",
+    "moments, stand-in and basis of rank {rank} for each matrix":
+        "每个矩阵的动量、替身和秩为 {rank} 的基",
+    "AdaLomo keeps a row and a column for each matrix": "AdaLomo 为每个矩阵保留一行和一列",
+    "two float32 moments for the block in training": "正在训练的块的每个权重两个 float32 动量",
+    "a float32 moment for each trained weight, another for each row":
+        "每个被训练的权重一个 float32 动量，每行再一个",
+    "one float32 moment for each weight of a matrix, two for all others":
+        "矩阵的每个权重一个 float32 动量，其余的两个",
+    "float32, of one tensor at a time: the largest has {n} weights":
+        "float32，一次只有一个张量：最大的有 {n} 个权重",
+    "float32, of one block at a time: the largest has {n} weights":
+        "float32，一次只有一个块：最大的有 {n} 个权重",
+    "a float32 mean of each trained weight": "每个被训练的权重一个 float32 平均值",
+    "a float32 mean of each trained weight, and where it began":
+        "每个被训练的权重一个 float32 平均值及其起点",
+}

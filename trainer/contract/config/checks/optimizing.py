@@ -140,5 +140,16 @@ def _finder_range(config: RunConfig) -> list[Problem]:
                     params={"lowest": f"{finder.lowest:g}", "highest": f"{finder.highest:g}"})]
 
 
+def _finder_objective(config: RunConfig) -> list[Problem]:
+    facts = config.facts
+    if not config.lr_finder.enabled or not facts.generates or facts.teacher:
+        return []
+    return [Problem(field="lr_finder.enabled", code="finder_objective",
+                    message=f"The loss of '{config.objective}' does not say how well the model "
+                    "does: a sweep over it finds nothing.",
+                    advice="Switch it off; 1e-6 to 1e-5 is usual, ten times that with LoRA.",
+                    params={"objective": config.objective})]
+
+
 RULES = (_layerwise, _layerwise_adalora, _needs_own_weights, _schedule_free, _needs_evaluations,
-         _warmup, _finder_range)
+         _warmup, _finder_range, _finder_objective)
