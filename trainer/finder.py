@@ -1,9 +1,9 @@
 """The learning rate finder: raise the rate from step to step, look where the loss falls fastest.
 
-The range test of Smith (arXiv:1506.01186): the rate grows exponentially over a few dozen steps, the
-loss is smoothed, and the sweep ends when it explodes. Where the smoothed loss falls most steeply over
-the logarithm of the rate, training is fastest and still stable; a rate beyond a tenth of the one with
-the lowest loss is never proposed.
+The range test of Smith (arXiv:1506.01186): the rate grows exponentially over a few dozen steps,
+the loss is smoothed, and the sweep ends when it explodes. Where the smoothed loss falls most
+steeply over the logarithm of the rate, training is fastest and still stable; a rate beyond a tenth
+of the one with the lowest loss is never proposed.
 """
 
 from __future__ import annotations

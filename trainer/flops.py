@@ -1,8 +1,8 @@
 """How much of a device's arithmetic training uses: FLOPs of a token, and MFU.
 
-As in PaLM's appendix B (arXiv:2204.02311): a weight costs 2 FLOPs forward, 2 for the gradient of its
-input and 2 for its own; attention costs 12 x layers x heads x head size x length for both passes.
-Frozen weights have no gradient of their own. What is computed again (checkpointing) does not count.
+As in PaLM's appendix B (arXiv:2204.02311): a weight costs 2 FLOPs forward, 2 for the gradient of
+its input and 2 for its own; attention costs 12 x layers x heads x head size x length for both
+passes. Frozen weights have no gradient of their own. What is computed again does not count.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 
-# Dense bfloat16 with float32 accumulation, in TFLOP/s, from NVIDIA's data sheets; a later name
+# Dense bfloat16 with float32 accumulation, in TFLOP/s, from NVIDIA's data sheets; a longer name
 # goes before one that it contains.
 PEAKS = {"GB200": 2500.0, "B200": 2250.0, "H200": 989.0, "H100 PCIe": 756.0, "H100 NVL": 835.0,
          "H100": 989.0, "H800": 989.0, "A100": 312.0, "A800": 312.0, "L40S": 362.0, "L40": 181.0,
          "L4": 121.0, "A40": 149.7, "A30": 165.0, "A10G": 70.0, "A10": 125.0,
-         "RTX 5090": 209.5, "RTX 4090": 165.2, "RTX 4080": 97.5, "RTX 3090": 71.0, "RTX A6000": 154.8,
-         "RTX 6000 Ada": 364.2}
+         "RTX 5090": 209.5, "RTX 4090": 165.2, "RTX 4080": 97.5, "RTX 3090": 71.0,
+         "RTX A6000": 154.8, "RTX 6000 Ada": 364.2}
 
 
 def peak_flops(name: str) -> float | None:

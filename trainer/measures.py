@@ -30,7 +30,7 @@ def make_sampler(context: Context, answerer: Answerer,
 
     The step is filled in by the caller.
     """
-    questions = splits.questions[:context.config.evaluation.samples]
+    questions = [*splits.fixed, *splits.questions[:context.config.evaluation.samples]]
     if not questions or context.config.facts.head:
         return None
 

@@ -45,6 +45,23 @@ def make_questions(config: RunConfig, held: Rows, prompter: Prompter,
     return found
 
 
+def make_fixed(config: RunConfig, prompter: Prompter, tokenizer: Any) -> list[Question]:
+    """Return the user's own questions; they have no right answer and count nowhere.
+
+    Raises:
+        TemplateError: The chat template refuses one of them.
+    """
+    texts = config.evaluation.prompts
+    if not texts or config.facts.head:
+        return []
+    if config.facts.rows == "text":
+        ids = [tokenizer.encode(text) for text in texts]
+    else:
+        ids = prompter.encode([{"messages": [{"role": "user", "content": text}], "tools": None}
+                               for text in texts])
+    return [Question(0, "", text, "", one) for text, one in zip(texts, ids, strict=True)]
+
+
 def _beginnings(rows: Rows, tokenizer: Any, answer_tokens: int) -> list[Question]:
     """Return the beginnings of plain texts, to be gone on with."""
     found = []

@@ -16,7 +16,7 @@ from trainer.data.children.workers import DataWorker, Limits
 from trainer.evaluate import Question
 from trainer.failures import Failure
 from trainer.prompts import Prompter, Template
-from trainer.questions import make_questions
+from trainer.questions import make_fixed, make_questions
 from trainer.tokens import Rows, SplitName, TokenSet, prepare_all, total
 from trainer.workbench import Workbench
 
@@ -48,6 +48,7 @@ class Splits:
 
     ``sources`` describes the datasets for the manifest; ``sets`` keeps their files from being
     removed. ``classes`` are the names of what texts are told apart by, in the order of ``label``.
+    ``fixed`` are the user's own prompts.
     """
 
     train: Split
@@ -57,6 +58,7 @@ class Splits:
     template: Template
     sets: tuple[TokenSet, ...] = ()
     classes: list[str] = field(default_factory=list)
+    fixed: list[Question] = field(default_factory=list)
 
 
 def load_splits(context: Context, bench: Workbench) -> Splits:
@@ -81,9 +83,10 @@ def load_splits(context: Context, bench: Workbench) -> Splits:
         if len(held_rows):
             _say(context, held_rows, "eval")
         questions = make_questions(config, held_rows, prompter, bench.tokenizer)
+        fixed = make_fixed(config, prompter, bench.tokenizer)
     return Splits(_split(train_rows), _split(_to_measure(config, held_rows)), questions,
                   [one.source for one in (*train, *held)], template, (*train, *held),
-                  list(train_rows.classes))
+                  list(train_rows.classes), fixed)
 
 
 def _divided(context: Context, train: Sequence[TokenSet],
