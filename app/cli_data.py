@@ -14,7 +14,7 @@ from app.cli_options import command, lent_token, parse_map
 from app.cli_output import note, print_json
 from app.home import Home
 from trainer.contract import RunConfig
-from trainer.contract.config import DatasetUse
+from trainer.contract.config import OBJECTIVES, DatasetUse
 from trainer.data import DatasetError, DatasetSpec
 from trainer.data.catalog import registry
 from trainer.data.catalog.registry import Fetching, Registry
@@ -62,7 +62,7 @@ class Named:
         "--map", metavar="ROLE=COLUMN",
         help="What a column means: prompt=question. Repeat it.")] = None
     objective: Annotated[str | None, typer.Option(
-        help="What the data are for: sft, pretrain, dpo, kto.")] = None
+        help=f"What the data are for: {', '.join(OBJECTIVES)}.")] = None
     model: Annotated[str, typer.Option(
         help="Whose tokens: a folder (a tokenizer is enough), a run's id, a hub id.")] = "starter"
     template: Annotated[str, typer.Option(

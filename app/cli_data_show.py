@@ -21,6 +21,9 @@ from trainer.data.reading.rows import RowProblem
 SHOWN = 20
 WIDEST = 40
 MAX_MESSAGE = 400
+# Rows of which no token is learned.
+_LEARNED = {"prompts": "none of them learned: the model answers it",
+            "labelled": "none of them learned: its class is"}
 EVERY_S = 0.1
 
 
@@ -158,8 +161,8 @@ def show_preview(found: Mapping[str, Any]) -> None:
     """Print a row as the model sees it, what is learned in colour, or marked without colours."""
     out = console()
     cut = found.get("cut") or {}
-    out.print(plain(f"row {found['row']}: {found['tokens']:,} tokens, "
-                    f"{found['trained_tokens']:,} of them learned"))
+    learned = _LEARNED.get(found.get("rows", ""), f"{found['trained_tokens']:,} of them learned")
+    out.print(plain(f"row {found['row']}: {found['tokens']:,} tokens, {learned}"))
     if cut.get("dropped"):
         out.print(plain("this row is too long and would be left out"))
     elif cut.get("tokens"):
@@ -170,7 +173,8 @@ def show_preview(found: Mapping[str, Any]) -> None:
     for warning in found.get("warnings") or ():
         out.print(plain(f"warning {warning['code']}: {warning['message']}"))
     if found.get("reference"):
-        out.print(plain(f"reference: {found['reference']}"))
+        what = "class" if found.get("rows") == "labelled" else "reference"
+        out.print(plain(f"{what}: {found['reference']}"))
     for side in ("chosen", "rejected") if "rejected" in found else ("",):
         values = found[side] if side else found
         out.print(Text(f"--- {side}" if side else "---"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,19 +12,24 @@ from app.datajobs import Job
 from app.datarows import ViewOptions, lengths
 from app.datasets import SMALL_BYTES, DataService
 from trainer.contract import Problem, RunConfig
-from trainer.contract.config import DatasetUse
+from trainer.contract.config import OBJECTIVES, DatasetUse
 from trainer.contract.plan import held_out
 from trainer.data import DatasetError, DatasetSpec
 from trainer.data.catalog.registry import Registry
 from trainer.data.checking.leakage import find as find_leaks
 from trainer.data.checking.report import DataReport
-from trainer.data.shapes.objectives import require_fit
+from trainer.data.reading.rows import listed
+from trainer.data.shapes.mapping import Kind, Shape
+from trainer.data.shapes.objectives import objectives_of, require_fit
+from trainer.data.shapes.uses import Use
 from trainer.data.templates.sandbox import TemplateError
 from trainer.data.tokens.mix import mixed_rows
 
 Origin = Literal["cli", "web"]
 Scope = Literal["config", "machine", "network"]
 FEW_ROWS = 20_000
+PAIRS_SPLIT = "each pair is read as a desired and an undesired answer"
+ANSWERS_KNOWN = "the last answer of each row is read as the right one"
 OFFLINE = ("1", "true", "yes", "on")
 
 
@@ -32,13 +37,15 @@ OFFLINE = ("1", "true", "yes", "on")
 class DataFindings:
     """What was found; ``rows`` is None when a training set cannot be used or is not here.
 
-    ``mixed_rows`` is what an epoch reads of several training sets.
+    ``mixed_rows`` is what an epoch reads of several training sets, ``kinds`` of what kind each
+    training set is.
     """
 
     problems: list[Problem] = field(default_factory=list)
     choices: list[Choice] = field(default_factory=list)
     rows: int | None = 0
     mixed_rows: int | None = None
+    kinds: dict[str, Kind] = field(default_factory=dict)
 
 
 class DataFit:
@@ -75,7 +82,7 @@ class DataFit:
                 if split == "train":
                     counts.append(rows)
         _count(config, counts, found)
-        if model is not None and config.objective != "pretrain":
+        if model is not None and config.facts.templated:
             self._template(config, model, found)
         if not found.problems:
             self._leak(specs["train"], specs["eval"], found)
@@ -123,9 +130,12 @@ class DataFit:
         data = config.data
         options = ViewOptions(config.model.name_or_path, data.template, data.max_length,
                               data.overlong, data.train_on_prompt, data.mask_history)
-        for name in data.names("train"):
+        for name, kind in found.kinds.items():
+            usual = objectives_of(kind)[0]
+            same = OBJECTIVES[usual].rows == config.facts.rows
+            seen = replace(options, objective="" if same else config.objective)
             try:
-                told, _ = lengths(self._data, name, options, start=False)
+                told, _ = lengths(self._data, name, seen, start=False)
             except (DatasetError, TemplateError):
                 continue
             if told and told.get("rows"):
@@ -162,8 +172,49 @@ class _Look:
         skipped = f"; {report.bad_rows:,} rows are skipped" if report.bad_rows else ""
         found.choices.append(Choice(self.where, f"{use.name}: {report.shape.kind}",
                                     f"{report.shape.reason}; {report.rows:,} rows{skipped}"))
+        self._say_use(use, report.shape, found)
         limit = self._limit(use)
-        return min(report.usable, limit or report.usable), spec
+        rows = min(report.usable, limit or report.usable)
+        return rows * (2 if self._use(report.shape).splits_pairs else 1), spec
+
+    def _use(self, shape: Shape) -> Use:
+        return Use(shape, self.config.facts.rows)
+
+    def _say_use(self, use: DatasetUse, shape: Shape, found: DataFindings) -> None:
+        """Tell what the rows are read as, where that is not what they look like."""
+        if self.where == "data.train":
+            found.kinds[use.name] = shape.kind
+        rows = self.config.facts.rows
+        if self._use(shape).splits_pairs:
+            found.choices.append(Choice(self.where, use.name, PAIRS_SPLIT))
+        if rows == "prompts" and shape.kind != "prompt_only":
+            found.choices.append(Choice(self.where, use.name, ANSWERS_KNOWN))
+        if rows == "labelled" and shape.mapping.classes \
+                and not self.config.classification.labels:
+            found.choices.append(Choice(
+                "classification.labels", str(len(shape.mapping.classes)),
+                f"the classes of the training data: {listed(sorted(shape.mapping.classes))}"))
+        if shape.kind == "prompt_only" and not shape.mapping.columns.reference:
+            found.problems += self._without_reference(use)
+
+    def _without_reference(self, use: DatasetUse) -> list[Problem]:
+        """Return what cannot be measured or rewarded without a right answer."""
+        config = self.config
+        held = self.where == "data.eval" or (config.data.val_size and not config.data.eval)
+        problems = []
+        if config.evaluation.exact_match and held:
+            problems.append(Problem(
+                field="evaluation.exact_match", code="no_reference", params={"name": use.name},
+                message=f"Exact match needs right answers, and '{use.name}' has none.",
+                advice="Name the column that has them as 'reference', or switch exact match off."))
+        if self.where == "data.train" and config.facts.generates and any(
+                reward.name == "exact_answer" for reward in config.rollout.rewards):
+            problems.append(Problem(
+                field="rollout.rewards", code="reward_needs_reference", params={"name": use.name},
+                message="The reward 'exact_answer' compares with right answers, and "
+                        f"'{use.name}' has none.",
+                advice="Name the column that has them as 'reference', or choose another reward."))
+        return problems
 
     def _limit(self, use: DatasetUse) -> int | None:
         limits = [n for n in (self.config.data.max_samples, use.max_samples) if n]

@@ -27,7 +27,10 @@ FULL_LENGTHS = 200_000_000
 
 @dataclass(frozen=True)
 class ViewOptions:
-    """How a row is looked at: names and defaults are the run config's."""
+    """How a row is looked at: names and defaults are the run config's.
+
+    ``objective`` "" is the most usual one that the data fit.
+    """
 
     model: str = "starter"
     template: str = "auto"
@@ -35,11 +38,14 @@ class ViewOptions:
     overlong: str = "cut_turns"
     train_on_prompt: bool = False
     mask_history: bool = False
+    objective: str = ""
 
     def params(self, folder: Path) -> dict[str, Any]:
         """Return what a data worker is told."""
         values = asdict(self)
         del values["model"]
+        if not self.objective:
+            del values["objective"]
         return {**values, "model_folder": str(folder)}
 
 
@@ -105,7 +111,8 @@ def _view(number: int, cells: Any, more: int, seen: Mapping[str, Any]) -> RowVie
                   for tool in seen.get("tools") or ())
     return RowView(number, cells, more, sides=sides_of(seen), tools=tools,
                    label=seen.get("label"), reference=str(seen.get("reference") or ""),
-                   template=str(template.get("how") or ""), notes=notes)
+                   template=str(template.get("how") or ""), notes=notes,
+                   rows=str(seen.get("rows") or ""))
 
 
 def sides_of(seen: Mapping[str, Any]) -> tuple[Side, ...]:

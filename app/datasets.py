@@ -29,7 +29,7 @@ from trainer.data.checking.reports import ReportStore
 from trainer.data.children.workers import DataWorker, Limits
 from trainer.data.reading.readers import read
 from trainer.data.reading.rows import Row
-from trainer.data.shapes.objectives import KINDS
+from trainer.data.shapes.objectives import objectives_of
 from trainer.data.templates.sandbox import TemplateError
 
 SMALL_BYTES = 4_000_000
@@ -44,11 +44,6 @@ def make_worker(op: str) -> Worker:
 def _state_of(spec: DatasetSpec) -> str:
     """Return what a file's content and its meaning are known by."""
     return repr((spec.stamp(), spec.entry))
-
-
-def objectives(kind: str) -> tuple[str, ...]:
-    """Return what data of a kind can be used for."""
-    return tuple(objective for objective, kinds in KINDS.items() if kind in kinds)
 
 
 class DataService:
@@ -143,7 +138,7 @@ class DataService:
                                  code=error.code)
         return DatasetChoice(
             name, report.rows if report.complete else None, report.kind,
-            objectives(report.kind), origin, size_bytes=spec.size(),
+            tuple(objectives_of(report.kind)), origin, size_bytes=spec.size(),
             bad_rows=report.bad_rows if report.complete else None,
             file_name="" if self.own_file(spec) else spec.file_name,
             used_by=used_by, versions=len(versions(known, name)) - 1)

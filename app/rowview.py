@@ -45,7 +45,11 @@ class Side:
 
 @dataclass(frozen=True)
 class RowView:
-    """A row, and why parts of it are missing; ``problem`` and ``error`` have code, text, advice."""
+    """A row, and why parts of it are missing; ``problem`` and ``error`` have code, text, advice.
+
+    ``rows`` is the kind of rows that it is read as (``turns``, ``prompts``, ...), ``reference`` the
+    right answer to a prompt, or the name of a text's class.
+    """
 
     number: int
     cells: tuple[Cell, ...] = ()
@@ -58,6 +62,7 @@ class RowView:
     reference: str = ""
     template: str = ""
     notes: tuple[str, ...] = field(default=())
+    rows: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return the row as REST shows it, without what ``preview`` has."""

@@ -22,6 +22,7 @@ from app.datajobs import Job
 from app.datarows import ViewOptions, lengths, preview, row_view
 from app.studio import Studio
 from trainer.contract.config.data import FilterConfig
+from trainer.contract.config.facts import Objective
 from trainer.contract.problems import message_and_advice
 from trainer.contract.rundir import is_safe_name
 from trainer.data import DatasetError
@@ -30,6 +31,7 @@ from trainer.data.templates.sandbox import TemplateError
 
 router = APIRouter(prefix="/datasets")
 SHOWN_PROBLEMS = 100
+ObjectiveQuery = Literal["", Objective]
 
 
 class Strict(BaseModel):
@@ -75,9 +77,11 @@ def view_of(model: Annotated[str, Query(max_length=500)] = "starter",
             template: Annotated[str, Query(max_length=100)] = "auto",
             max_length: Annotated[int, Query(ge=8, le=1_048_576)] = 512,
             overlong: Literal["cut_turns", "drop"] = "cut_turns",
-            train_on_prompt: bool = False, mask_history: bool = False) -> ViewOptions:
+            train_on_prompt: bool = False, mask_history: bool = False,
+            objective: ObjectiveQuery = "") -> ViewOptions:
     """Read how rows are looked at."""
-    return ViewOptions(model, template, max_length, overlong, train_on_prompt, mask_history)
+    return ViewOptions(model, template, max_length, overlong, train_on_prompt, mask_history,
+                       objective)
 
 
 ViewDep = Annotated[ViewOptions, Depends(view_of)]

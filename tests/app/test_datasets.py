@@ -49,7 +49,8 @@ def test_the_list_says_what_each_dataset_is_and_who_uses_it(studio):
     assert (first.name, first.rows, first.bad_rows, first.kind) == (
         "mixed", 12, 2, "question_answer")
     assert first.used_by == ((run.id, run.name),) and first.origin == "user"
-    assert first.objectives == ("sft",) and first.size_bytes > 100
+    assert first.objectives == ("sft", "grpo", "rloo", "distillation", "gkd")
+    assert first.size_bytes > 100
 
 
 def test_problems_come_by_kind_in_pages_with_the_dataset_s_name(studio):

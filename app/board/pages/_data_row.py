@@ -74,7 +74,7 @@ def _model(locale: str, view: RowView) -> str:
                            paragraph(message) + paragraph(advice))
     if not view.sides:
         return head + paragraph(t(locale, "row.nothing_seen"), "f-quiet")
-    sides = "".join(_side(locale, side) for side in view.sides)
+    sides = "".join(_side(locale, side, view.rows) for side in view.sides)
     kind = "f-sides f-pair" if len(view.sides) > 1 else "f-sides"
     return (f'{head}{_extras(locale, view)}<div class="{kind}">{sides}</div>'
             f"{_legend(locale)}{_how(locale, view)}")
@@ -92,15 +92,17 @@ def _extras(locale: str, view: RowView) -> str:
         parts.append(f'<details class="f-tools-list"><summary>{text(words)}</summary>{items}'
                      "</details>")
     if view.reference:
-        parts.append(f'<p class="f-quiet">{text(t(locale, "row.reference"))} '
+        key = "row.class" if view.rows == "labelled" else "row.reference"
+        parts.append(f'<p class="f-quiet">{text(t(locale, key))} '
                      f"<b>{text(view.reference)}</b></p>")
     return "".join(parts)
 
 
-def _side(locale: str, side: Side) -> str:
+def _side(locale: str, side: Side, rows: str) -> str:
     name = f"<h4>{text(t(locale, f'row.{side.name}'))}</h4>" if side.name else ""
+    learned = {"prompts": "row.asked", "labelled": "row.classed"}.get(rows, "row.trained")
     numbers = [t(locale, "row.tokens", n=count(side.tokens)),
-               t(locale, "row.trained", n=count(side.trained))]
+               t(locale, learned, n=count(side.trained))]
     if side.cut:
         numbers.append(t(locale, "row.cut", n=count(side.cut)))
     dropped = note("warn", t(locale, "row.dropped")) if side.dropped else ""

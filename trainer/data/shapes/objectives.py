@@ -19,12 +19,12 @@ KINDS: dict[str, tuple[Kind, ...]] = {name: FITTING[facts.rows]
 _LAST = ("reward",)
 
 
-def fits(kind: Kind, objective: str) -> bool:
+def fits(kind: str, objective: str) -> bool:
     """Tell whether data of this kind can be used for an objective."""
     return kind in KINDS.get(objective, ())
 
 
-def objectives_of(kind: Kind) -> list[str]:
+def objectives_of(kind: str) -> list[str]:
     """Return the objectives that data of this kind fits, the most usual first."""
     return sorted((name for name in KINDS if fits(kind, name)), key=lambda name: name in _LAST)
 

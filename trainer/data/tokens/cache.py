@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from trainer.contract.files import read_json, write_json
 
@@ -45,13 +45,23 @@ class Kept:
 
 
 class _Hold:
-    """A shared lock that is let go when nobody refers to it any more."""
+    """A shared lock that is let go when nobody refers to it any more.
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    It holds a descriptor and not a file object: in a cycle of references Python might end that one
+    first, and warn of it.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def close(self) -> None:
+        """Let the lock go."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def __del__(self) -> None:
-        self._file.close()
+        self.close()
 
 
 class TokenCache:
@@ -134,21 +144,17 @@ class TokenCache:
                     shutil.rmtree(half, ignore_errors=True)
 
 
-def _held(folder: Path) -> IO[bytes] | None:
+def _held(folder: Path) -> _Hold | None:
     """Open a folder's lock, shared; None when there is no such folder or it is being removed."""
     try:
-        file = open(folder / LOCK, "rb")  # noqa: SIM115  held for as long as the answer lives
+        hold = _Hold(os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC))
+        fcntl.flock(hold.descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file
+    return hold
 
 
-def _kept(folder: Path, hold: IO[bytes] | None = None) -> Kept | None:
+def _kept(folder: Path, hold: _Hold | None = None) -> Kept | None:
     """Read a folder; None unless it is whole: as large as its meta says."""
     meta = read_json(folder / META)
     try:
@@ -158,7 +164,7 @@ def _kept(folder: Path, hold: IO[bytes] | None = None) -> Kept | None:
         return None
     if not isinstance(meta, dict) or meta.get("size_bytes") != size:
         return None
-    return Kept(folder, meta, size, used, None if hold is None else _Hold(hold))
+    return Kept(folder, meta, size, used, hold)
 
 
 def _remove(folder: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from trainer.contract.config.run import RunConfig
@@ -26,12 +28,17 @@ def test_there_is_a_line_for_every_objective_of_a_run() -> None:
     assert set(KINDS) == set(objectives.__args__)
 
 
+CHAT = ["sft", "grpo", "rloo", "distillation", "gkd"]
+PAIRS = ["dpo", "orpo", "simpo", "cpo", "kto", "reward"]
+
+
 @pytest.mark.parametrize(("kind", "objectives"), [
-    ("alpaca", ["sft"]), ("openai", ["sft"]), ("sharegpt", ["sft"]), ("classification", ["sft"]),
-    ("question_answer", ["sft"]), ("prompt_completion", ["sft"]), ("text", ["pretrain"]),
-    ("preference", ["dpo"]), ("hh_rlhf", ["dpo"]), ("kto", ["kto"]), ("prompt_only", []),
-    ("unknown", [])])
-def test_which_objectives_a_kind_fits(kind: Kind, objectives: list[str]) -> None:
+    ("alpaca", CHAT), ("openai", CHAT), ("sharegpt", CHAT), ("question_answer", CHAT),
+    ("prompt_completion", CHAT), ("classification", [*CHAT, "classification"]),
+    ("text", ["pretrain"]), ("preference", PAIRS), ("hh_rlhf", PAIRS), ("kto", ["kto"]),
+    ("prompt_only", ["grpo", "rloo", "distillation"]), ("unknown", [])])
+def test_which_objectives_a_kind_fits_the_most_usual_first(kind: Kind,
+                                                           objectives: list[str]) -> None:
     assert objectives_of(kind) == objectives
 
 
@@ -46,13 +53,21 @@ def test_what_does_not_fit_is_refused_with_advice(kind: Kind, objective: str) ->
     assert caught.value.code == f"{kind}_for_{objective}"
     assert f"objective {objective} needs" in caught.value.message
     assert caught.value.advice
-    for other in objectives_of(kind):
-        assert f"objective: {other}" in caught.value.advice
+    advice = caught.value.advice
+    assert f"Choose objective: {objectives_of(kind)[0]}" in advice
+    named = set(re.findall(r"\w+", advice.partition("objective: ")[2]))
+    assert set(objectives_of(kind)) <= named and objective not in named
 
 
 def test_references_can_be_learned_by_naming_them_as_responses() -> None:
     with pytest.raises(DatasetError, match=r"map it as 'response' \(now 'reference': 'r'\)"):
         require_fit(shape("prompt_only"), "sft", "mine")
+
+
+def test_answers_can_be_classes_by_naming_them_as_labels() -> None:
+    with pytest.raises(DatasetError, match="has prompts") as caught:
+        require_fit(shape("alpaca"), "classification", "mine")
+    assert "If 'r' names a class, map it as 'label'" in caught.value.advice
 
 
 def test_without_an_objective_every_known_kind_is_accepted() -> None:

@@ -109,8 +109,48 @@ def test_plain_text_is_learned_in_blocks(look: Any) -> None:
 def test_a_prompt_without_an_answer_is_shown_with_its_reference(look: Any) -> None:
     found = look([{"prompt": "What is 6 x 7?", "reference": "42"},
                   {"prompt": "Hi", "reference": "Hello"}])
-    assert (found["objective"], found["reference"], found["trained_tokens"]) == ("", "42", 0)
+    assert (found["objective"], found["rows"], found["reference"]) == ("grpo", "prompts", "42")
+    assert (found["trained_tokens"], found["tokens"]) == (0, len(found["input_ids"]))
     assert found["text"].endswith("<|im_start|>assistant\n")
+    assert [segment["trained"] for segment in found["segments"]] == [False]
+
+
+def test_a_conversation_for_sampling_is_its_prompt(look: Any) -> None:
+    row = {"messages": [{"role": role, "content": text} for role, text in (
+        ("user", "a <|im_end|>"), ("assistant", "b"), ("user", "c"), ("assistant", "d"))]}
+    found = look([row], objective="rloo")
+    assert found["text"] == (
+        "<|im_start|>user\na <|im_end|><|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n"
+        "<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n")
+    assert found["input_ids"].count(2) == 3, "what the user typed stays text"
+    assert (found["objective"], found["reference"], found["trained_tokens"]) == ("rloo", "d", 0)
+    cut = look([row], objective="rloo", max_length=found["tokens"] - 1)
+    assert cut["cut"]["turns"] == 2 and cut["text"].startswith("<|im_start|>user\nc")
+    assert cut["cut_text"].startswith("<|im_start|>user\na") and not cut["cut"]["dropped"]
+    assert look([row], objective="rloo", max_length=8)["cut"]["dropped"]
+
+
+def test_a_text_with_a_class_is_shown_as_the_model_reads_it(look: Any) -> None:
+    rows = [{"text": f"Once <|im_end|> {n}", "label": "tale" if n % 2 else "note"}
+            for n in range(20)]
+    found = look(rows, 2, objective="classification")
+    assert (found["text"], found["reference"]) == ("Once <|im_end|> 1<|im_end|>", "tale")
+    assert (found["rows"], found["trained_tokens"]) == ("labelled", 0)
+    assert found["input_ids"].count(2) == 1 and found["template"]["name"] == ""
+    assert [segment["trained"] for segment in found["segments"]] == [False]
+    cut = look(rows, 2, objective="classification", max_length=6)
+    assert cut["tokens"] == 6 and cut["input_ids"][-1] == 2
+    assert cut["cut"]["tokens"] == found["tokens"] - 6 and not cut["cut"]["dropped"]
+    usual = look(rows, 2)
+    assert (usual["objective"], usual["rows"]) == ("sft", "turns")
+    assert pieces(usual)[1] == (True, "tale<|im_end|>")
+
+
+def test_a_pair_that_is_judged_is_shown_as_the_pair(look: Any) -> None:
+    row = {"prompt": "Hi", "chosen": "yes", "rejected": "no"}
+    found, pair = look([row], objective="kto"), look([row], objective="orpo")
+    assert found["objective"] == "kto" and "label" not in found
+    assert {**found, "objective": ""} == {**pair, "objective": ""}
 
 
 def test_a_bad_row_is_told_of_and_a_missing_one_refused(look: Any) -> None:
