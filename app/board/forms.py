@@ -25,8 +25,9 @@ DATASETS = ("data.train", "data.eval")
 REWARDS = "rollout.rewards"
 LINES = ("evaluation.prompts", "tuner.prompt.init_text")
 MODELS = ("model.name_or_path", "teacher.name_or_path", "tuner.continue_from")
-_FIRST = ("tuner.type", "tuner.r", "tuner.lora_alpha", "training.learning_rate",
-          "training.num_train_epochs", "training.max_steps",
+_FIRST = ("objective", "name", "model.name_or_path", "model.quantization", "teacher.name_or_path",
+          "data.train", "data.eval", "rollout.rewards", "tuner.type", "tuner.r",
+          "tuner.lora_alpha", "training.learning_rate", "training.num_train_epochs", "training.max_steps",
           "training.per_device_train_batch_size")
 _NUMBERS = ("weight", "target", "max_samples")
 _PATTERN_SIGNS = "*()|\\^$"
@@ -56,7 +57,7 @@ def fields_of(card: str) -> list[FieldInfo]:
     """Return a card's fields in the order that people decide them."""
     found = [info for info in all_fields().values() if card_of(info) == card]
     return sorted(found, key=lambda info: _FIRST.index(info.path) if info.path in _FIRST
-                  else len(_FIRST) if card == "how" else -1)
+                  else len(_FIRST))
 
 
 def groups() -> dict[str, list[FieldInfo]]:

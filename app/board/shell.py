@@ -24,7 +24,7 @@ from app.board.locale import choose
 STATIC = Path(__file__).resolve().parent / "static"
 ASSETS = "/board-assets"
 PAGES = {"/": "runs", "/train": "train", "/run": "run", "/data": "data"}
-SCRIPTS = ("board.js", "chart.js", "fields.js", "form.js", "data.js")
+SCRIPTS = ("board.js", "panels.js", "chart.js", "fields.js", "form.js", "data.js")
 STYLES = ("finestra.css", "data.css", "form.css")
 
 # Runs before the first paint, so that a chosen theme never flashes the other one. Gradio sets the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from app.board.i18n import en, t
+from app.board.i18n import TABLES, t
 from app.board.pages._parts import text
 from app.runs import ACTIVE, Run
 
@@ -13,6 +13,6 @@ def chart_html(locale: str, runs: list[Run]) -> str:
     """Return an empty chart area that carries the runs' ids, names and the words to draw with."""
     listed = [{"id": run.id, "name": run.name, "active": run.state in ACTIVE} for run in runs]
     words = {key.removeprefix("chart."): t(locale, key)
-             for key in en.TABLE if key.startswith("chart.")}
+             for key in TABLES["en"] if key.startswith("chart.")}
     return (f'<div class="f-charts" data-runs="{text(json.dumps(listed, ensure_ascii=False))}" '
             f'data-words="{text(json.dumps(words, ensure_ascii=False))}"></div>')

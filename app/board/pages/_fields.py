@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import cache
+from typing import Any
 
 from app.board.forms import (
     DATASETS,
@@ -18,7 +20,9 @@ from app.board.forms import (
     element_id,
     fields_of,
     groups,
+    hidden_fields,
     show,
+    show_all,
 )
 from app.board.i18n import choice_label, field_help, field_title, has, t
 from app.board.pages._parts import text
@@ -34,7 +38,7 @@ OBJECTIVE_GROUPS: dict[str, tuple[str, ...]] = {
 _TUNERS_USUAL = ("lora", "full", "freeze")
 _TUNERS_PROMPT = ("prompt_tuning", "prefix_tuning", "p_tuning")
 _NAMED = (*MODELS, "training.device", "data.template")
-_WIDTHS = {"name": 6, "objective": 12, "model.name_or_path": 6, "model.quantization": 6,
+_WIDTHS = {"name": 3, "objective": 12, "model.name_or_path": 6, "model.quantization": 3,
            "data.train": 6, "data.eval": 6, "tuner.type": 6, "evaluation.exact_match": 6,
            "teacher.name_or_path": 6, REWARDS: 12, "evaluation.prompts": 12,
            "tuner.prompt.init_text": 12}
@@ -79,7 +83,7 @@ def _grid(locale: str, fields: Iterable[FieldInfo]) -> str:
 def field(locale: str, info: FieldInfo) -> str:
     """Return one field: label, input with its default, description."""
     kind, body = _body(locale, info)
-    width = _WIDTHS.get(info.path, 3 if info.basic else 6)
+    width = _WIDTHS.get(info.path, 3 if info.basic else 4)
     group = kind in ("radio", "objective", "rewards")
     tag, extra = ("fieldset", "") if group else ("div", "")
     identity = element_id(info.path)
@@ -87,9 +91,16 @@ def field(locale: str, info: FieldInfo) -> str:
         extra = (f'<button type="button" class="f-link" id="train-find-lr">'
                  f'{text(t(locale, "finder.button"))}</button>')
     help_words = text(field_help(locale, info))
-    return (f'<{tag} class="f-field f-w{width}" id="{identity}" data-path="{info.path}" '
-            f'data-kind="{kind}">{body}{extra}'
+    off = " data-off" if info.path in _off() else ""
+    return (f'<{tag} class="f-w{width}" id="{identity}" data-path="{info.path}" '
+            f'data-kind="{kind}"{off}>{body}{extra}'
             f'<p class="f-help" id="{identity}-help">{help_words}</p></{tag}>')
+
+
+@cache
+def _off() -> frozenset[str]:
+    """Return the fields that mean nothing beside the defaults: what the first paint leaves out."""
+    return frozenset(hidden_fields(show_all({})))
 
 
 def _body(locale: str, info: FieldInfo) -> tuple[str, str]:
@@ -188,17 +199,17 @@ def _chooser(locale: str, info: FieldInfo, *, several: bool = False) -> str:
 def _rewards(locale: str) -> str:
     """Return the editor of rewards; form.js makes a row of each."""
     fields = RewardUse.model_fields
-    kinds = {}
+    kinds: dict[str, dict[str, Any]] = {}
     for name, needed in NEEDS.items():
         keys = [key for key in (*needed, *_REWARD_EXTRAS.get(name, ()), "weight")
                 if key != "sha256" and key in fields]
         kinds[name] = {"label": t(locale, f"reward.{name}") if has(f"reward.{name}") else name,
                        "keys": keys}
-    keys = {key: {"label": t(locale, f"reward.key.{key}") if has(f"reward.key.{key}")
+    settings = {key: {"label": t(locale, f"reward.key.{key}") if has(f"reward.key.{key}")
                   else str(fields[key].title), "long": key in _LONG}
             for kind in kinds.values() for key in kind["keys"]}
     words = {key: t(locale, f"reward.words.{key}") for key in ("remove", "consent", "weight")}
-    data = text(json.dumps({"kinds": kinds, "keys": keys, "words": words}, ensure_ascii=False))
+    data = text(json.dumps({"kinds": kinds, "keys": settings, "words": words}, ensure_ascii=False))
     return (f'<div class="f-rewards" data-rewards="{data}"></div>'
             f'<button type="button" class="f-button f-small" id="train-reward-add">'
             f'{text(t(locale, "reward.add"))}</button>')
@@ -216,7 +227,7 @@ def presets_html(locale: str, listed: dict[str, list[tuple[str, str, str]]]) -> 
         options = "".join(f'<option value="{text(name)}" data-about="{text(about)}">{text(label)}'
                           "</option>" for name, label, about in recipes)
         body += f'<optgroup label="{text(heading)}">{options}</optgroup>'
-    return (f'<div class="f-field" id="train-preset"><label for="train-preset-in">'
+    return (f'<div id="train-preset"><label for="train-preset-in">'
             f'{text(t(locale, "train.preset"))}</label><select id="train-preset-in" '
             f'aria-describedby="train-preset-about">{body}</select>'
             f'<p class="f-help" id="train-preset-about"></p></div>')

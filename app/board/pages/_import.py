@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from app.board.i18n import problem_text, reason_text, t
 from app.board.pages._parts import note, paragraph, text
+from app.migrate import Row, import_llamafactory
 from trainer.contract.config import load_yaml, parse
 from trainer.contract.problems import ConfigError
-
-if TYPE_CHECKING:
-    from app.migrate.rows import Row
 
 _THEIRS = ("stage", "finetuning_type", "model_name_or_path", "do_train", "cutoff_len")
 
@@ -32,8 +30,6 @@ def taken(locale: str, yaml_text: str) -> tuple[dict[str, Any] | None, str, bool
     except ConfigError as error:
         return None, problems_note(locale, error), True
     if is_llamafactory(values):
-        from app.migrate import import_llamafactory
-
         found = import_llamafactory(yaml_text)
         said = report(locale, found.report, found.defaults)
         if found.problems:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from app.board import icons
+from app.board.forms import number_text
 from app.board.i18n import field_title, has, reason_text, said, t
 from app.board.pages._parts import (
     bar,
@@ -25,7 +27,7 @@ from app.board.wording import ago, count, duration, loss, number, percent, size
 from app.outcome import Result
 from app.runs import ACTIVE, RESUMABLE, Run, RunState
 from trainer.contract.commits import CheckpointInfo
-from trainer.contract.config import all_fields
+from trainer.contract.config import OBJECTIVES, all_fields
 from trainer.contract.events import ChoiceEvent, DataEvent, SampleEvent, WarningEvent
 
 
@@ -99,7 +101,34 @@ def health(locale: str, run: Run, warnings: Sequence[WarningEvent], *, resume_st
         where = t(locale, "warning.at", step=count(steps[-1])) if steps else ""
         detail = paragraph(message) if has(f"warning.{code}") else ""
         banners.append(note("warn", f"{words} {where}".strip(), detail))
-    return "".join(banners)
+    return _proposal(locale, run) + "".join(banners)
+
+
+def is_sweep(run: Run) -> bool:
+    """Tell whether a run looks for a learning rate instead of training."""
+    return run.latest.get("lr_finder_rate") is not None
+
+
+def _proposal(locale: str, run: Run) -> str:
+    """Return the learning rate that a sweep proposes, with the way to train with it."""
+    rate = run.latest.get("proposed_learning_rate")
+    if rate is None or run.state != RunState.COMPLETED:
+        return ""
+    shown = number_text(rate)
+    address = f"./train?clone={quote(run.id, safe='')}&rate={shown}"
+    return note("ok", t(locale, "finder.proposal", rate=shown),
+                f'<div class="f-actions"><a class="f-button f-primary f-small" id="run-use-rate" '
+                f'href="{text(address)}">{text(t(locale, "finder.use"))}</a></div>')
+
+
+def cannot_chat(locale: str, run: Run) -> str:
+    """Say why a result cannot be talked to; nothing for one that can, or that is not there yet."""
+    facts = OBJECTIVES.get(run.objective)
+    kind = "finder" if is_sweep(run) else "head" if facts and facts.head else ""
+    if not kind or run.state != RunState.COMPLETED:
+        return ""
+    return card(t(locale, "chat.title"), _quiet(t(locale, f"chat.cannot.{kind}")),
+                element_id="run-chat-reason")
 
 
 def _resume_words(locale: str, run: Run, resume_step: int) -> str:
@@ -128,8 +157,11 @@ def _sample(locale: str, event: SampleEvent) -> str:
     expected = "" if right or not event.reference else (
         f'<p class="f-dim">{text(t(locale, "samples.expected"))} {text(event.reference)}</p>')
     answer = event.output.strip() or t(locale, "samples.empty")
+    reward = getattr(event, "reward", None)
+    scored = "" if reward is None else (
+        f' <span class="f-chip">{text(t(locale, "sample.reward", value=number(reward, 3)))}</span>')
     return (f'<div class="f-sample"><b>{text(event.prompt)}</b>'
-            f"<p>{mark}{text(answer)}</p>{expected}</div>")
+            f"<p>{mark}{text(answer)}{scored}</p>{expected}</div>")
 
 
 def _quiet(words: str) -> str:

@@ -19,7 +19,7 @@ from app.outcome import Result
 from app.runs import ACTIVE, ENDED, RESUMABLE, Run, RunError, RunState
 from trainer.contract.files import read_json
 
-PANELS = ("hero", "health", "samples", "data", "checkpoints", "choices", "log")
+PANELS = ("hero", "health", "cannot", "samples", "data", "checkpoints", "choices", "log")
 _CHECKPOINTS_EVERY_S = 8.0
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
                          "api_visibility": "private"}
@@ -43,6 +43,7 @@ class RunPage:
             with gr.Row(elem_classes="f-split", equal_height=False):
                 with gr.Column(scale=7, min_width=300):
                     self.chat_column = _chat.panel(self.chat, self.locale, self.run_id)
+                    self.panels["cannot"] = html("", "run-chat-cannot")
                     self.charts = html("", "run-charts")
                     self._log()
                 with gr.Column(scale=4, min_width=280):
@@ -168,6 +169,7 @@ class RunPage:
             "hero": _run_html.hero(locale, run, exact_match(studio, run), place),
             "health": _run_html.health(locale, run, studio.warnings(run.id),
                                        resume_step=resume, result=_result(studio, run)),
+            "cannot": _run_html.cannot_chat(locale, run),
             "samples": _run_html.samples(locale, studio.samples(run.id)),
             "data": _run_html.data(locale, studio.data_events(run.id)),
             "checkpoints": None if found is None else _run_html.checkpoints(locale, found),
@@ -181,7 +183,7 @@ class RunPage:
     def _buttons(self, run: Run, resume: int) -> list[Any]:
         key = "run.resume_from" if resume else "run.resume"
         label = t(self.locale, key, step=count(resume)) if resume else t(self.locale, key)
-        chat = run.state == RunState.COMPLETED
+        chat = run.state == RunState.COMPLETED and not _run_html.cannot_chat(self.locale, run)
         busy = run.state == RunState.STOPPING
         stop = t(self.locale, "run.cancel" if run.state == RunState.QUEUED else "run.stop")
         return [gr.update(visible=run.state in ACTIVE or run.state == RunState.QUEUED,

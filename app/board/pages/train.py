@@ -130,10 +130,10 @@ class TrainPage:
         check = door(self.locale, lambda banner: (banner, *[gr.skip()] * 6))(self._check)
         load = door(self.locale, lambda banner: (banner, "", gr.skip()))(self._load)
         blocks.load(load, [self.draft], [self.said, self.key, self.filled], js=_DRAFT, **QUIET)
-        self.values.input(check, self.values, sides, trigger_mode="always_last", **QUIET)
+        self.values.change(check, self.values, sides, trigger_mode="always_last", **QUIET)
         self.again.tick(check, self.values, sides, **QUIET)
         wish = door(self.locale, lambda banner: (banner, gr.skip(), ""))(self._wish)
-        self.ask.input(wish, [self.ask, self.key, self.values],
+        self.ask.change(wish, [self.ask, self.key, self.values],
                        [self.said, self.filled, self.going], **QUIET).then(
                            None, self.going, None, js=_GO, **QUIET)
         self.paste.click(lambda: gr.update(visible=True), None, self.pasting, **QUIET)

@@ -1,11 +1,6 @@
 /* Curves of runs, drawn on canvas from the REST API: live, zoomable, readable without sight. */
 (function () {
   "use strict";
-  const PANELS = [
-    { key: "loss", wide: true, also: ["eval_loss"], smooth: true, log: true },
-    { key: "rewards_margins", smooth: true }, { key: "rewards_accuracies" },
-    { key: "learning_rate" }, { key: "grad_norm", smooth: true, log: true }, { key: "token_accuracy", smooth: true },
-  ];
   const ACTIVE = ["starting", "running", "stopping", "queued"];
   const COLOURS = ["--f-s1", "--f-s2", "--f-s3", "--f-s4", "--f-s5", "--f-s6"];
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -59,13 +54,15 @@
     constructor(panel, words, parent) {
       this.panel = panel; this.words = words; this.lines = []; this.zoom = null; this.hover = null;
       this.log = !!panel.log && keep.get("log_" + panel.key, false);
+      this.along = panel.x ? { f: Math.log10, back: (v) => Math.pow(10, v) }
+        : { f: (v) => v, back: (v) => v };
       const card = document.createElement("section");
       card.className = "f-card" + (panel.wide ? " f-wide" : "");
       card.dataset.chart = panel.key;
       card.innerHTML = '<div class="f-chart-head"><h2></h2><div class="f-chart-tools"></div></div>' +
         '<div class="f-canvas"><canvas role="img" tabindex="0"></canvas>' +
         '<div class="f-tip" hidden></div></div><div class="f-legend"></div>';
-      card.querySelector("h2").textContent = words[panel.key] || panel.key;
+      card.querySelector("h2").textContent = panel.title;
       this.card = card;
       this.canvas = card.querySelector("canvas");
       this.tip = card.querySelector(".f-tip");
@@ -79,7 +76,7 @@
     tools(box) {
       this.reset = this.button(box, this.words.reset, () => this.setZoom(null));
       this.reset.hidden = true;
-      if (this.panel.wide) {
+      if (this.panel.wide && !this.panel.x) {
         const range = document.createElement("label");
         range.append(this.words.smoothing);
         const input = document.createElement("input");
@@ -168,11 +165,16 @@
         key.className = "f-key"; key.style.background = `var(${line.colour})`;
         last.textContent = show(value);
         item.append(key, line.name, last);
-        said.push(`${line.name}: ${show(value)} (${this.words.step} ${step})`);
+        said.push(`${line.name}: ${show(value)} (${this.at(step)})`);
         return item;
       }));
       this.canvas.setAttribute("aria-label",
-        `${this.words[this.panel.key] || this.panel.key}. ${said.join(", ")}`);
+        `${this.panel.title}. ${said.join(", ")}`);
+    }
+
+    at(x) {
+      return this.panel.x ? `${this.words.rate} ${show(x)}`
+        : `${this.words.step} ${x.toLocaleString("en")}`;
     }
 
     range() {
@@ -181,7 +183,7 @@
       let x0 = Infinity, x1 = -Infinity, y0 = Infinity, y1 = -Infinity;
       for (const [x] of points) { x0 = Math.min(x0, x); x1 = Math.max(x1, x); }
       if (this.zoom) [x0, x1] = this.zoom;
-      if (x0 === x1) { x0 -= 1; x1 += 1; }
+      if (x0 === x1) { x0 -= this.panel.x ? x0 / 2 : 1; x1 += this.panel.x ? x1 : 1; }
       for (const [x, y] of points) {
         if (y === null || x < x0 || x > x1 || (this.log && y <= 0)) continue;
         y0 = Math.min(y0, y); y1 = Math.max(y1, y);
@@ -206,11 +208,13 @@
       const area = { left: 50, top: 10, right: box.width - 10, bottom: box.height - 24 };
       const r = this.range();
       const f = this.log ? Math.log10 : (v) => v;
-      const X = (x) => area.left + (x - r.x0) / (r.x1 - r.x0) * (area.right - area.left);
+      const g = this.along.f, from = g(r.x0), over = g(r.x1) - from;
+      const X = (x) => area.left + (g(x) - from) / over * (area.right - area.left);
       const Y = (y) => area.bottom - (f(y) - f(r.y0)) / (f(r.y1) - f(r.y0)) * (area.bottom - area.top);
-      this.frame = { X, Y, area, stepAt: (px) => r.x0 + Math.min(1, Math.max(0,
-        (px - area.left) / (area.right - area.left))) * (r.x1 - r.x0) };
+      this.frame = { X, Y, area, stepAt: (px) => this.along.back(from + Math.min(1, Math.max(0,
+        (px - area.left) / (area.right - area.left))) * over) };
       this.axes(pen, r, X, Y, area);
+      this.marked(pen, r, X, area);
       pen.save();
       pen.beginPath();
       pen.rect(area.left, area.top - 4, area.right - area.left + 4, area.bottom - area.top + 6);
@@ -231,9 +235,26 @@
         pen.fillText(label(v), area.left - 8, y);
       }
       pen.textBaseline = "top"; pen.textAlign = "center";
+      if (this.panel.x) {
+        for (const v of logTicks(r.x0, r.x1)) pen.fillText(v.toExponential(0), X(v), area.bottom + 8);
+        return;
+      }
       for (const v of ticks(r.x0, r.x1, Math.max(2, (area.right - area.left) / 90))) {
         if (Number.isInteger(v) && v >= 0) pen.fillText(v.toLocaleString("en"), X(v), area.bottom + 8);
       }
+    }
+
+    /* A line at what was proposed. */
+    marked(pen, r, X, area) {
+      this.card.toggleAttribute("data-marked", !!this.mark);
+      if (!this.mark || this.mark < r.x0 || this.mark > r.x1) return;
+      const x = Math.round(X(this.mark)) + .5;
+      pen.strokeStyle = css("--f-ok"); pen.lineWidth = 1.5; pen.setLineDash([5, 4]);
+      pen.beginPath(); pen.moveTo(x, area.top); pen.lineTo(x, area.bottom); pen.stroke();
+      pen.setLineDash([]);
+      pen.fillStyle = css("--f-ok"); pen.textBaseline = "top";
+      pen.textAlign = x > (area.left + area.right) / 2 ? "right" : "left";
+      pen.fillText(`${this.words.proposal} ${show(this.mark)}`, x + (pen.textAlign === "right" ? -6 : 6), area.top);
     }
 
     line(pen, line, X, Y) {
@@ -289,7 +310,7 @@
       const x = X(best[0]);
       pen.strokeStyle = css("--f-edge-strong"); pen.lineWidth = 1;
       pen.beginPath(); pen.moveTo(x, area.top); pen.lineTo(x, area.bottom); pen.stroke();
-      this.tip.replaceChildren(`${this.words.step} ${best[0].toLocaleString("en")}`);
+      this.tip.replaceChildren(this.at(best[0]));
       for (const [line, point] of near) {
         if (line.dots && point[0] !== best[0]) continue;
         const row = document.createElement("div"), key = document.createElement("i");
@@ -330,8 +351,8 @@
       this.none.setAttribute("role", "status");
       this.none.textContent = this.words.none;
       element.append(this.none);
-      this.charts = PANELS.map((panel) => new Chart(panel, this.words, element));
-      this.charts.forEach((chart) => { chart.card.hidden = true; });
+      this.headings = {};
+      this.charts = [];
       this.loop();
     }
 
@@ -382,26 +403,67 @@
 
     redraw() {
       if (!this.series) return;
-      const alone = this.runs.length === 1;
+      this.arrange();
       for (const chart of this.charts) {
-        const lines = [];
-        this.runs.forEach((run, i) => {
-          const { series, smoothed } = this.series[i], colour = COLOURS[i % COLOURS.length];
-          const name = alone ? this.words[chart.panel.key === "loss" ? "train_loss" : chart.panel.key]
-            : run.name;
-          lines.push({ name, colour, alone, points: series[chart.panel.key] || [],
-            smooth: smoothed[chart.panel.key] });
-          for (const key of chart.panel.also || []) {
-            if (series[key]?.length) lines.push({ points: series[key], dots: true, alone,
-              colour: alone ? "--f-s2" : colour,
-              name: alone ? this.words[key] : `${run.name} · ${this.words[key]}` });
-          }
-        });
-        chart.set(lines);
+        chart.set(this.runs.flatMap((run, i) => this.linesOf(chart, run, i)));
       }
-      const small = this.charts.filter((c) => !c.card.hidden && !c.panel.wide).length;
-      this.element.style.setProperty("--f-columns", small === 4 ? 2 : Math.min(3, small || 1));
-      this.none.hidden = this.charts.some((chart) => !chart.card.hidden);
+      const shown = this.charts.filter((c) => !c.card.hidden);
+      const small = shown.filter((c) => !c.panel.wide);
+      this.element.style.setProperty("--f-columns", small.length === 4 ? 2 : Math.min(3, small.length || 1));
+      this.none.hidden = shown.length > 0;
+      for (const [group, heading] of Object.entries(this.headings)) {
+        heading.hidden = small.length < 7 || !small.some((c) => c.panel.group === group);
+      }
+    }
+
+    /* A chart for each series with something to see; in the panels' order, under their headings. */
+    arrange() {
+      const sizes = {};
+      this.series.forEach(({ series }) => Object.entries(series).forEach(([name, points]) => {
+        sizes[name] = Math.max(sizes[name] || 0, points.length);
+      }));
+      const panels = window.finestraPanels(sizes, this.words);
+      const there = new Set(this.charts.map((chart) => chart.panel.key));
+      const fresh = panels.filter((panel) => !there.has(panel.key));
+      if (!fresh.length) return;
+      this.headings ??= {};
+      this.charts.push(...fresh.map((panel) => new Chart(panel, this.words, this.element)));
+      const order = panels.map((panel) => panel.key);
+      this.charts.sort((a, b) => order.indexOf(a.panel.key) - order.indexOf(b.panel.key));
+      let group = "";
+      for (const chart of this.charts) {
+        if (chart.panel.group && chart.panel.group !== group) {
+          group = chart.panel.group;
+          this.headings[group] ??= Object.assign(document.createElement("h3"),
+            { className: "f-chart-group", textContent: this.words["group." + group] || group });
+          this.element.append(this.headings[group]);
+        }
+        this.element.append(chart.card);
+      }
+    }
+
+    linesOf(chart, run, i) {
+      const { series, smoothed } = this.series[i], panel = chart.panel;
+      const alone = this.runs.length === 1, colour = COLOURS[i % COLOURS.length];
+      if (panel.x) {
+        const rates = new Map(series[panel.x] || []);
+        if (alone) chart.mark = series[panel.mark]?.at(-1)?.[1];
+        return [{ name: alone ? this.words.loss : run.name, colour, alone,
+          points: (series[panel.key] || []).filter(([step]) => rates.has(step))
+            .map(([step, value]) => [rates.get(step), value]) }];
+      }
+      const lines = [{ name: alone ? panel.name : run.name, colour, alone,
+        points: series[panel.key] || [], smooth: smoothed[panel.key] }];
+      for (const [key, name] of alone ? panel.beside : []) {
+        if (series[key]?.length) lines.push({ name, alone, colour: "--f-s4", points: series[key],
+          smooth: smoothed[key] });
+      }
+      const held = "eval_" + panel.key;
+      if (series[held]?.length) lines.push({ points: series[held], dots: true, alone,
+        colour: alone ? "--f-s2" : colour,
+        name: alone ? this.words.eval_loss && panel.key === "loss" ? this.words.eval_loss
+          : this.words.evaluation : `${run.name} · ${this.words.evaluation}` });
+      return lines;
     }
   }
 

@@ -110,7 +110,7 @@
 
   /* The list below a field that takes names. */
   function options(input, all) {
-    const field = input.closest(".f-field"), said = words();
+    const field = input.closest("[data-path]"), said = words();
     const typed = all ? "" : input.value.trim().toLowerCase();
     const several = field.dataset.kind === "datasets";
     const taken = new Set(several ? (field.uses || []).map(nameOf) : []);
@@ -155,7 +155,7 @@
     next.scrollIntoView({ block: "nearest" });
   }
   function take(input, value) {
-    const field = input.closest(".f-field");
+    const field = input.closest("[data-path]");
     if (field.dataset.kind === "datasets") {
       if (!value.trim()) return;
       if (!(field.uses || []).some((use) => nameOf(use) === value)) {
@@ -170,7 +170,7 @@
   function key(event) {
     const input = event.target;
     const at = $("[data-at]", input.parentElement);
-    const field = input.closest(".f-field");
+    const field = input.closest("[data-path]");
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       point(input, event.key === "ArrowDown" ? 1 : -1);
@@ -199,7 +199,7 @@
   });
   document.addEventListener("focusout", (event) => {
     if (!isCombo(event.target)) return;
-    const field = event.target.closest(".f-field");
+    const field = event.target.closest("[data-path]");
     if (field.dataset.kind === "datasets" && event.target.value.trim()) {
       take(event.target, event.target.value);
     } else close(event.target);
@@ -268,7 +268,7 @@
   }
   document.addEventListener("click", (event) => {
     if (event.target.id !== "train-reward-add") return;
-    const field = event.target.closest(".f-field");
+    const field = event.target.closest("[data-path]");
     field.uses = [...(field.uses || []), { name: "exact_answer" }];
     rewards(field); changed(field);
     $(".f-reward:last-child select", field)?.focus();

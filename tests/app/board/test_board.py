@@ -20,7 +20,8 @@ from trainer.data.reading.sources import ENDINGS
 
 ELEMENTS = {
     "": ["runs-search", "runs-state", "runs-table", "runs-compare"],
-    "train": ["train-values", "train-ask", "train-fill", "train-upload", "train-start", "train-reset", "train-import",
+    "train": ["train-values", "train-ask", "train-fill", "train-upload", "train-start",
+              "train-reset", "train-import",
               "train-yaml-in", "train-yaml-fill", "train-fit", "train-problems"],
     "run": ["run-hero", "run-stop", "run-resume", "run-delete", "run-delete-confirm",
             "run-delete-cancel", "run-health", "run-charts", "run-samples", "run-checkpoints",

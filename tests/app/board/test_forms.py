@@ -187,7 +187,8 @@ def test_a_mapping_that_is_none_is_refused_by_its_value():
         assert {forms.owner_of(p.field) for p in raised.value.problems} == {"dpo.mixture"}
 
 
-REWARDS = [{"name": "exact_answer"}, {"name": "regex", "pattern": r"(\d+), \[x\] \"y\"", "weight": -0.5},
+REWARDS = [{"name": "exact_answer"},
+           {"name": "regex", "pattern": r"(\d+), \[x\] \"y\"", "weight": -0.5},
            {"name": "length", "target": 100}, {"name": "json_schema",
                                                "json_schema": '{"type": "object", "a": [1, 2]}'}]
 

@@ -28,17 +28,21 @@ ZH: dict[str, str] = {
     "about.objective.sft": "学会像示例那样回答。数据：问答或对话。",
     "about.objective.pretrain": "学习文本中的语言与知识。数据：纯文本。",
     "about.objective.classification": "学会把文本分成若干类。数据：带标签的文本。",
-    "about.objective.dpo": "学会两个回答中哪个更好，同时不偏离原模型；最常用。数据：问题、好的回答与差的"
-                           "回答。",
+    "about.objective.dpo": "学会两个回答中哪个更好，同时不偏离原模型；最常用。"
+                           "数据：问题、好的回答与差的回答。",
     "about.objective.kto": "从逐条评判的回答中学习。数据：问题、回答，以及它是好是坏。",
     "about.objective.orpo": "同时学习回答与偏好，无需参考模型。数据：问题、好的回答与差的回答。",
     "about.objective.simpo": "按平均似然学习偏好，无需参考模型。数据：问题、好的回答与差的回答。",
-    "about.objective.cpo": "通过对比学习偏好，无需参考模型；源自机器翻译。数据：问题、好的回答与差的回答。",
-    "about.objective.reward": "训练给回答打分的模型，用于 GRPO 或排序；不能与它对话。数据：问题、好的回答与"
-                              "差的回答。",
-    "about.objective.grpo": "对每个问题写出多个回答，向得分高的学习。数据：问题；奖励需要时附参考答案。",
-    "about.objective.rloo": "与 GRPO 类似，以其余回答的均值为基线。数据：问题；奖励需要时附参考答案。",
-    "about.objective.distillation": "自己写回答，并学会像更大的模型那样评价每个 token。数据：问题。",
+    "about.objective.cpo": "通过对比学习偏好，无需参考模型；源自机器翻译。"
+                           "数据：问题、好的回答与差的回答。",
+    "about.objective.reward": "训练给回答打分的模型，用于 GRPO 或排序；不能与它对话。"
+                              "数据：问题、好的回答与差的回答。",
+    "about.objective.grpo": "对每个问题写出多个回答，向得分高的学习。"
+                            "数据：问题；奖励需要时附参考答案。",
+    "about.objective.rloo": "与 GRPO 类似，以其余回答的均值为基线。"
+                            "数据：问题；奖励需要时附参考答案。",
+    "about.objective.distillation": "自己写回答，并学会像更大的模型那样评价每个 token。"
+                                    "数据：问题。",
     "about.objective.gkd": "在数据的回答和自己的回答上向教师模型学习。数据：问答。",
     "tuners.usual": "常用", "tuners.adapters": "其他适配器", "tuners.prompts": "提示类",
     "about.tuner.type.lora": "在冻结的权重旁训练小矩阵",
@@ -101,9 +105,7 @@ ZH: dict[str, str] = {
     "chart.completions_mean_length": "回答长度（token）",
     "chart.completions_clipped_ratio": "被截断回答的比例",
     "chart.frac_reward_zero_std": "奖励全相同的问题比例",
-    "chart.accuracy": "准确率", "chart.eval_accuracy": "评估准确率",
-    "chart.eval_token_accuracy": "评估 token 准确率",
-    "chart.eval_rewards_accuracies": "评估", "chart.eval_rewards_margins": "评估",
+    "chart.accuracy": "准确率", "chart.evaluation": "评估",
     "chart.tokens_per_s": "每秒 token 数", "chart.mfu": "设备利用率（MFU）",
     "chart.memory_mib": "内存（MiB）", "chart.lr_finder_loss": "损失随学习率的变化",
     "chart.rate": "学习率", "chart.proposal": "建议",
