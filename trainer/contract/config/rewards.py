@@ -28,7 +28,7 @@ class RewardUse(Section):
     json_schema: str | None = field(
         None, "JSON schema", "Of 'json_schema': the schema as JSON, or the path of its file.")
     model: str | None = field(
-        None, "Model", "Of 'reward_model' a run id, folder or hub id; of 'judge' the name at the "
+        None, "Model", "Of 'reward_model' a run's id or a folder; of 'judge' the name at the "
         "server.")
     base_url: str | None = field(
         None, "Address", "Of 'judge': an OpenAI-compatible server, such as "
