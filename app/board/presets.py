@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.board.i18n import choice_label, has, t
+from app.board.i18n.methods.recipes_words import ABOUT
 from trainer.contract.config import OBJECTIVES, load_yaml
 from trainer.contract.places import share
 from trainer.contract.problems import ConfigError
@@ -35,9 +36,8 @@ def label(locale: str, name: str) -> str:
 
 def about(locale: str, name: str) -> str:
     """Return what a recipe is for: the comment that its file begins with, or its translation."""
-    key = f"preset_about.{name}"
-    if has(key) and locale != "en":
-        return t(locale, key)
+    if locale == "zh" and name in ABOUT:
+        return ABOUT[name]
     lines = []
     for line in _text(name).splitlines():
         if not line.startswith("#"):
