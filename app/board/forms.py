@@ -25,10 +25,10 @@ DATASETS = ("data.train", "data.eval")
 REWARDS = "rollout.rewards"
 LINES = ("evaluation.prompts", "tuner.prompt.init_text")
 MODELS = ("model.name_or_path", "teacher.name_or_path", "tuner.continue_from")
-_FIRST = ("objective", "name", "model.name_or_path", "model.quantization", "teacher.name_or_path",
+_FIRST = ("objective", "model.name_or_path", "model.quantization", "name", "teacher.name_or_path",
           "data.train", "data.eval", "rollout.rewards", "tuner.type", "tuner.r",
-          "tuner.lora_alpha", "training.learning_rate", "training.num_train_epochs", "training.max_steps",
-          "training.per_device_train_batch_size")
+          "tuner.lora_alpha", "training.learning_rate", "training.num_train_epochs",
+          "training.max_steps", "training.per_device_train_batch_size")
 _NUMBERS = ("weight", "target", "max_samples")
 _PATTERN_SIGNS = "*()|\\^$"
 _ABSENT: Any = object()

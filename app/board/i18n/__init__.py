@@ -49,7 +49,7 @@ def has(key: str) -> bool:
 
 def field_title(locale: str, info: FieldInfo) -> str:
     """Return a config field's label, its unit behind it."""
-    title = zh_fields.FIELDS[info.path][0] if locale == "zh" else info.title
+    title = _in_chinese(info)[0] if locale == "zh" else info.title
     if not info.unit:
         return title
     unit = t(locale, f"unit.{info.unit}")
@@ -60,7 +60,11 @@ def field_title(locale: str, info: FieldInfo) -> str:
 
 def field_help(locale: str, info: FieldInfo) -> str:
     """Return a config field's description."""
-    return zh_fields.FIELDS[info.path][1] if locale == "zh" else info.description
+    return _in_chinese(info)[1] if locale == "zh" else info.description
+
+
+def _in_chinese(info: FieldInfo) -> tuple[str, str]:
+    return zh_fields.FIELDS.get(info.path, (info.title, info.description))
 
 
 def choice_label(locale: str, path: str, value: str) -> str:

@@ -40,7 +40,7 @@ _TUNERS_PROMPT = ("prompt_tuning", "prefix_tuning", "p_tuning")
 _NAMED = (*MODELS, "training.device", "data.template")
 _WIDTHS = {"name": 3, "objective": 12, "model.name_or_path": 6, "model.quantization": 3,
            "data.train": 6, "data.eval": 6, "tuner.type": 6, "evaluation.exact_match": 6,
-           "teacher.name_or_path": 6, REWARDS: 12, "evaluation.prompts": 12,
+           "teacher.name_or_path": 12, REWARDS: 12, "evaluation.prompts": 12,
            "tuner.prompt.init_text": 12}
 _RADIO_LIMIT = 3
 _REWARD_EXTRAS = {"exact_answer": ("pattern",), "judge": ("instruction",)}
@@ -124,7 +124,7 @@ def _body(locale: str, info: FieldInfo) -> tuple[str, str]:
     if info.path in _NAMED:
         return "name", label + _chooser(locale, info)
     value = text(show(info, info.default))
-    empty = ' placeholder="—"' if info.optional else ""
+    empty = ' placeholder="—"' if info.optional or not value else ""
     if info.path in LINES:
         return "lines", f"{label}<textarea rows=2 {_names(info)}{empty}>{value}</textarea>"
     number = ' inputmode="decimal"' if info.kind in ("integer", "number") else ""

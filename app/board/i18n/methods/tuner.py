@@ -110,7 +110,6 @@ FIELDS: dict[str, tuple[str, str]] = {
     "tuner.oft.oft_block_size": ("块大小", "正交块的大小；须整除各层宽度。"),
     "tuner.oft.use_cayley_neumann": ("Cayley-Neumann", "近似 Cayley 变换：更快。"),
     "tuner.boft.boft_block_size": ("块大小", "须整除各层宽度。"),
-    "tuner.boft.boft_n_butterfly_factor": ("蝶形因子", "相乘的个数。"),
     "tuner.vera.d_initial": ("初值", "所训练向量 d 的初值。"),
     "tuner.vera.save_projection": (
         "保存投影", "把随机矩阵与适配器一起保存，使其在任何地方加载结果相同。"),
