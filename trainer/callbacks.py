@@ -166,6 +166,8 @@ class Reporter(TrainerCallback):
         return True
 
     def _watch_zero(self, loss: float, step: int) -> None:
+        if self.context.config.objective in ("grpo", "rloo"):
+            return  # 0 by construction where answers are new; their rewards are watched instead
         self._zero_steps = self._zero_steps + 1 if loss == 0.0 else 0
         if self._zero_steps == ZERO_STEPS:
             self.context.emit.warn("zero_loss", f"The loss has been exactly 0 for {ZERO_STEPS} "
@@ -200,9 +202,13 @@ class Reporter(TrainerCallback):
     def on_evaluate(self, args: TrainingArguments, state: TrainerState,
                     control: TrainerControl, **kwargs: Any) -> None:
         """Let the model answer the sample prompts as it is now."""
-        if self.sampler is not None and not self.context.stop.requested:
-            for sample in self.sampler():
-                self.context.emit(sample.model_copy(update={"step": state.global_step}))
+        if not self.context.stop.requested:
+            self.ask(state.global_step)
+
+    def ask(self, step: int) -> None:
+        """Let the model answer the sample prompts."""
+        for sample in self.sampler() if self.sampler is not None else ():
+            self.context.emit(sample.model_copy(update={"step": step}))
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState,
                      control: TrainerControl, **kwargs: Any) -> None:

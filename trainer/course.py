@@ -44,6 +44,8 @@ def run(context: Context, start: Selected, build: Build) -> work.Metrics:
     reporter = Reporter(context, loop, measures.make_sampler(context, answerer, splits))
     with work.tracked(context, loop):
         work.train(context, loop, reporter, start)
+    if not splits.eval:
+        reporter.ask(loop.state.global_step)
     after = measures.measure_after(context, answerer, splits, loop)
     work.save(context, bench, loop.model, splits.template)
     return work.summary(loop, reporter, exact_match_before=before, exact_match=after)

@@ -92,6 +92,8 @@ def _quantized(name: str, shapes: Shapes) -> tuple[int, str]:
         count = math.prod(shape)
         whole = count < SMALL or (count % 256 != 0 if "torch" in name else _is_embedding(tensor))
         total += count * moments * (4.0 if whole else each + 4 / 256)
+        if "torch" in name and not whole:  # torchao: a table of the codes for each moment
+            total += moments * 4 * 2 ** round(8 * each)
     bits, moved = ("4-bit" if each < 1 else "8-bit"), ""
     if name.startswith("paged"):
         moved = ", moved to host memory when the GPU is full"

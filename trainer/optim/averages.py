@@ -1,4 +1,4 @@
-"""A running mean of the trained weights: EMA, or BEMA (arXiv:2508.00180), which corrects its lag."""
+"""A running mean of the trained weights: EMA, or BEMA (arXiv:2508.00180) without its lag."""
 
 from __future__ import annotations
 
