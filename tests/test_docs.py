@@ -9,7 +9,7 @@ import pytest
 from tests.source_tree import ROOT, called, modules
 from trainer.data import Row, recognise
 from trainer.data.shapes.convert import convert
-from trainer.data.shapes.objectives import objectives_of
+from trainer.data.shapes.objectives import KINDS, objectives_of
 
 PAGES = sorted(p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"),
                                                          ROOT / "assets/make/README.md",
@@ -57,4 +57,11 @@ def test_every_shape_is_what_its_example_is_recognised_as():
         shape = recognise([row])
         assert shape.kind == kind, example
         assert convert(row, shape)
-        assert objectives_of(shape.kind) == ([] if " " in purpose else [purpose])
+        assert set(re.findall(r"\w+", purpose)) & set(KINDS) == set(objectives_of(shape.kind))
+
+
+def test_every_objective_is_told_what_it_reads():
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    table = text.partition("| objective | reads |")[2].partition("\n\n")[0]
+    named = [name for line in table.splitlines()[2:] for name in line.split("|")[1].split(",")]
+    assert sorted(name.strip() for name in named) == sorted(KINDS)

@@ -31,7 +31,6 @@ from trainer.data.templates.sandbox import TemplateError
 
 router = APIRouter(prefix="/datasets")
 SHOWN_PROBLEMS = 100
-ObjectiveQuery = Literal["", Objective]
 
 
 class Strict(BaseModel):
@@ -73,15 +72,21 @@ class MappingBody(Strict):
     mapping: dict[str, str] | None
 
 
-def view_of(model: Annotated[str, Query(max_length=500)] = "starter",
-            template: Annotated[str, Query(max_length=100)] = "auto",
-            max_length: Annotated[int, Query(ge=8, le=1_048_576)] = 512,
-            overlong: Literal["cut_turns", "drop"] = "cut_turns",
-            train_on_prompt: bool = False, mask_history: bool = False,
-            objective: ObjectiveQuery = "") -> ViewOptions:
+class View(BaseModel):
+    """How rows are looked at, as a query."""
+
+    model: str = Field(default="starter", max_length=500)
+    template: str = Field(default="auto", max_length=100)
+    max_length: int = Field(default=512, ge=8, le=1_048_576)
+    overlong: Literal["cut_turns", "drop"] = "cut_turns"
+    train_on_prompt: bool = False
+    mask_history: bool = False
+    objective: Literal["", Objective] = ""
+
+
+def view_of(view: Annotated[View, Query()]) -> ViewOptions:
     """Read how rows are looked at."""
-    return ViewOptions(model, template, max_length, overlong, train_on_prompt, mask_history,
-                       objective)
+    return ViewOptions(**view.model_dump())
 
 
 ViewDep = Annotated[ViewOptions, Depends(view_of)]
