@@ -1,19 +1,29 @@
-"""Settings that do not fit this machine or this data, each as a Problem or None."""
+"""Settings that do not fit this machine or this data, each as a Problem.
+
+Pure functions of a config and a device; preflight calls them. What a field needs of packages or of
+CUDA is said here and nowhere else in the studio; what the trainer must know as well (rewards,
+teachers) is in ``trainer.contract`` and called from preflight too.
+"""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib.util
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from app.devices import CPU, Device
 from trainer.contract import Problem, RunConfig
+from trainer.contract.config import all_fields
+from trainer.contract.config.optimizers import PACKAGES
+from trainer.contract.consent import LARGEST_FILE, digest
 from trainer.contract.plan import held_out
 
-_LARGEST_CODE = 1_000_000
+_ATTENTION = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
+_CUDA_ONLY = {"use_liger_kernel": "liger_kernel", "use_kernels": "kernels",
+              "activation_offloading": "", "fp8": "torchao"}
+_FP8 = (8, 9)
 TRACKER_PACKAGES = {"swanlab": "swanlab"}
 
 
@@ -28,16 +38,51 @@ def split_problem(config: RunConfig, rows: int | None) -> Problem | None:
                    params={"taken": f"{taken:g}", "rows": f"{rows:,}"})
 
 
-def attention_problem(config: RunConfig, device: Device | None) -> Problem | None:
-    """Refuse FlashAttention without a GPU or without its package."""
-    if config.model.attn_implementation != "flash_attention_2" or device is None:
-        return None
-    if device.key != CPU and importlib.util.find_spec("flash_attn") is not None:
-        return None
-    lacks = "a GPU" if device.key == CPU else "the package 'flash-attn'"
-    return Problem(field="model.attn_implementation", code="no_flash_attention", scope="machine",
-                   message=f"FlashAttention needs {lacks}, which is not here.",
-                   advice="Choose 'auto'.", params={"lacks": lacks})
+def device_problems(config: RunConfig, device: Device | None) -> Iterator[Problem]:
+    """Name what a config asks for and the device or its packages do not have."""
+    training = config.training
+    if device is None:
+        return
+    if (kind := config.model.attn_implementation) in _ATTENTION:
+        package = _ATTENTION[kind]
+        if device.key == CPU or not _installed(package):
+            lacks = "a GPU" if device.key == CPU else f"the package '{package.replace('_', '-')}'"
+            yield Problem(field="model.attn_implementation", code="no_flash_attention",
+                          scope="machine", message=f"FlashAttention needs {lacks}, which is not "
+                          "here.", advice="Choose 'auto'.", params={"lacks": lacks})
+    for name, package in _CUDA_ONLY.items():
+        if not getattr(training, name):
+            continue
+        title = all_fields()[f"training.{name}"].title
+        if device.key == CPU:
+            yield Problem(field=f"training.{name}", code="needs_cuda", scope="machine",
+                          message=f"'{title}' needs a CUDA device, and the run would train on "
+                          f"{device.name}.", advice="Switch it off.",
+                          params={"title": title, "device": device.name})
+        elif package and not _installed(package):
+            yield _lacks_package(f"training.{name}", title, package)
+    if training.fp8 and device.capability and device.capability < _FP8:
+        shown = ".".join(map(str, device.capability))
+        yield Problem(field="training.fp8", code="fp8_capability", scope="machine",
+                      message=f"fp8 needs compute capability 8.9; {device.name} has {shown}.",
+                      advice="Switch it off.", params={"device": device.name, "shown": shown})
+    package = PACKAGES.get(training.optim, "")
+    if package and not _installed(package):
+        yield _lacks_package("training.optim", training.optim, package)
+    if config.model.quantization != "none" and not _installed("bitsandbytes"):
+        yield _lacks_package("model.quantization", config.model.quantization, "bitsandbytes")
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _lacks_package(where: str, title: str, package: str) -> Problem:
+    shown = package.replace("_", "-")
+    return Problem(field=where, code="package_missing", scope="machine",
+                   message=f"'{title}' needs the package '{shown}', which is not installed.",
+                   advice=f"Run: pip install {shown}; or choose something else.",
+                   params={"title": title, "package": shown})
 
 
 def tracker_problems(config: RunConfig, key: str | None) -> Iterable[Problem]:
@@ -83,6 +128,6 @@ def consents(values: Mapping[str, Any], allowed: Callable[[str], bool]) -> dict[
     uses = rollout.get("rewards") if isinstance(rollout, Mapping) else None
     paths = [str(use.get("path") or "") for use in uses or []
              if isinstance(use, Mapping) and use.get("name") == "python"]
-    return {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths
+    return {path: digest(Path(path)) for path in paths
             if path.endswith(".py") and allowed(path) and Path(path).is_file()
-            and Path(path).stat().st_size <= _LARGEST_CODE}
+            and Path(path).stat().st_size <= LARGEST_FILE}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from app import fitting
+from app import fitting, paths
 from app.choices import Choice
 from app.datafit import DataFindings, DataFit
 from app.datasets import DataService
@@ -18,9 +18,11 @@ from app.home import Home
 from app.sources import cached_snapshot
 from trainer.contract import ConfigError, Problem, RunConfig
 from trainer.contract.choose import DeviceKind, choose_dtype, dtype_problem
-from trainer.contract.config import DatasetUse, parse, without_wrong_fields
+from trainer.contract.config import parse, without_wrong_fields
+from trainer.contract.consent import reward_problems
 from trainer.contract.models import ModelError, ModelFacts, read_folder, resolve_model
 from trainer.contract.plan import Estimate, Setting, estimate, lora_targets
+from trainer.contract.teacher import teacher_problem
 from trainer.data import DatasetError
 from trainer.data.catalog import registry
 
@@ -81,7 +83,7 @@ class Preflight:
     def _look(self, config: RunConfig, origin: Origin) -> DryRun:
         """Hold a valid config against files, devices and packages."""
         found = DryRun(config=config)
-        facts, told = None, DataFindings(rows=None)
+        facts, folder, told = None, None, DataFindings(rows=None)
         try:
             known = registry.load(self.home.data)
         except DatasetError as error:
@@ -89,7 +91,8 @@ class Preflight:
         else:
             if origin == "web" and not self._inside_roots(found, known):
                 return found
-            found.config = self._absolute(config, known)
+            found.config = paths.absolute(
+                config, set(known.names()), lambda name: (self.home.runs / name).is_dir())
             facts, folder = self._model(found)
             told = self._fits.look(found.config, known, origin, folder)
             found.problems += told.problems
@@ -98,41 +101,23 @@ class Preflight:
         self._dtype(found, device)
         self._tracker(found)
         unfit = (fitting.split_problem(_config(found), told.rows),
-                 fitting.attention_problem(_config(found), device))
+                 teacher_problem(_config(found), self.home.runs, folder))
         found.problems += [problem for problem in unfit if problem]
+        found.problems += fitting.device_problems(_config(found), device)
+        found.problems += reward_problems(_config(found), web=origin == "web")
         if facts is not None and device is not None:
             self._targets(found, facts)
             self._fit(found, facts, device, told)
         return found
-
-    def _absolute(self, config: RunConfig, known: registry.Registry) -> RunConfig:
-        """Make relative paths absolute: config.yaml alone reproduces the run, from any folder."""
-        names = set(known.names())
-
-        def fixed(use: str | DatasetUse) -> str | DatasetUse:
-            if isinstance(use, DatasetUse):
-                return use.model_copy(update={"name": fixed(use.name)})
-            path = os.path.expanduser(use)
-            is_path = use not in names and os.path.exists(path)
-            return os.path.abspath(path) if is_path else use
-
-        model = config.model.name_or_path
-        if model != "starter" and not os.path.isdir(self.home.runs / model):
-            path = os.path.expanduser(model)
-            model = os.path.abspath(path) if os.path.isdir(path) else model
-        data = config.data.model_copy(update={"train": [fixed(n) for n in config.data.train],
-                                              "eval": [fixed(n) for n in config.data.eval]})
-        return config.model_copy(update={
-            "data": data, "model": config.model.model_copy(update={"name_or_path": model})})
 
     def _inside_roots(self, found: DryRun, known: registry.Registry) -> bool:
         """Pages and REST name registry entries, or paths under the roots (rule R5)."""
         config, names = _config(found), set(known.names())
         given = [("data.train", n) for n in config.data.names("train") if n not in names]
         given += [("data.eval", n) for n in config.data.names("eval") if n not in names]
-        given.append(("model.name_or_path", config.model.name_or_path))
+        given += paths.named(config)
         outside = [(where, name) for where, name in given
-                   if _is_path(name) and not self.data.allowed(name)]
+                   if paths.is_path(name) and not self.data.allowed(name)]
         found.problems += [_problem(
             where, "path_outside_roots", f"'{name}' lies outside the folders that pages may use.",
             "Add the file on the page, or start the server with --data-root.", name=name)
@@ -244,11 +229,6 @@ def _of_error(where: str, error: DatasetError | ModelError, name: str = "") -> P
     message = error.message if isinstance(error, DatasetError) else str(error)
     return Problem(field=where, code=error.code, message=message, advice=error.advice,
                    params={"name": name})
-
-
-def _is_path(name: str) -> bool:
-    return (name.startswith((".", "~", "/")) or "\\" in name or ".." in name
-            or os.path.lexists(name))
 
 
 def _problem(where: str, code: str, message: str, advice: str, *,

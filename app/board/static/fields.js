@@ -229,6 +229,7 @@
       const one = told.keys[name];
       const input = make(one.long ? "textarea" : "input", { value: use[name] ?? "", rows: 2,
         placeholder: name === "weight" ? "1" : "" });
+      if (!one.long) input.setAttribute("type", "text");
       input.spellcheck = false;
       input.addEventListener("input", (event) => {
         event.stopPropagation();

@@ -143,8 +143,13 @@ ZH: dict[str, str] = board_zh.ZH
 FIELDS: dict[str, tuple[str, str]] = {}
 MESSAGES: dict[str, str] = {
     "dict_type": "{value} 不是“名称=数字”的列表。",
+    "needs_cuda": "“{title}”需要 CUDA 设备，而这次运行会在 {device} 上训练。",
+    "fp8_capability": "fp8 需要计算能力 8.9；{device} 为 {shown}。",
+    "package_missing": "“{title}”需要软件包“{package}”，但它没有安装。",
 }
 ADVICE: dict[str, str] = {
     "dict_type": "请写成“名称=数字”，用逗号分隔。",
+    "needs_cuda": "请关闭它。", "fp8_capability": "请关闭它。",
+    "package_missing": "运行 pip install {package}；或另选其他。",
 }
 REASONS: dict[str, str] = {}

@@ -49,8 +49,6 @@ MESSAGES: dict[str, str] = {
     "free_reference": "这个运行没有参考：没有可询问或可移动的对象。",
     "moving_adapter": "使用适配器时，参考就是基座本身，它不会移动。",
     "moving_in_advance": "会移动的参考无法预先询问。",
-    "changed_base_dpo": "“{init}”会改变基座的权重，去掉适配器的模型不再是参考。",
-    "changed_base_kto": "“{init}”会改变基座的权重，去掉适配器的模型不再是参考。",
     "aot_single_row": "AOT 按名次比较同一批次的各行。",
     "label_smoothing_cpo": "损失“{loss}”没有标签平滑。",
 }
@@ -70,8 +68,6 @@ ADVICE: dict[str, str] = {
     "free_reference": "请关闭它，或关闭“不用参考模型”。",
     "moving_adapter": "请关闭它，或训练整个模型。",
     "moving_in_advance": "请关闭二者之一。",
-    "changed_base_dpo": "请预先计算参考，或使用其他初始化。",
-    "changed_base_kto": "请使用其他初始化，例如“default”。",
     "aot_single_row": "请将批次大小设为至少 2；多几行效果更好。",
     "label_smoothing_cpo": "请设为 0，或选择“sigmoid”。",
 }
