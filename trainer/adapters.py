@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.contract.models import read_adapter, require_mergeable
+from trainer.tuners.quiet import ignore_benign
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +29,10 @@ def attach_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
     from peft import PeftModel
 
     check_adapter(folder)
-    return PeftModel.from_pretrained(model, str(folder), local_files_only=True,
-                                     use_safetensors=True)
+    with warnings.catch_warnings():
+        ignore_benign()
+        return PeftModel.from_pretrained(model, str(folder), local_files_only=True,
+                                         use_safetensors=True)
 
 
 def merge_adapters(model: PreTrainedModel, folders: tuple[Path, ...]) -> PreTrainedModel:

@@ -84,8 +84,8 @@ def load_pair(run: RunDir) -> Pair:
 
     config = run.read_config()
     runs = Path(os.environ.get("FINESTRA_RUNS") or run.path.parent)
-    shared = config.tuner.is_adapter
-    if shared:
+    shared = is_shared(config)
+    if config.tuner.is_adapter:
         check_adapter(run.adapter)
     base = models.locate(config.model, runs, lambda text: print(text, file=sys.stderr))
     prompter = Prompter(base.folder, config.data.template)
@@ -99,6 +99,12 @@ def load_pair(run: RunDir) -> Pair:
         raise
 
 
+def is_shared(config: RunConfig) -> bool:
+    """Tell whether base and tuned model share weights: trained biases cannot be switched off."""
+    tuner = config.tuner
+    return tuner.is_adapter and (tuner.type != "lora" or tuner.bias == "none")
+
+
 def _load_models(run: RunDir, base: Base, config: RunConfig) -> dict[Side, Any]:
     """Load base and tuned weights onto the device, ready to answer."""
     from trainer import model as models
@@ -107,8 +113,10 @@ def _load_models(run: RunDir, base: Base, config: RunConfig) -> dict[Side, Any]:
 
     precision = choose(config, "auto", find_gpu())
     weights = models.load_model(base, config, precision)
-    if config.tuner.is_adapter:
+    if is_shared(config):
         tuned = weights = attach_adapter(weights, run.adapter)
+    elif config.tuner.is_adapter:
+        tuned = attach_adapter(models.load_model(base, config, precision), run.adapter)
     else:
         own = models.locate(config.model.model_copy(update={
             "name_or_path": str(run.model)}), run.path.parent, lambda text: None)

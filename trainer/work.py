@@ -32,7 +32,10 @@ def quiet_libraries() -> None:
 
     from transformers.utils.logging import disable_progress_bar
 
+    from trainer.tuners.quiet import ignore_benign
+
     disable_progress_bar()
+    ignore_benign()
     warnings.filterwarnings("ignore", category=FutureWarning,
                             module=r"(transformers|trl|peft|accelerate|torch|bitsandbytes)\b")
     warnings.filterwarnings("ignore", message="Setting `save_embedding_layers`")
@@ -75,10 +78,12 @@ def choose_adapter(context: Context) -> Any:
     """Return PEFT's config for TRL to attach, or None: no adapter, or one that is attached."""
     from trainer.tuners.attach import is_attached_here
     from trainer.tuners.configs import peft_config
+    from trainer.tuners.prepare import linear_names
 
     config = context.config
-    attaches = config.tuner.is_adapter and not is_attached_here(config)
-    return peft_config(config) if attaches else None
+    if not config.tuner.is_adapter or is_attached_here(config):
+        return None
+    return peft_config(config, names=linear_names(context))
 
 
 def record(context: Context, bench: Workbench, splits: Splits, start: Selected) -> None:
@@ -100,9 +105,9 @@ def adopt(context: Context, loop: CommittedLoop, splits: Splits, start: Selected
     from trainer.tuners.prepare import finish_adapter
 
     config = context.config
-    finish_adapter(context, loop, splits, start)
     if config.model.quantization != "none":
         cast_adapter(loop.model, torch.float32)
+    finish_adapter(context, loop, splits, start)
     keeper = CheckpointKeeper(context.run, context.emit, config.training.save_total_limit,
                               start.step)
     keeper.sweep()

@@ -13,6 +13,8 @@ NORMS = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layerno
          "post_feedforward_layernorm", "post_self_attn_layernorm", "post_mlp_layernorm",
          "attention_norm", "ffn_norm", "q_norm", "k_norm", "q_a_layernorm", "kv_a_layernorm",
          "norm", "final_layernorm", "layernorm", "ln_1", "ln_2", "ln_f")
+# Modules whose weights many models share with each other.
+EMBEDDINGS = frozenset({"embed_tokens", "lm_head", "wte", "embed_in", "embed_out"})
 _HEADS = ("lm_head", "embed_out", "score", "classifier")
 _EMBEDDINGS = ("embed", "wte", "wpe")
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")

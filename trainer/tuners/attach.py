@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 from trainer.contract.config import RunConfig
 from trainer.contract.models import read_adapter, resolve_adapter
 from trainer.failures import Failure
-from trainer.tuners.configs import peft_config
+from trainer.heads import has_head
 
 if TYPE_CHECKING:
     import torch
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from trainer.context import Context
+    from trainer.workbench import Workbench
 
 # These take what the adapter begins as out of the base's weights.
 TAKEN_OUT = ("pissa", "pissa_niter_16", "olora")
@@ -33,40 +36,37 @@ def is_attached_here(config: RunConfig) -> bool:
     return tuner.type == "lora" and tuner.init_lora_weights in (*TAKEN_OUT, "loftq")
 
 
-def attach(model: PreTrainedModel, config: RunConfig, *, runs: Path, base: Path,
-           tokenizer: PreTrainedTokenizerBase) -> PeftModel:
+def attach(model: PreTrainedModel, wanted: Any, context: Context, bench: Workbench) -> PeftModel:
     """Attach the adapter of a run for which ``is_attached_here``.
 
     Args:
         model: The loaded base.
-        config: The run.
-        runs: The folder of runs, for a run's id in ``tuner.continue_from``.
-        base: The base's folder, whose unquantized weights LoftQ reads.
-        tokenizer: Reads the first words of a prompt.
+        wanted: PEFT's config of the run.
+        context: The attempt.
+        bench: The base's folder, whose unquantized weights LoftQ reads, and its tokenizer.
     """
     from peft import get_peft_model
 
-    tuner = config.tuner
+    tuner = context.config.tuner
     if tuner.continue_from:
-        return _continued(model, config, resolve_adapter(tuner.continue_from, runs))
+        return _continued(model, wanted, tuner.continue_from, context.runs)
     begin = tuner.init_lora_weights
-    wanted: Any = peft_config(config)
     if begin == "loftq":
         wanted.init_lora_weights = True
     attached: Any = get_peft_model(model, wanted)
     if tuner.type == "prompt_tuning":
-        _begin_with_words(attached, tokenizer, str(tuner.prompt.init_text))
+        _begin_with_words(attached, bench.tokenizer, str(tuner.prompt.init_text))
     elif begin == "loftq":
         from trainer.tuners.loftq import begin_with_residuals
 
-        begin_with_residuals(attached, base)
+        begin_with_residuals(attached, bench.base.folder)
     elif begin in TAKEN_OUT:
         attached.first_factors = _factors(attached)
         attached.peft_config["default"].init_lora_weights = True
     return attached
 
 
-def _continued(model: PreTrainedModel, config: RunConfig, folder: Path) -> PeftModel:
+def _continued(model: PreTrainedModel, wanted: Any, name: str, runs: Path) -> PeftModel:
     """Lay a finished adapter over the model, to be trained further.
 
     Raises:
@@ -74,12 +74,16 @@ def _continued(model: PreTrainedModel, config: RunConfig, folder: Path) -> PeftM
     """
     from peft import PeftModel
 
-    kind = read_adapter(folder).kind
-    made = peft_config(config)
-    if kind != str(made.peft_type.value):
-        raise Failure("continue_kind", f"The adapter '{config.tuner.continue_from}' is of the "
-                      f"method {kind}, the run is set to {config.tuner.type}.",
-                      "Choose the method that the adapter was trained with.")
+    folder = resolve_adapter(name, runs)
+    kind, asked = read_adapter(folder).kind, str(wanted.peft_type.value)
+    if kind != asked:
+        raise Failure("continue_kind", f"The adapter '{name}' is of the method {kind}, the run "
+                      f"is set to {asked}.", "Choose the method that the adapter was trained "
+                      "with.")
+    if has_head(folder) != (wanted.task_type == "SEQ_CLS"):
+        raise Failure("continue_head", f"The adapter '{name}' gives "
+                      f"{'scores' if has_head(folder) else 'words'}, which this objective cannot "
+                      "go on from.", "Continue one of the same kind, or begin a new adapter.")
     return PeftModel.from_pretrained(model, str(folder), is_trainable=True,
                                      local_files_only=True, use_safetensors=True)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.contract.config import RunConfig, TunerConfig
-from trainer.contract.targets import FEED_FORWARD, NORMS, target_names
+from trainer.contract.targets import EMBEDDINGS, FEED_FORWARD, NORMS, target_names
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -17,23 +17,29 @@ Kwargs = dict[str, Any]
 STEPS_NOT_KNOWN_YET = 10**9
 
 
-def peft_config(config: RunConfig) -> PeftConfig:
-    """Return PEFT's config for a run whose tuner is an adapter."""
+def peft_config(config: RunConfig, names: Sequence[str] = ()) -> PeftConfig:
+    """Return PEFT's config for a run whose tuner is an adapter.
+
+    Args:
+        config: The run.
+        names: What 'all-linear' stands for where PEFT wants names; empty leaves it to PEFT.
+    """
     import peft
 
     tuner = config.tuner
     name, build = _BUILDERS[tuner.type]
     kwargs: Kwargs = {"task_type": "SEQ_CLS" if config.facts.head else "CAUSAL_LM"}
     if tuner.is_layered:
-        kwargs |= _targets(tuner)
+        kwargs |= _targets(tuner, list(names))
     made: PeftConfig = getattr(peft, name)(**kwargs, **build(tuner))
     if tuner.type == "shira":
         made.random_seed = config.training.seed
     return made
 
 
-def _targets(tuner: TunerConfig) -> Kwargs:
-    kwargs: Kwargs = {"target_modules": target_names(tuner.target_modules) or "all-linear"}
+def _targets(tuner: TunerConfig, names: list[str]) -> Kwargs:
+    kwargs: Kwargs = {
+        "target_modules": target_names(tuner.target_modules) or names or "all-linear"}
     if tuner.modules_to_save:
         kwargs["modules_to_save"] = list(tuner.modules_to_save)
     if tuner.layers_to_transform and tuner.type not in ("ia3", "shira", "road"):
@@ -51,6 +57,8 @@ def _lora(tuner: TunerConfig) -> Kwargs:
         kwargs["target_parameters"] = list(tuner.target_parameters)
     if tuner.trainable_token_indices:
         kwargs["trainable_token_indices"] = sorted(set(tuner.trainable_token_indices))
+    if EMBEDDINGS & set(tuner.modules_to_save):
+        kwargs["ensure_weight_tying"] = True
     if tuner.init_lora_weights == "eva":
         from peft import EvaConfig
 
@@ -72,8 +80,7 @@ def _oft(tuner: TunerConfig) -> Kwargs:
 
 
 def _boft(tuner: TunerConfig) -> Kwargs:
-    return {"boft_block_size": tuner.boft.boft_block_size, "boft_dropout": tuner.lora_dropout,
-            "boft_n_butterfly_factor": tuner.boft.boft_n_butterfly_factor}
+    return {"boft_block_size": tuner.boft.boft_block_size, "boft_dropout": tuner.lora_dropout}
 
 
 def _vera(tuner: TunerConfig) -> Kwargs:
@@ -170,7 +177,8 @@ def _p_tuning(tuner: TunerConfig) -> Kwargs:
             "encoder_hidden_size": tuner.prompt.encoder_hidden_size}
 
 
-_INITS = {"default": True}
+# LoftQ's matrices are worked out once the adapter is attached.
+_INITS = {"default": True, "loftq": True}
 _BUILDERS: dict[str, tuple[str, Callable[[TunerConfig], Kwargs]]] = {
     "lora": ("LoraConfig", _lora), "adalora": ("AdaLoraConfig", _adalora),
     "oft": ("OFTConfig", _oft), "boft": ("BOFTConfig", _boft), "vera": ("VeraConfig", _vera),

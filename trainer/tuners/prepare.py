@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trainer.contract.targets import linear_shapes, target_names
+from trainer.model import locate
 from trainer.quantization import prepare_quantized
 from trainer.tuners.attach import attach, freeze_first_factors, is_attached_here
+from trainer.tuners.configs import peft_config
 from trainer.tuners.freeze import freeze
 
 if TYPE_CHECKING:
@@ -30,9 +33,20 @@ def make_trainable(model: PreTrainedModel, context: Context, bench: Workbench) -
     if config.tuner.type == "freeze":
         freeze(model, config.tuner, head=config.facts.head)
     if is_attached_here(config):
-        return attach(model, config, runs=context.runs, base=bench.base.folder,
-                      tokenizer=bench.tokenizer)
+        return attach(model, peft_config(config, names=linear_names(context)), context, bench)
     return model
+
+
+def linear_names(context: Context) -> list[str]:
+    """Return the last names of the base's linear layers where PEFT needs them in full.
+
+    It chooses layers by number only among modules that are named.
+    """
+    tuner = context.config.tuner
+    if not tuner.layers_to_transform or target_names(tuner.target_modules):
+        return []
+    facts = locate(context.config.model, context.runs, lambda text: None).facts
+    return sorted({module.rpartition(".")[2] for module in linear_shapes(facts)})
 
 
 def finish_adapter(context: Context, loop: Any, splits: Splits, start: Selected) -> None:

@@ -29,7 +29,6 @@ MESSAGES: dict[str, str] = {
     "dataset_name": "“{name}”既不是数据集名称，也不是路径。",
     "dataset_twice": "同一个数据集写了两次。",
     # Combinations
-    "full_on_quantized": "4 位权重无法训练：全参数微调需要完整的权重。",
     "eval_in_train": "“{name}”既是训练数据又是评估数据。",
     "exact_match_needs_eval": "精确匹配需要评估数据。",
     "kto_single_row": "KTO 要把每一行与同批次的其他行比较。",
@@ -196,7 +195,6 @@ ADVICE: dict[str, str] = {
     "unknown_field_close": "是否想写“{suggestion}”？",
     "control_characters": "请删除这些字符。", "name_is_path": "请换一个名称。",
     "dataset_name": "请填写登记表中的名称或文件路径。", "dataset_twice": "请去掉其中一个。",
-    "full_on_quantized": "请选择 LoRA（即 QLoRA），或将量化设为“不量化”。",
     "eval_in_train": "请换一个评估集，或使用验证集划分。",
     "exact_match_needs_eval": "请指定评估集或验证集划分。",
     "kto_single_row": "请将批次大小设为至少 2；多几行效果更好。",

@@ -47,8 +47,6 @@ class BOFTConfig(Section):
 
     boft_block_size: int = field(4, "Block size", "Divides the layers' widths.", basic=True, ge=2,
                                  le=8192)
-    boft_n_butterfly_factor: int = field(1, "Butterfly factors", "How many are multiplied.", ge=1,
-                                         le=16)
 
 
 class VeraConfig(Section):

@@ -32,7 +32,7 @@ TUNERS = Literal["lora", "full", "freeze", "adalora", "oft", "boft", "vera", "ra
                  "delora", "gralora", "c3a", "road", "waveft", "ln_tuning",
                  "prompt_tuning", "prefix_tuning", "p_tuning"]
 LORA_INITS = Literal["default", "gaussian", "pissa", "pissa_niter_16", "olora", "orthogonal",
-                     "eva", "loftq", "corda"]
+                     "eva", "loftq"]
 _LORA = {"tuner.type": ("lora",)}
 _RANKED = {"tuner.type": ("lora", "vera", "randlora", "loha", "lokr", "miss", "hra", "vblora",
                           "shira", "hira", "delora", "gralora")}
@@ -82,8 +82,8 @@ class TunerConfig(Section):
     init_lora_weights: LORA_INITS = field(
         "default", "Initialisation", "How the matrices begin: default (zero product), PiSSA from "
         "the weight's singular vectors (arXiv:2404.02948), OLoRA (arXiv:2406.01775), EVA from "
-        "activations of the data (arXiv:2410.07170), LoftQ for 4-bit bases (arXiv:2310.08659), "
-        "CorDA (arXiv:2406.05223).", only=_LORA)
+        "activations of the data (arXiv:2410.07170, ranks stay alike), LoftQ for 4-bit bases "
+        "(arXiv:2310.08659).", only=_LORA)
     use_rslora: bool = field(
         False, "rsLoRA", "Scale by alpha / sqrt(rank), steadier at high ranks "
         "(arXiv:2312.03732).", only=_LORA)
