@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.contract.files import read_json
+from trainer.contract.files import read_json, write_json
 from trainer.contract.models import ModelError, ModelSource, read_safetensors_header
 from trainer.contract.rundir import RunDir, is_safe_name
 from trainer.failures import Failure
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trainer.workbench import Workbench
 
 HEAD = "score"
+CLASSES = "classes.json"
 _BATCH_TOKENS = 16_384
 
 
@@ -66,6 +67,13 @@ def headed(adapter: Any) -> Any:
     if hasattr(adapter, "modules_to_save"):
         adapter.modules_to_save = [*(adapter.modules_to_save or []), HEAD]
     return adapter
+
+
+def write_classes(model: Any, folder: Path) -> None:
+    """Write the names of a classifier's classes beside its adapter, in the order of the scores."""
+    if has_head(folder) and model.config.num_labels > 1:
+        names = model.config.id2label
+        write_json(folder / CLASSES, [names[place] for place in range(len(names))])
 
 
 def has_head(folder: Path) -> bool:

@@ -29,6 +29,10 @@ def prepare_quantized(model: PreTrainedModel, config: RunConfig) -> PreTrainedMo
     """Freeze a quantized base and keep its norms and embeddings in float32."""
     from peft import prepare_model_for_kbit_training
 
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            # Measuring on such a CPU would lay 4-bit weights out so that no gradient passes.
+            module.support_avx512bf16_for_cpu = False
     kwargs: dict[str, Any] = {"use_reentrant": False}
     prepared: PreTrainedModel = prepare_model_for_kbit_training(
         model, use_gradient_checkpointing=config.training.gradient_checkpointing,

@@ -11,6 +11,7 @@ import torch
 
 from trainer.contract.files import fsync_folder, read_json, write_json
 from trainer.failures import Failure
+from trainer.heads import write_classes
 from trainer.prompts import Template
 from trainer.tuners.results import write_adapter
 
@@ -36,6 +37,7 @@ def save_adapter(model: Any, target: Path, *, base_folder: Path, base_name: str,
     _check_finite(model)
     scratch = _scratch(target)
     write_adapter(model, scratch)
+    write_classes(model, scratch)
     _write_tokenizer(base_folder, scratch, template)
     (scratch / "README.md").unlink(missing_ok=True)
     config = read_json(scratch / "adapter_config.json")
