@@ -44,6 +44,39 @@ def import_file(
         raise typer.Exit(1)
 
 
+def script(run_or_config: Annotated[str, typer.Argument(
+               metavar="RUN_OR_CONFIG", help="A run's id, or a config file.")],
+           output: Annotated[Path | None, typer.Option(
+               "--output", "-o", help="Write the script here instead of printing it.")] = None,
+           as_json: Json = False) -> None:
+    """Write a Python script that trains the same with TRL alone, without Finestra."""
+    from app.script import write_script
+    from app.studio import Studio
+    from trainer.contract.config import load_yaml, parse
+    from trainer.contract.files import write_atomic
+
+    studio = Studio.open()
+    try:
+        path = Path(run_or_config)
+        config = (parse(load_yaml(read_text(path))) if path.suffix in (".yaml", ".yml", ".json")
+                  else parse(studio.clone_values(studio.run(run_or_config).id)))
+        found = write_script(config, home=studio.home.path, runs=studio.home.runs)
+    finally:
+        studio.close()
+    if output is not None:
+        write_atomic(output, found.text)
+    if as_json:
+        print_json({"script": found.text, "differs": found.differs,
+                    "path": str(output) if output else None})
+        return
+    for text in found.differs:
+        note(f"differs: {text}")
+    if output is None:
+        print(found.text, end="")
+    else:
+        note(f"written: {output}")
+
+
 def read_text(path: Path) -> str:
     """Read a file that the user names.
 
@@ -63,3 +96,4 @@ def read_text(path: Path) -> str:
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     app.command("import")(import_file)
+    app.command("script")(script)
