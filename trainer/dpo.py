@@ -78,15 +78,15 @@ class CommittedDPOTrainer(CommittedLoop, MovingReference, PairMeans, DPOTrainer)
                                for name in self.loss_types]
             self.label_smoothing = conservative(self.label_smoothing)
 
-    def ask_in_advance(self, check: Callable[[], None], *, adapter_is_new: bool) -> None:
+    def ask_in_advance(self, check: Callable[[], None], *, switch_off: bool) -> None:
         """Ask the reference about every row, so that it need not be kept.
 
         Args:
             check: Called before each batch; raises to stop.
-            adapter_is_new: The reference is the model with its adapter switched off; else it is
+            switch_off: The reference is the model without its adapter, which is new; else it is
                 the model as it stands.
         """
-        self.ref_model = None if adapter_is_new else self.model
+        self.ref_model = None if switch_off else self.model
         self.model.eval()
         self.train_dataset = self._asked(self.train_dataset, check)
         if self.eval_dataset is not None:

@@ -29,9 +29,9 @@ _ALMOST_CERTAIN = -1e-6
 def frozen_copy(config: RunConfig, model: Any) -> Any:
     """Return the reference of a run that trains the base's own weights; None with an adapter.
 
-    An adapter is switched off to ask the reference.
+    To ask the reference, TRL switches a new adapter off, and one that had a past to a frozen copy.
     """
-    return copy.deepcopy(model) if config.tuner.type in ("full", "freeze") else None
+    return None if config.tuner.is_adapter else copy.deepcopy(model)
 
 
 class NoReference(torch.nn.Module):

@@ -21,5 +21,15 @@ class ScoredCollator(DataCollatorForPreference):
             for row in examples]))
 
 
+_NAMES = {"accuracy": "rewards/accuracies", "margin": "rewards/margins"}
+
+
 class CommittedRewardTrainer(CommittedLoop, PairMeans, RewardTrainer):
-    """TRL's RewardTrainer on pairs that are already tokens."""
+    """TRL's RewardTrainer on pairs that are already tokens; numbers are named as those of DPO."""
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log accuracy and margin under the names that all preferences share."""
+        measured = self._metrics[self._mode]
+        for name in _NAMES.keys() & measured.keys():
+            measured[_NAMES[name]] = measured.pop(name)
+        super().log(logs, *args, **kwargs)

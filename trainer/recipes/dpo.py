@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from trainer import work
 from trainer.context import Context
-from trainer.contract.config.checks.objectives import CUT_FROM_BASE
 from trainer.dpo import CommittedDPOTrainer, UniformReference
 from trainer.pairs import materials, settings
 from trainer.preference import NoReference, frozen_copy
@@ -25,20 +24,21 @@ def build(context: Context, bench: Workbench, splits: Splits) -> CommittedDPOTra
     """
     dpo = context.config.dpo
     model = work.load_trainable(context, bench)
+    given = materials(context, bench, splits, model)
     absent = dpo.reference_free or dpo.precompute_ref_log_probs
     reference = NoReference(model.config) if absent else frozen_copy(context.config, model)
     try:
         loop = CommittedDPOTrainer(
             ref_model=reference, args=arguments(context, bench, splits),
             data_collator=_collator(context, bench),
-            **materials(context, bench, splits, model))
+            **given)
     except ValueError as error:
         raise work.check_targets(error) from error
     if dpo.reference_free:
         loop.ref_model, loop.precompute_ref_logps = None, True
     elif dpo.precompute_ref_log_probs:
         context.emit.stage("baseline", "Asking the reference about every pair")
-        loop.ask_in_advance(context.stop.check, adapter_is_new=_adapter_is_new(context))
+        loop.ask_in_advance(context.stop.check, switch_off=given["peft_config"] is not None)
     return loop
 
 
@@ -62,14 +62,3 @@ def _collator(context: Context, bench: Workbench) -> Any:
     if context.config.dpo.reference_free:
         return UniformReference(bench.tokenizer.pad_token_id)
     return None
-
-
-def _adapter_is_new(context: Context) -> bool:
-    """Tell whether the reference is the base without the adapter.
-
-    A continued adapter is part of the reference; so is one that was cut out of the base's weights.
-    """
-    tuner = context.config.tuner
-    if tuner.type in ("full", "freeze") or tuner.continue_from:
-        return False
-    return tuner.type != "lora" or tuner.init_lora_weights not in CUT_FROM_BASE

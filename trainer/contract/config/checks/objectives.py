@@ -18,9 +18,6 @@ _OF_DIFFERENCES = ("sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robus
 _FREE = ("sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "aot", "sft")
 _UNWEIGHTED = ("aot", "aot_unpaired", "hinge", "sft")
 _SORTING = ("aot", "aot_unpaired")
-_BASE = ("full", "freeze")
-# These take the adapter's first values out of the base's weights, which stay changed.
-CUT_FROM_BASE = ("pissa", "pissa_niter_16", "olora", "corda", "loftq")
 
 
 def _named(names: Sequence[str]) -> str:
@@ -106,7 +103,7 @@ def _moving_reference(config: RunConfig) -> list[Problem]:
     dpo = config.dpo
     if config.objective != "dpo" or not dpo.sync_ref_model:
         return []
-    if config.tuner.type not in _BASE:
+    if config.tuner.is_adapter:
         return _problem("dpo.sync_ref_model", "moving_adapter",
                         "With an adapter the reference is the base itself, which cannot move.",
                         "Switch it off, or train the whole model.")
@@ -115,22 +112,6 @@ def _moving_reference(config: RunConfig) -> list[Problem]:
                         "A reference that moves cannot be asked in advance.",
                         "Switch one of the two off.")
     return []
-
-
-def _changed_base(config: RunConfig) -> list[Problem]:
-    tuner = config.tuner
-    changed = tuner.type == "lora" and tuner.init_lora_weights in CUT_FROM_BASE
-    if not config.facts.reference or not changed or tuner.continue_from:
-        return []
-    if config.objective == "dpo" and (config.dpo.reference_free
-                                      or config.dpo.precompute_ref_log_probs):
-        return []
-    advice = ("Ask the reference in advance, or use another initialisation."
-              if config.objective == "dpo" else "Use another initialisation, such as 'default'.")
-    return _problem("tuner.init_lora_weights", f"changed_base_{config.objective}",
-                    f"'{tuner.init_lora_weights}' changes the base's weights, so that the model "
-                    "without its adapter is no reference any more.", advice,
-                    init=tuner.init_lora_weights)
 
 
 def _single_rows(config: RunConfig) -> list[Problem]:
@@ -158,4 +139,4 @@ def _cpo_smoothing(config: RunConfig) -> list[Problem]:
 
 
 RULES = (_label_smoothing, _exo, _divergence, _weighting, _reference_free, _moving_reference,
-         _changed_base, _single_rows, _cpo_smoothing)
+         _single_rows, _cpo_smoothing)
