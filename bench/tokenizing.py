@@ -68,7 +68,7 @@ def race(path: Path) -> dict[str, float]:
              for example in examples(spec, shape, objective="sft")]
 
     def ours(target: Path) -> None:
-        preparer = Preparer(encoder_of(model, "sft", {"max_length": 512}))
+        preparer = Preparer(encoder_of(model, "turns", {"max_length": 512}))
         with few_collections(), TokenWriter(target, "sft") as writer:
             for fitted in preparer.prepare(examples(spec, shape, objective="sft")):
                 writer.add(fitted)
