@@ -16,12 +16,12 @@ from app.datasets import DataService
 from app.devices import CPU, Device, DeviceProbe
 from app.home import Home
 from app.sources import cached_snapshot
-from trainer.contract import ConfigError, Problem, RunConfig
+from trainer.contract import ConfigError, Problem, RunConfig, families, fits
 from trainer.contract.choose import DeviceKind, choose_dtype, dtype_problem
 from trainer.contract.config import parse, without_wrong_fields
 from trainer.contract.consent import reward_problems
 from trainer.contract.models import ModelError, ModelFacts, read_folder, resolve_model
-from trainer.contract.plan import Estimate, Setting, estimate, lora_targets
+from trainer.contract.plan import Estimate, Setting, estimate
 from trainer.contract.teacher import teacher_problem
 from trainer.data import DatasetError
 from trainer.data.catalog import registry
@@ -103,10 +103,12 @@ class Preflight:
         unfit = (fitting.split_problem(_config(found), told.rows),
                  teacher_problem(_config(found), self.home.runs, folder))
         found.problems += [problem for problem in unfit if problem]
+        found.problems += fits.adapter_problems(_config(found), self.home.runs)
         found.problems += fitting.device_problems(_config(found), device)
         found.problems += reward_problems(_config(found), web=origin == "web")
-        if facts is not None and device is not None:
+        if facts is not None:
             self._targets(found, facts)
+        if facts is not None and device is not None:
             self._fit(found, facts, device, told)
         return found
 
@@ -195,12 +197,11 @@ class Preflight:
         found.problems += fitting.tracker_problems(_config(found), key)
 
     def _targets(self, found: DryRun, facts: ModelFacts) -> None:
+        """Hold the tuner against the model's layers, and say what its family needs."""
         config = _config(found)
-        if config.tuner.type == "lora" and not lora_targets(config, facts):
-            names = config.tuner.target_modules
-            found.problems.append(_problem(
-                "tuner.target_modules", "no_target", f"No linear layer is named {names}.",
-                "Use 'all-linear', or names such as q_proj, v_proj.", name=str(names)))
+        found.problems += fits.unfit(config, facts)
+        found.choices += [Choice(note.field, note.value, note.reason)
+                          for note in families.notes(config, facts)]
 
     def _fit(self, found: DryRun, facts: ModelFacts, device: Device,
              told: DataFindings) -> None:

@@ -56,6 +56,23 @@ class ModelFacts:
     tensors: dict[str, tuple[tuple[int, ...], str]] = field(repr=False)
 
     @property
+    def text_config(self) -> dict[str, Any]:
+        """The config of the part that writes; of models that also see, it is nested."""
+        inner = self.config.get("text_config")
+        return inner if isinstance(inner, dict) else self.config
+
+    @property
+    def depth(self) -> int:
+        """Number of layers, 0 when config.json does not say."""
+        return int(self.text_config.get("num_hidden_layers") or 0)
+
+    @property
+    def quantization(self) -> str:
+        """By which method the stored weights are quantized already, '' when they are whole."""
+        stored = self.config.get("quantization_config")
+        return str(stored.get("quant_method") or "unknown") if isinstance(stored, dict) else ""
+
+    @property
     def parameters(self) -> int:
         """Number of stored weights."""
         return sum(_product(shape) for shape, _ in self.tensors.values())

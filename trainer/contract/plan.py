@@ -12,21 +12,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from trainer.contract.adapter_sizes import adapter_shapes, trained_shapes
 from trainer.contract.choose import BYTES_OF_DTYPE, DeviceKind
 from trainer.contract.config import RunConfig
 from trainer.contract.models import ModelFacts
+from trainer.contract.optimizer_state import average_bytes, gradient_bytes, state_bytes
+from trainer.contract.targets import linear_shapes
 
-NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
+# Bytes of a weight: half a byte, and a float32 scale for each 64; with double quantization the
+# scales take a byte, and a float32 for each 256 of them. LLM.int8 has a float32 scale a row.
+FOUR_BITS = {True: 0.5 + 1 / 64 + 4 / (64 * 256), False: 0.5 + 4 / 64}
 OVERHEAD_BYTES = {"cpu": 900 * 2**20, "cuda": 700 * 2**20}
-_HEADS = ("lm_head", "embed_out", "score")
-_EMBEDDINGS = ("embed", "wte", "wpe")
-# Bytes of optimizer state per trained weight; the 8-bit ones also keep a float32 scale per 256.
-_STATE_BYTES = {"adamw_torch": 8.0, "adamw_torch_fused": 8.0, "adamw_8bit": 2 + 8 / 256,
-                "paged_adamw_8bit": 2 + 8 / 256, "sgd": 0.0}
-# Rows kept for the backward pass: DPO learns from both answers; KTO's look at the answers to other
-# prompts keeps nothing.
-_ROWS_READ = {"dpo": 2}
-_COMPARES = {"dpo": "DPO", "kto": "KTO"}
+# Rows kept for the backward pass: pairs are learned from both answers; KTO's look at the answers to
+# other prompts keeps nothing.
+_ROWS_READ = {"pairs": 2}
 
 
 @dataclass(frozen=True)
@@ -78,88 +77,52 @@ class Estimate:
         return {**asdict(self), "fits": self.fits}
 
 
-def linear_shapes(facts: ModelFacts) -> dict[str, tuple[int, int]]:
-    """Return the module names and (out, in) shapes of the linear layers, heads left out."""
-    found = {}
-    for name, (shape, _) in facts.tensors.items():
-        module, _, kind = name.rpartition(".")
-        last = module.rpartition(".")[2]
-        if kind == "weight" and len(shape) == 2 and last not in _HEADS \
-                and not any(word in last for word in _EMBEDDINGS):
-            found[module] = (shape[0], shape[1])
-    return found
-
-
-def target_names(target_modules: list[str] | str) -> list[str]:
-    """Return the module names that are asked for; [] means every linear layer."""
-    if target_modules == "all-linear":
-        return []
-    names = target_modules.split(",") if isinstance(target_modules, str) else target_modules
-    return [name.strip() for name in names if name.strip()]
-
-
-def lora_targets(config: RunConfig, facts: ModelFacts) -> dict[str, tuple[int, int]]:
-    """Return the linear layers that LoRA stands beside."""
-    shapes = linear_shapes(facts)
-    names = target_names(config.tuner.target_modules)
-    if not names:
-        return shapes
-    return {module: shape for module, shape in shapes.items()
-            if any(module == name or module.endswith(f".{name}") for name in names)}
-
-
 def adapter_parameters(config: RunConfig, facts: ModelFacts) -> int:
-    """Count the adapter's weights: r * (in + out) a layer, and out more with DoRA."""
-    rank, dora = config.tuner.r, config.tuner.use_dora
-    return sum(rank * (rows + columns) + (rows if dora else 0)
-               for rows, columns in lora_targets(config, facts).values())
+    """Count the weights that an adapter trains; 0 without one."""
+    return _count(adapter_shapes(config, facts)) if config.tuner.is_adapter else 0
 
 
-def optimizer_bytes(config: RunConfig, trainable: int,
-                    shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, str]:
-    """Return the bytes of optimizer state and the reason.
-
-    Args:
-        config: The run.
-        trainable: Number of trained weights.
-        shapes: Their tensors, for Adafactor's rows and columns (arXiv:1804.04235).
-    """
-    name = config.training.optim
-    if name == "adafactor":
-        factored = sum(math.prod(s) if len(s) < 2 else math.prod(s[:-1]) + math.prod(s[1:])
-                       for s in shapes.values())
-        return 4 * factored, "Adafactor keeps a row and a column for each matrix"
-    each = _STATE_BYTES.get(name, 8.0)
-    reason = {"sgd": "SGD without momentum keeps nothing",
-              "adamw_8bit": "two 8-bit moments for each trained weight",
-              "paged_adamw_8bit": "two 8-bit moments for each trained weight, "
-              "moved to host memory when the GPU is full"}
-    return round(each * trainable), reason.get(name, "two float32 moments for each trained weight")
+def _count(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    return sum(math.prod(shape) for shape in shapes.values())
 
 
 def weight_bytes(config: RunConfig, facts: ModelFacts, dtype: str) -> tuple[int, str]:
     """Return the bytes of the base weights in memory and the reason."""
-    if config.model.quantization in ("nf4", "fp4"):
+    kind = config.model.quantization
+    if kind != "none":
         quantized = sum(rows * columns for rows, columns in linear_shapes(facts).values())
         rest = facts.parameters - quantized
-        return (round(quantized * NF4_BYTES) + rest * BYTES_OF_DTYPE[dtype],
-                f"{quantized:,} weights in 4 bits with double quantization, "
-                f"{rest:,} in {dtype}")
-    held = "float32" if config.tuner.type == "full" else dtype
+        packed, words = quantized_bytes(config, facts)
+        return packed + rest * BYTES_OF_DTYPE[dtype], (
+            f"{quantized:,} weights in {words}, {rest:,} in {dtype}")
+    if facts.quantization:
+        return facts.weight_bytes, f"as stored, quantized by {facts.quantization}"
+    whole = not config.tuner.is_adapter and not config.training.pure_bf16
+    held = "float32" if whole else dtype
     note = ": full training keeps them whole" if held != dtype else ""
     return facts.parameters * BYTES_OF_DTYPE[held], f"{facts.parameters:,} weights in {held}{note}"
 
 
+def quantized_bytes(config: RunConfig, facts: ModelFacts) -> tuple[int, str]:
+    """Return what the quantized linear layers take and in which words; not what stays whole."""
+    shapes = linear_shapes(facts).values()
+    count = sum(rows * columns for rows, columns in shapes)
+    if config.model.quantization == "int8":
+        return count + 4 * sum(rows for rows, _ in shapes), "8 bits"
+    double = config.model.double_quantization
+    return round(count * FOUR_BITS[double]), "4 bits" + (
+        " with double quantization" if double else "")
+
+
 def activation_bytes(config: RunConfig, facts: ModelFacts, dtype: str) -> tuple[int, str]:
     """Return a rough size of what the forward pass keeps for the backward pass, and the reason."""
-    hidden = int(facts.config.get("hidden_size") or 0)
-    layers = int(facts.config.get("num_hidden_layers") or 0)
+    hidden, layers = int(facts.text_config.get("hidden_size") or 0), facts.depth
     if not hidden or not layers:
         return 0, "left out: config.json does not say the hidden size and the layers"
     training = config.training
     width = BYTES_OF_DTYPE[dtype]
     tokens = training.per_device_train_batch_size * config.data.max_length
-    tokens *= _ROWS_READ.get(config.objective, 1)
+    tokens *= _ROWS_READ.get(config.facts.rows, 1)
     block = 17 * width * tokens * hidden
     shape = (f"{training.per_device_train_batch_size} x {config.data.max_length:,} tokens at the "
              "longest, rough")
@@ -198,42 +161,45 @@ def count_steps(config: RunConfig, rows: int | None,
     return total, f"{rows:,} rows, {each:,} steps an epoch, {training.num_train_epochs:g} epochs"
 
 
-def _trainable(config: RunConfig, facts: ModelFacts) -> Iterator[tuple[str, tuple[int, ...]]]:
-    if config.tuner.type == "full":
-        for name, (shape, _) in facts.tensors.items():
-            yield name, shape
-        return
-    for module, (rows, columns) in lora_targets(config, facts).items():
-        yield f"{module}.lora_A", (config.tuner.r, columns)
-        yield f"{module}.lora_B", (rows, config.tuner.r)
+def _held_beside(config: RunConfig, facts: ModelFacts, dtype: str,
+                 weights: int) -> Iterator[Part]:
+    """Yield the other models that an objective holds: a reference, a teacher.
+
+    An adapter is switched off to ask the reference; one that a teacher's own name says is not
+    known here and is taken to be as large as the student.
+    """
+    compares = config.facts.reference or (
+        config.objective in ("grpo", "rloo") and getattr(config, config.objective).beta > 0)
+    if compares and not config.tuner.is_adapter:
+        yield Part("reference", "Reference model", weights,
+                   f"{config.objective.upper()} compares with the model as it was")
+    if config.facts.teacher:
+        yield Part("teacher", "Teacher", facts.parameters * BYTES_OF_DTYPE[dtype],
+                   f"as large as the student, in {dtype}, where its own size is not known")
 
 
 def estimate(config: RunConfig, facts: ModelFacts, setting: Setting) -> Estimate:
     """Estimate a run from its config and the headers of its base model."""
-    full = config.tuner.type == "full"
-    adapter = 0 if full else adapter_parameters(config, facts)
-    trainable = facts.parameters if full else adapter
-    state, state_reason = optimizer_bytes(config, trainable, dict(_trainable(config, facts)))
+    shapes = trained_shapes(config, facts)
+    trainable, adapter = _count(shapes), adapter_parameters(config, facts)
     weights, weights_reason = weight_bytes(config, facts, setting.dtype)
-    activations, activations_reason = activation_bytes(config, facts, setting.dtype)
     parts = [Part("weights", "Weights", weights, weights_reason)]
-    if not full:
-        parts.append(Part("adapter", "Adapter", 4 * adapter,
-                          f"{adapter:,} weights in float32, rank {config.tuner.r}"))
-    elif config.objective in _COMPARES:
-        parts.append(Part("reference", "Reference model", weights,
-                          f"{_COMPARES[config.objective]} compares with the model as it was"))
+    if config.tuner.is_adapter:
+        parts.append(Part("adapter", "Adapter", 4 * adapter, f"{adapter:,} weights in float32"))
+    parts += _held_beside(config, facts, setting.dtype, weights)
+    state, state_reason = state_bytes(config, shapes)
+    average, average_reason = average_bytes(config, shapes)
+    parts += [Part("gradients", "Gradients", *gradient_bytes(config, shapes)),
+              Part("optimizer", "Optimizer", state, state_reason)]
+    if average:
+        parts.append(Part("average", "Mean of weights", average, average_reason))
     parts += [
-        Part("gradients", "Gradients", 4 * trainable,
-             f"float32, one for each of {trainable:,} trained weights"),
-        Part("optimizer", "Optimizer", state, state_reason),
-        Part("activations", "Activations", activations, activations_reason),
+        Part("activations", "Activations", *activation_bytes(config, facts, setting.dtype)),
         Part("overhead", "Process", OVERHEAD_BYTES[setting.device_kind],
-             "torch and its libraries, a usual size"),
-    ]
+             "torch and its libraries, a usual size")]
     kept = config.training.save_total_limit + 1
     steps, steps_reason = count_steps(config, setting.rows, setting.mixed_rows)
-    each = 4 * trainable + state
+    each = 4 * (trainable if config.tuner.is_adapter else facts.parameters) + state + average
     return Estimate(parts, sum(p.bytes for p in parts), setting.available_bytes, steps,
                     steps_reason, kept * each,
                     f"{kept} checkpoints at most, each {each / 2**20:,.1f} MiB: trained weights "

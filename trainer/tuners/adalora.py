@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
+from trainer.failures import Failure
+
 STATE = "adalora.safetensors"
 
 
@@ -28,7 +30,15 @@ class RankMover(TrainerCallback):
         return self._model.peft_config["default"]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Set the schedule of ranks, and take up what was known of them at the checkpoint."""
+        """Set the schedule of ranks, and take up what was known of them at the checkpoint.
+
+        Raises:
+            Failure: The run is too short for ranks to move.
+        """
+        if self._config.tinit + self._config.tfinal >= state.max_steps:
+            raise Failure("adalora_short", f"AdaLoRA's ranks never move: tinit "
+                          f"{self._config.tinit} and tfinal {self._config.tfinal} leave none of "
+                          f"{state.max_steps} steps.", "Lower them, or train longer.")
         self._config.total_step = state.max_steps
         allocator = self._model.base_model.rankallocator
         allocator.set_total_step(state.max_steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 EN: dict[str, str] = {
+    "part.teacher": "Teacher", "part.average": "Mean of weights",
     "choice.tuner.type.freeze": "Some layers", "choice.tuner.type.adalora": "AdaLoRA",
     "choice.tuner.type.oft": "OFT", "choice.tuner.type.boft": "BOFT",
     "choice.tuner.type.vera": "VeRA", "choice.tuner.type.randlora": "RandLoRA",
@@ -33,6 +34,7 @@ EN: dict[str, str] = {
     "choice.tuner.road.variant.road_4": "Four",
 }
 ZH: dict[str, str] = {
+    "part.teacher": "教师模型", "part.average": "权重平均",
     "choice.tuner.type.freeze": "部分层", "choice.tuner.type.adalora": "AdaLoRA",
     "choice.tuner.type.oft": "OFT", "choice.tuner.type.boft": "BOFT",
     "choice.tuner.type.vera": "VeRA", "choice.tuner.type.randlora": "RandLoRA",
@@ -164,6 +166,23 @@ MESSAGES: dict[str, str] = {
     "nothing_to_train": "没有任何权重的名称与要训练的相符。",
     "adapter_unmergeable": "这个适配器训练的是虚拟词元，任何权重都无法并入它们。",
     "run_without_adapter": "这次运行没有已完成的适配器。",
+    "pattern_matches_nothing": "没有被适配的层名为“{key}”。",
+    "layer_beyond": "层数 {layer} 超出范围：模型有 {depth} 层，从 0 开始。",
+    "no_parameter": "没有名为“{name}”的参数。",
+    "token_beyond": "没有词元 {token}：词表大小为 {size}。",
+    "module_missing": "“{name}”不能整体训练：模型没有这个模块。",
+    "module_quantized": "“{name}”不能整体训练：它的权重已量化。",
+    "module_tied": "“{name}”不能整体训练：嵌入与输出头共用一个权重，PEFT 只在 LoRA 中能保持一致。",
+    "block_divides": "{size} 不能整除某层的宽度 {width}。",
+    "more_than_weights": "{asked} 个数多于一层的 {weights} 个权重。",
+    "rank_beyond": "宽度为 {width} 的层没有 {r} 个方向。",
+    "hra_odd_rank": "反射成对开始：秩必须是偶数，现在是 {r}。",
+    "quantized_twice": "基座已由 {method} 量化。",
+    "full_on_stored_quantized": "基座权重已由 {method} 量化：无法训练。",
+    "tuner_on_stored_quantized": "不确定“{tuner}”能否用于由 {method} 量化的权重。",
+    "quantized_unknown": "基座由“{method}”量化，这里不认识这种方法。",
+    "quantized_package": "基座由 {method} 量化，而所需的软件包没有安装。",
+    "adalora_short": "训练步数太少，AdaLoRA 的秩来不及移动。",
 }
 ADVICE: dict[str, str] = {
     "full_on_quantized": "请选择 LoRA（即 QLoRA），或将量化设为“不量化”。",
@@ -192,5 +211,30 @@ ADVICE: dict[str, str] = {
     "nothing_to_train": "检查 tuner.freeze 的层、模块与其他模块。",
     "adapter_unmergeable": "用 tuner.continue_from 和同样的方法继续训练，或从它的基座开始。",
     "run_without_adapter": "选择一个已完成、且微调方法为适配器的运行。",
+    "pattern_matches_nothing": "写层的名称，或匹配其点号之后全部名称的模式。",
+    "layer_beyond": "请写模型中存在的层。", "no_parameter": "写模型中合并存放的专家参数，或留空。",
+    "token_beyond": "请写模型词表中的编号。",
+    "module_missing": "例如 embed_tokens、lm_head、norm。",
+    "module_quantized": "改为适配它，或不量化。", "module_tied": "选择 LoRA，或去掉它。",
+    "block_divides": "选择所有宽度的公约数。", "more_than_weights": "请调小。",
+    "rank_beyond": "请把秩调小。", "hra_odd_rank": "请选择偶数秩。",
+    "quantized_twice": "将量化设为“不量化”：按存放的样子加载。",
+    "full_on_stored_quantized": "选择 LoRA，或未量化的模型。",
+    "tuner_on_stored_quantized": "选择 LoRA。", "quantized_unknown": "使用未量化的模型。",
+    "quantized_package": "安装它：{command}；或使用未量化的模型。",
+    "adalora_short": "减少 tinit 与 tfinal，或训练更久。",
 }
-REASONS: dict[str, str] = {}
+REASONS: dict[str, str] = {
+    "{n} weights in 4 bits, {rest} in {dtype}": "{n} 个权重为 4 位，其余 {rest} 个为 {dtype}",
+    "{n} weights in 8 bits, {rest} in {dtype}": "{n} 个权重为 8 位，其余 {rest} 个为 {dtype}",
+    "{n} weights in float32": "{n} 个 float32 权重",
+    "as stored, quantized by {method}": "按文件存放，已由 {method} 量化",
+    "{objective} compares with the model as it was": "{objective} 要与训练前的模型比较",
+    "as large as the student, in {dtype}, where its own size is not known":
+        "未知其大小时按与学生相同计算，{dtype}",
+    "the experts are one parameter for all, which no adapter stands beside: only attention and "
+    "shared layers are adapted. Name them as target parameters to train them: {names}":
+        "各专家合存为一个参数，适配器不会作用于它们：只适配注意力与共享层。要训练专家，请写为目标参数：{names}",
+    "this family bounds its attention scores, which only eager attention computes":
+        "该系列模型对注意力分数设上限，只有 eager 注意力能计算",
+}

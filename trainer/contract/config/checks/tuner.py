@@ -71,6 +71,10 @@ def _ranks(config: RunConfig) -> list[Problem]:
         found.append(Problem(field="tuner.r", code="orthogonal_odd_rank",
                              message="Orthogonal initialisation needs even ranks.",
                              advice="Choose an even rank.", params={"r": str(tuner.r)}))
+    if tuner.type == "hra" and tuner.r % 2:
+        found.append(Problem(field="tuner.r", code="hra_odd_rank", params={"r": str(tuner.r)},
+                             message="Reflections begin in pairs: the rank must be even.",
+                             advice="Choose an even rank."))
     if tuner.type == "adalora" and tuner.adalora.target_r > tuner.adalora.init_r:
         found.append(Problem(field="tuner.adalora.target_r", code="adalora_ranks",
                              message="AdaLoRA takes ranks away: the mean rank left cannot be more "
