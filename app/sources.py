@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.home import Home
 from app.runs import Run
+from trainer.contract.config import objectives_with
 from trainer.contract.models import ModelError, resolve_model
 from trainer.contract.problems import ConfigError
 from trainer.contract.rundir import RunDir, is_safe_name
@@ -17,10 +18,13 @@ from trainer.data.reading.sources import DatasetSpec
 
 
 def list_models(home: Home, completed: Iterable[Run]) -> list[str]:
-    """Return what can stand in ``model.name_or_path`` without a download."""
+    """Return what can stand in ``model.name_or_path`` without a download.
+
+    Results that give scores instead of words are no base for another run.
+    """
     folders = [str(p) for p in sorted(home.models.iterdir()) if (p / "config.json").is_file()]
-    runs = [run.id for run in completed
-            if RunDir(run.dir).adapter.is_dir() or RunDir(run.dir).model.is_dir()]
+    runs = [run.id for run in completed if run.objective not in objectives_with(head=True)
+            and (RunDir(run.dir).adapter.is_dir() or RunDir(run.dir).model.is_dir())]
     return ["starter", *folders, *runs, *sorted(cached_hub_ids())]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from app.runs import ACTIVE, RunState
 from app.serving.child import ARGV, Answer, ChatChild, ChatError
+from trainer.contract.config import objectives_with
 
 if TYPE_CHECKING:
     from app.runs import Run
@@ -117,6 +118,9 @@ class ChatService:
         if run.state is not RunState.COMPLETED:
             raise ChatError("not_completed", f"The run '{run.name}' is {run.state}; only a "
                             "completed run can be talked to.", "Wait for it, or resume it.")
+        if run.objective in objectives_with(head=True):
+            raise ChatError("gives_scores", f"The run '{run.name}' trained a model that gives "
+                            "scores, not words.", "Talk to another run.")
         turn = self._begin()
         try:
             loaded = self._load(run)

@@ -50,6 +50,13 @@ MESSAGES: dict[str, str] = {
     "moving_adapter": "使用适配器时，参考就是基座本身，它不会移动。",
     "moving_in_advance": "会移动的参考无法预先询问。",
     "aot_single_row": "AOT 按名次比较同一批次的各行。",
+    "gives_scores": "这个运行训练的模型给出分数，而不是文字。",
+    "base_scores": "它给出分数：没有可以学习或用来回答的文字。",
+    "no_scores": "它用文字回答，而不给出分数。",
+    "scorer_missing": "那里没有训练完成的奖励模型。",
+    "head_missing": "这种架构在这里不能给出分数。",
+    "head_lost": "适配器里没有“score”层。",
+    "continue_head": "这个适配器与训练目标不是同一类：一个给出分数，一个给出文字。",
     "label_smoothing_cpo": "损失“{loss}”没有标签平滑。",
 }
 ADVICE: dict[str, str] = {
@@ -69,6 +76,13 @@ ADVICE: dict[str, str] = {
     "moving_adapter": "请关闭它，或训练整个模型。",
     "moving_in_advance": "请关闭二者之一。",
     "aot_single_row": "请将批次大小设为至少 2；多几行效果更好。",
+    "gives_scores": "请与其他运行对话。",
+    "base_scores": "请从训练它时所用的模型开始。",
+    "no_scores": "请填写目标为“reward”的运行，或 ...ForSequenceClassification 类的模型。",
+    "scorer_missing": "请填写目标为“reward”的已完成的运行，或一个文件夹。",
+    "head_missing": "请换一个基座模型。",
+    "head_lost": "请重新训练奖励模型。",
+    "continue_head": "请继续训练同类的适配器，或新建一个。",
     "label_smoothing_cpo": "请设为 0，或选择“sigmoid”。",
 }
 REASONS: dict[str, str] = {}
