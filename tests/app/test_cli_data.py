@@ -137,6 +137,23 @@ def test_training_rows_in_the_evaluation_set_are_found(script, finestra, good, t
 
 
 @pytest.mark.faults
+def test_preview_of_prompts_and_texts_with_a_class(script, finestra):
+    status, text, _ = finestra("preview", "sample_questions")
+    assert status == 0 and "none of them learned: the model answers it" in text
+    assert "reference: 30" in text and "⟦" not in text
+    status, document = script("preview", "sample_chat", "--objective", "distillation")
+    assert (document["objective"], document["rows"], document["trained_tokens"]) == (
+        "distillation", "prompts", 0)
+    status, text, _ = finestra("preview", "sample_classes", "--objective", "classification")
+    assert status == 0 and "its class is" in text and "class: food" in text
+    assert "<|im_start|>" not in text
+    status, document = script("check", "sample_classes", "--objective", "classification")
+    assert (status, document["rows"]) == (0, 600)
+    assert document["lengths"]["objective"] == "classification"
+    status, document = script("check", "sample_questions", "--objective", "sft")
+    assert status != 0 and "Choose objective: grpo, rloo or distillation" in json.dumps(document)
+
+
 def test_preview_shows_what_is_learned(script, finestra, good, bad):
     status, text, _ = finestra("preview", good, "--row", 2)
     assert status == 0 and "⟦It is 2." in text and "tokens" in text
