@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import os
+import shutil
+import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,11 +69,29 @@ def device_problems(config: RunConfig, device: Device | None) -> Iterator[Proble
         yield Problem(field="training.fp8", code="fp8_capability", scope="machine",
                       message=f"fp8 needs compute capability 8.9; {device.name} has {shown}.",
                       advice="Switch it off.", params={"device": device.name, "shown": shown})
+    yield from _compile_problems(config)
     package = PACKAGES.get(training.optim, "")
     if package and not _installed(package):
         yield _lacks_package("training.optim", training.optim, package)
     if config.model.quantization != "none" and not _installed("bitsandbytes"):
         yield _lacks_package("model.quantization", config.model.quantization, "bitsandbytes")
+
+
+def _compile_problems(config: RunConfig) -> Iterator[Problem]:
+    """Name what torch.compile lacks to build its kernels, on the CPU and (for Triton) on CUDA."""
+    if not config.training.torch_compile:
+        return
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    compilers = [os.environ.get("CXX", ""), "g++", "clang++"]
+    if not any(name and shutil.which(name) for name in compilers):
+        lacks = "a C++ compiler (g++)"
+    elif not header.is_file():
+        lacks = "Python's headers (Python.h)"
+    else:
+        return
+    yield Problem(field="training.torch_compile", code="no_compiler", scope="machine",
+                  message=f"torch.compile needs {lacks}, which is not here.",
+                  advice="Install it, or switch compiling off.", params={"lacks": lacks})
 
 
 def _installed(package: str) -> bool:

@@ -19,6 +19,7 @@ from app.sources import cached_snapshot
 from trainer.contract import ConfigError, Problem, RunConfig, families, fits
 from trainer.contract.choose import DeviceKind, choose_dtype, dtype_problem
 from trainer.contract.config import parse, without_wrong_fields
+from trainer.contract.config.checks.memory import packing_problems
 from trainer.contract.consent import reward_problems
 from trainer.contract.models import ModelError, ModelFacts, read_folder, resolve_model
 from trainer.contract.plan import Estimate, Setting, estimate
@@ -200,6 +201,8 @@ class Preflight:
         """Hold the tuner against the model's layers, and say what its family needs."""
         config = _config(found)
         found.problems += fits.unfit(config, facts)
+        found.problems += packing_problems(
+            config, str(facts.text_config.get("model_type") or ""))
         found.choices += [Choice(note.field, note.value, note.reason)
                           for note in families.notes(config, facts)]
 

@@ -21,12 +21,12 @@ def fields(values, device):
 @pytest.mark.parametrize("name", ["use_liger_kernel", "activation_offloading", "fp8"])
 def test_switches_of_cuda_are_refused_on_a_cpu(name):
     assert (f"training.{name}", "needs_cuda", "machine") in fields(
-        {"training": {name: True}}, cpu_device())
+        {"training": {name: True}, "tuner": {"type": "full"}}, cpu_device())
     assert fields({}, cpu_device()) == fields({}, OLD) == fields({}, None) == set()
 
 
 def test_an_old_gpu_has_no_fp8():
-    found = fields({"training": {"fp8": True}}, OLD)
+    found = fields({"training": {"fp8": True}, "tuner": {"type": "full"}}, OLD)
     assert ("training.fp8", "fp8_capability", "machine") in found
 
 
@@ -42,6 +42,14 @@ def test_a_package_that_is_not_there_is_named(monkeypatch, values, field, packag
     assert asked == [package]
     assert (problem.field, problem.code, problem.scope) == (field, "package_missing", "machine")
     assert problem.params["package"] in problem.message
+
+
+def test_compiling_needs_a_compiler(monkeypatch):
+    values = {"training": {"torch_compile": True}}
+    monkeypatch.setattr("app.fitting.shutil.which", lambda name: "/usr/bin/g++")
+    assert fields(values, cpu_device()) == set()
+    monkeypatch.setattr("app.fitting.shutil.which", lambda name: None)
+    assert fields(values, cpu_device()) == {("training.torch_compile", "no_compiler", "machine")}
 
 
 def grpo(**use):

@@ -33,6 +33,47 @@ FIELDS: dict[str, tuple[str, str]] = {
         "纯 bf16", "权重和优化器都用 bfloat16 做全参数微调：内存减半，很小的更新可能丢失。"),
     "training.fp8": ("fp8", "用 8 位浮点做矩阵乘法（torchao）；需要计算能力 8.9 或更新的 GPU。"),
 }
-MESSAGES: dict[str, str] = {}
-ADVICE: dict[str, str] = {}
-REASONS: dict[str, str] = {}
+MESSAGES: dict[str, str] = {
+    "smoothing_loss": "损失“{loss}”自己为 token 或类别加权，没有标签平滑。",
+    "kernels_twice": "Liger 与 Hub 内核替换的是同样的层。",
+    "pure_bf16_dtype": "纯 bf16 以 bfloat16 保存并计算，而不是 {dtype}。",
+    "fp8_adapter": "float8 层会占据适配器所依附的层的位置。",
+    "fp8_dtype": "不用 float8 的部分以 bfloat16 计算，而不是 {dtype}。",
+    "fp8_pure": "fp8 在自动混合精度下计算，纯 bf16 则不用它。",
+    "lm_head_fused": "“{objective}”直接用输出头的权重计算，从不构造 logits：lm_head 上的适配器不会"
+                     "得到训练。",
+    "packing_family": "在“{family}”模型中，打包序列里的一行会看到它前面的行。",
+    "packing_leaks": "这个模型用当前的注意力实现时，不同的行不能打包在一起：各行会互相影响。",
+    "no_compiler": "torch.compile 需要{lacks}，这里没有。",
+}
+ADVICE: dict[str, str] = {
+    "smoothing_loss": "请设为 0，或选择损失“{plain}”。",
+    "kernels_twice": "请关闭其中一个。",
+    "pure_bf16_dtype": "请把精度设为“auto”，或关闭纯 bf16。",
+    "fp8_adapter": "请选择全参数训练，或关闭 fp8；QLoRA 更省内存。",
+    "fp8_dtype": "请把精度设为“auto”，或关闭 fp8。",
+    "fp8_pure": "请关闭其中一个。",
+    "lm_head_fused": "请去掉 lm_head，或把它放进整体训练的模块。",
+    "packing_family": "请关闭它；按长度分组能省去大部分填充。",
+    "packing_leaks": "请把 training.packing 设为 none 并关闭 training.padding_free；按长度分组"
+                     "能省去大部分填充。",
+    "no_compiler": "请安装它，或关闭编译。",
+}
+REASONS: dict[str, str] = {
+    "{rows} rows became {packs} sequences of at most {capacity} tokens, {fill} full; a batch "
+    "counts sequences":
+        "{rows} 行装成了 {packs} 个最多 {capacity} 个 token 的序列，装满 {fill}；批大小按序列计",
+    "exact, but no faster without FlashAttention: attention is computed over the whole batch":
+        "结果精确，但没有 FlashAttention 时不会更快：注意力在整个批次上计算",
+    "packed sequences are of one length as they are": "打包后的序列长度本来就一样",
+    "an adapter lies on the head, which TRL's fused head would pass by":
+        "输出头上有适配器，TRL 的融合输出头会绕过它",
+    "label smoothing needs the logits, which TRL's fused head never builds":
+        "标签平滑需要 logits，而 TRL 的融合输出头从不构造它们",
+    "{loss} needs the logits, which TRL's fused head never builds":
+        "{loss} 需要 logits，而 TRL 的融合输出头从不构造它们",
+    "every step compares with the base, which training changes: the weights are held twice":
+        "每一步都要与基座比较，而训练会改变它：权重保存两份",
+    "pure bf16: weights, gradients and optimizer in bfloat16, without autocast":
+        "纯 bf16：权重、梯度和优化器都用 bfloat16，不用自动混合精度",
+}
