@@ -15,6 +15,7 @@ from trainer.contract.targets import (
     FEED_FORWARD,
     NORMS,
     adapted,
+    is_inside,
     is_thawed,
     matching,
 )
@@ -58,7 +59,7 @@ def _beside(tuner: TunerConfig, facts: ModelFacts, modules: Collection[str]) -> 
     """Return what is trained whole beside an adapter: modules, biases, embeddings of tokens."""
     found: Shapes = {}
     for name, (shape, _) in facts.tensors.items():
-        whole = any(module in name.split(".") for module in tuner.modules_to_save)
+        whole = any(is_inside(name, module) for module in tuner.modules_to_save)
         biased = tuner.type == "lora" and name.endswith(".bias") and (
             tuner.bias == "all"
             or (tuner.bias == "lora_only" and name.removesuffix(".bias") in modules))
@@ -191,10 +192,10 @@ def _prompt(tuner: TunerConfig, facts: ModelFacts) -> Shapes:
         return {"embedding": (count, width), "0.weight": (width, hidden), "0.bias": (hidden,),
                 "2.weight": (hidden, hidden), "2.bias": (hidden,),
                 "4.weight": (hidden, width), "4.bias": (width,)}
-    return _prefix(tuner, facts, hidden)
+    return _prefix(tuner, facts)
 
 
-def _prefix(tuner: TunerConfig, facts: ModelFacts, hidden: int) -> Shapes:
+def _prefix(tuner: TunerConfig, facts: ModelFacts) -> Shapes:
     """Return the keys and values of every layer (arXiv:2101.00190), of grouped heads where so."""
     text, count = facts.text_config, tuner.prompt.num_virtual_tokens
     heads = int(text.get("num_attention_heads") or 1)
@@ -204,6 +205,7 @@ def _prefix(tuner: TunerConfig, facts: ModelFacts, hidden: int) -> Shapes:
     whole = facts.depth * 2 * width
     if not tuner.prompt.prefix_projection:
         return {"embedding": (count, whole)}
+    hidden = tuner.prompt.encoder_hidden_size or width
     return {"embedding": (count, width), "0.weight": (width, hidden), "0.bias": (hidden,),
             "2.weight": (hidden, whole), "2.bias": (whole,)}
 

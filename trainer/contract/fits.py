@@ -16,7 +16,7 @@ from trainer.contract.models import (
     resolve_adapter,
 )
 from trainer.contract.problems import Problem
-from trainer.contract.targets import EMBEDDINGS, adapted, linear_shapes, target_names
+from trainer.contract.targets import EMBEDDINGS, adapted, is_inside, linear_shapes, target_names
 
 Shape = tuple[int, int]
 # Which of a layer's widths a block size must divide: (out, in).
@@ -153,9 +153,9 @@ def _whole(config: RunConfig, facts: ModelFacts) -> Iterator[Problem]:
     tuner, linear = config.tuner, linear_shapes(facts)
     tied = bool(facts.config.get("tie_word_embeddings"))
     for name in tuner.modules_to_save:
-        exists = name == "lm_head" or any(name in key.split(".") for key in facts.tensors)
+        exists = name == "lm_head" or any(is_inside(key, name) for key in facts.tensors)
         packed = config.model.quantization != "none" and any(
-            name in module.split(".") for module in linear)
+            is_inside(f"{module}.weight", name) for module in linear)
         if not exists:
             yield _cannot_save(name, "module_missing", "The model has no such module",
                                "Write names such as embed_tokens, lm_head, norm.")

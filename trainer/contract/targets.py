@@ -70,6 +70,12 @@ def is_target(tuner: TunerConfig, module: str) -> bool:
     return True
 
 
+def is_inside(name: str, module: str) -> bool:
+    """Tell whether a weight is part of what ``modules_to_save`` names: PEFT compares endings."""
+    parts = name.split(".")[:-1]
+    return any(".".join(parts[:count + 1]).endswith(module) for count in range(len(parts)))
+
+
 def matching(pattern: dict[str, int], module: str, default: int) -> int:
     """Return what a rank or alpha pattern says of a module, read as PEFT reads its keys."""
     for key, value in pattern.items():

@@ -11,10 +11,9 @@ from trainer.contract.plan import (
     adapter_parameters,
     count_steps,
     estimate,
-    linear_shapes,
-    optimizer_bytes,
     weight_bytes,
 )
+from trainer.contract.targets import linear_shapes
 
 FACTS = ModelFacts(
     {"hidden_size": 8, "num_hidden_layers": 1},
@@ -61,11 +60,20 @@ def test_weights_by_method():
     assert "4 bits" in reason
 
 
-@pytest.mark.parametrize(("optim", "expected"), [
-    ("adamw_torch", 8000), ("adamw_8bit", 2031), ("sgd", 0), ("adafactor", 4 * (10 + 100))])
-def test_optimizer_state(optim, expected):
-    found, reason = optimizer_bytes(config(training={"optim": optim}), 1000, {"w": (10, 100)})
-    assert found == expected and reason
+@pytest.mark.parametrize(("quantization", "double", "each"), [
+    ("nf4", False, 0.5 + 4 / 64), ("fp4", True, 0.5 + 1 / 64 + 4 / 16384)])
+def test_four_bits_with_and_without_double_quantization(quantization, double, each):
+    found, reason = weight_bytes(config(model={
+        "quantization": quantization, "double_quantization": double}), FACTS, "float32")
+    linear = 16 * 8 + 8 * 24
+    assert found == round(linear * each) + 4 * (1944 - linear)
+    assert ("double" in reason) == double
+
+
+def test_eight_bits_keep_a_scale_a_row():
+    found, reason = weight_bytes(config(model={"quantization": "int8"}), FACTS, "bfloat16")
+    linear = 16 * 8 + 8 * 24
+    assert found == linear + 4 * (16 + 8) + 2 * (1944 - linear) and "8 bits" in reason
 
 
 @pytest.mark.parametrize(("training", "data", "rows", "steps"), [
