@@ -45,7 +45,9 @@ def _stats(locale: str, run: Run, matches: tuple[float | None, float | None]) ->
         stats.append(_stat(duration(locale, progress.eta_s), t(locale, "stat.left")))
     elif run.ended_at and (taken := time_taken(run))[0]:
         stats.append(_stat(duration(locale, taken[1]), t(locale, f"stat.{taken[0]}")))
-    if latest.get("loss") is not None:
+    if latest.get("reward") is not None:
+        stats.append(_stat(number(latest["reward"], 3), t(locale, "stat.reward")))
+    elif latest.get("loss") is not None:
         stats.append(_stat(loss(latest["loss"]), t(locale, "stat.loss")))
     if latest.get("tokens_per_s"):
         stats.append(_stat(number(round(latest["tokens_per_s"] or 0)), t(locale, "stat.tokens_s")))
@@ -157,11 +159,8 @@ def _sample(locale: str, event: SampleEvent) -> str:
     expected = "" if right or not event.reference else (
         f'<p class="f-dim">{text(t(locale, "samples.expected"))} {text(event.reference)}</p>')
     answer = event.output.strip() or t(locale, "samples.empty")
-    reward = getattr(event, "reward", None)
-    scored = "" if reward is None else (
-        f' <span class="f-chip">{text(t(locale, "sample.reward", value=number(reward, 3)))}</span>')
     return (f'<div class="f-sample"><b>{text(event.prompt)}</b>'
-            f"<p>{mark}{text(answer)}{scored}</p>{expected}</div>")
+            f"<p>{mark}{text(answer)}</p>{expected}</div>")
 
 
 def _quiet(words: str) -> str:
@@ -241,7 +240,8 @@ def links(locale: str, run_id: str) -> str:
     api = f"./api/runs/{key}"
     items = (("run-clone", f"./train?clone={key}", "run.clone", ""),
              ("run-download-config", f"{api}/config?download=true", "run.config", " download"),
-             ("run-download-metrics", f"{api}/metrics.csv", "run.csv", " download"))
+             ("run-download-metrics", f"{api}/metrics.csv", "run.csv", " download"),
+             ("run-download-script", f"{api}/script", "run.script", " download"))
     return "".join(f'<a class="f-button" id="{identity}" href="{href}"{extra}>'
                    f"{icons.DOWNLOAD if extra else ''}{text(t(locale, word))}</a>"
                    for identity, href, word, extra in items)

@@ -143,5 +143,13 @@ def same_run(locale: str, yaml_text: str) -> str:
                 f'<pre class="f-code" tabindex="0" id="{identity}">{text(body)}</pre>')
 
     lead = f'<p class="f-quiet">{text(t(locale, "as.command_help"))}</p>'
+    script = (f'<button type="button" class="f-button f-small" id="train-script">'
+              f'{icons.DOWNLOAD}{text(t(locale, "as.script"))}</button>')
     return card(t(locale, "as.title"), block("as.yaml", "train-yaml", yaml_text)
-                + block("as.command", "train-command", command, lead), kind="f-same")
+                + block("as.command", "train-command", command, lead) + script, kind="f-same")
+
+
+def script(name: str, words: str) -> str:
+    """Return a script that the page's own script hands to the person as a file."""
+    told = text(json.dumps({"name": f"{name}.py", "text": words}, ensure_ascii=False))
+    return f'<div id="train-script-made" hidden data-script="{told}"></div>'

@@ -2,7 +2,7 @@
 
 The fields are native HTML (``_fields``); what stands in them travels as one JSON text. ``_filled``
 puts values into the form, ``values`` brings them back, ``ask`` carries the other wishes of the
-page: another recipe, a sweep over learning rates.
+page: another recipe, a sweep over learning rates, the run as a script.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ from app.board.forms import (
     from_browser,
     known_choices,
     names_of,
+    read,
     read_all,
-    show,
     show_all,
 )
 from app.board.i18n import t
 from app.board.pages import _fields, _import, _train_html
 from app.board.pages._parts import html, note, text
 from app.fitting import consents
+from app.names import new_run_id
 from app.runs import RunError
-from trainer.contract.config import all_fields
+from app.script import write_script
+from trainer.contract.config import all_fields, parse
 from trainer.contract.problems import ConfigError
 from trainer.data.reading.sources import ENDINGS
 
@@ -74,6 +76,7 @@ class TrainPage:
         self.filled = html("", "train-fill")
         self.values = self._unseen("train-values")
         self.ask = self._unseen("train-ask")
+        self.script = html("", "train-script-out")
         self._wire(blocks)
 
     def _word(self, key: str) -> str:
@@ -132,9 +135,9 @@ class TrainPage:
         blocks.load(load, [self.draft], [self.said, self.key, self.filled], js=_DRAFT, **QUIET)
         self.values.change(check, self.values, sides, trigger_mode="always_last", **QUIET)
         self.again.tick(check, self.values, sides, **QUIET)
-        wish = door(self.locale, lambda banner: (banner, gr.skip(), ""))(self._wish)
+        wish = door(self.locale, lambda banner: (banner, gr.skip(), "", ""))(self._wish)
         self.ask.change(wish, [self.ask, self.key, self.values],
-                       [self.said, self.filled, self.going], **QUIET).then(
+                       [self.said, self.filled, self.going, self.script], **QUIET).then(
                            None, self.going, None, js=_GO, **QUIET)
         self.paste.click(lambda: gr.update(visible=True), None, self.pasting, **QUIET)
         self.cancel.click(lambda: gr.update(visible=False), None, self.pasting, **QUIET)
@@ -191,7 +194,7 @@ class TrainPage:
         if not rate:
             return note("info", t(self.locale, "train.cloned", name=name)), "", values
         training = values.setdefault("training", {})
-        training["learning_rate"] = show(all_fields()["training.learning_rate"], rate)
+        training["learning_rate"] = read(all_fields()["training.learning_rate"], rate)
         values["lr_finder"] = {}
         values["name"] = str(values["name"]).removesuffix(" copy")
         values["name"] = values["name"].removesuffix(t(self.locale, "finder.suffix"))
@@ -252,24 +255,33 @@ class TrainPage:
     # What is asked for
 
     def _wish(self, asked: str, key: str, sent: str) -> Any:
-        """Do what a button of the form's own asks: another recipe, or a sweep over rates."""
+        """Do what a button of the form's own asks: another recipe, a sweep, a script."""
         wish = json.loads(asked) if asked else {}
         if wish.get("do") == "preset":
             recipe = presets.read(str(wish.get("name", ""))) or {}
-            return "", self._filling(show_all(recipe)), ""
-        if wish.get("do") == "find":
-            return self._find(key, sent)
-        return gr.skip(), gr.skip(), ""
-
-    def _find(self, key: str, sent: str) -> Any:
+            return "", self._filling(show_all(recipe)), "", ""
         values = read_all(from_browser(sent))
+        try:
+            if wish.get("do") == "find":
+                return "", gr.skip(), self._find(key, values), ""
+            if wish.get("do") == "script":
+                return "", gr.skip(), "", self._script(values)
+        except ConfigError as error:
+            return _import.problems_note(self.locale, error), gr.skip(), "", ""
+        return gr.skip(), gr.skip(), "", ""
+
+    def _find(self, key: str, values: dict[str, Any]) -> str:
+        """Queue a sweep over learning rates for what stands in the form."""
         values["lr_finder"] = {**values.get("lr_finder", {}), "enabled": True}
         suffix = t(self.locale, "finder.suffix")
         values["name"] = str(values.get("name", "run"))[:100 - len(suffix)] + suffix
-        try:
-            return "", gr.skip(), self._create(key, values)
-        except ConfigError as error:
-            return _import.problems_note(self.locale, error), gr.skip(), ""
+        return self._create(key, values)
+
+    def _script(self, values: dict[str, Any]) -> str:
+        config = parse(values)
+        home = self.studio.home
+        made = write_script(config, home=home.root, runs=home.runs)
+        return _train_html.script(new_run_id(config.name), made.text)
 
     def _start(self, key: str, sent: str) -> Any:
         raws = from_browser(sent)

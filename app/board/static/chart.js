@@ -420,7 +420,8 @@
     arrange() {
       const sizes = {};
       this.series.forEach(({ series }) => Object.entries(series).forEach(([name, points]) => {
-        sizes[name] = Math.max(sizes[name] || 0, points.length);
+        const moves = window.finestraKnown.has(name) || points.some(([, v]) => v !== points[0][1]);
+        sizes[name] = Math.max(sizes[name] || 0, moves ? points.length : 0);
       }));
       const panels = window.finestraPanels(sizes, this.words);
       const there = new Set(this.charts.map((chart) => chart.panel.key));

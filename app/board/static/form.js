@@ -137,15 +137,28 @@
     field.scrollIntoView({ block: "center" });
     field.querySelector("input, textarea, select, button")?.focus({ preventScroll: true });
   }
+  /* A script that the server wrote is handed over as a file. */
+  function handOver() {
+    const element = $("#train-script-made");
+    if (!element || element.dataset.taken) return;
+    element.dataset.taken = "yes";
+    const told = JSON.parse(element.dataset.script);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([told.text], { type: "text/x-python" }));
+    link.download = told.name;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
   function aboutPreset() {
     const select = $("#train-preset-in"), about = $("#train-preset-about");
     if (select && about) about.textContent = select.selectedOptions[0]?.dataset.about || "";
   }
 
   document.addEventListener("click", (event) => {
-    const target = event.target.closest("[data-view], [data-field], #train-find-lr");
+    const target = event.target.closest("[data-view], [data-field], #train-find-lr, #train-script");
     if (!target) return;
     if (target.id === "train-find-lr") ask({ do: "find" });
+    else if (target.id === "train-script") ask({ do: "script" });
     else if (target.dataset.view) setView(target.dataset.view);
     else { event.preventDefault(); go(target.dataset.field); }
   });
@@ -164,6 +177,6 @@
   window.finestraForm = function () {
     if (!$("#train-form")) return;
     $$(".f-away").forEach((box) => { box.setAttribute("aria-hidden", "true"); });
-    showView(); fill(); draw(); apply();
+    showView(); fill(); draw(); apply(); handOver();
   };
 })();

@@ -18,7 +18,10 @@
     ["training", "learning_rate", {}], ["training", "grad_norm", { smooth: true, log: true }],
     ["machine", "tokens_per_s", {}], ["machine", "mfu", {}], ["machine", "memory_mib", {}],
   ];
-  const NEVER = ["lr_finder_rate", "proposed_learning_rate", "samples_per_s", "train_runtime_s"];
+  const NEVER = ["lr_finder_rate", "proposed_learning_rate", "samples_per_s", "train_runtime_s",
+    "num_tokens"];
+  /* Details that only fill the page. */
+  const DETAIL = /_(min|max)(_|$)|terminated/;
   const BESIDE = KNOWN.flatMap(([, , how]) => how.beside || []);
   const LEAST = 2;
 
@@ -38,14 +41,15 @@
       beside: (how.beside || []).map((name) => [name, words[name] || plain(name, words)]) };
   }
 
-  /* sizes: how many points each series has. */
+  /* sizes: how many points each series has, 0 for one that is not known here and never moves. */
+  window.finestraKnown = new Set([...KNOWN.map(([, key]) => key), ...BESIDE]);
   window.finestraPanels = function (sizes, words) {
     const has = (name, least) => (sizes[name] || 0) >= least;
     const found = KNOWN.filter(([, key, how]) => has(key, how.wide ? 1 : LEAST))
       .map(([group, key, how]) => panel(group, key, how, words));
     const taken = new Set([...NEVER, ...BESIDE, ...KNOWN.map(([, key]) => key)]);
     const others = Object.keys(sizes).filter((name) => !taken.has(name) && has(name, LEAST)
-      && !(name.startsWith("eval_") && (name.slice(5) in sizes || taken.has(name.slice(5)))));
+      && !DETAIL.test(name) && !(name.startsWith("eval_") && (name.slice(5) in sizes || taken.has(name.slice(5)))));
     const rewards = others.filter((name) => /^rewards_.+_mean$/.test(name));
     const at = found.findLastIndex((one) => one.group === "quality") + 1 || found.length;
     if (rewards.length > 1) {

@@ -120,7 +120,7 @@ EN: dict[str, str] = {
     "chat.cannot.head": "This result gives scores, not words: it cannot be talked to.",
     "chat.cannot.finder": "A learning rate finder trains nothing, so there is no result to talk "
                           "to.",
-    "sample.reward": "reward {value}",
+    "stat.reward": "reward",
     # Charts
     "chart.reward": "Reward", "chart.reward_std": "Spread of rewards",
     "chart.rewards_chosen": "Reward of chosen answers",

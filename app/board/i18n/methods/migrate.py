@@ -18,6 +18,8 @@ MESSAGES: dict[str, str] = {
     "import_no_model": "文件没有指定模型（model_name_or_path）。",
     "import_no_data": "文件没有指定训练数据（dataset）。",
     "import_ppo": "这个 PPO 文件没有指定奖励模型。",
+    "script_objective": "目标“{objective}”没有普通脚本。",
+    "script_reward": "奖励“{name}”没有普通形式。",
 }
 ADVICE: dict[str, str] = {
     "import_too_large": "配置只有几千个字符：是不是选错了文件？",
@@ -30,6 +32,8 @@ ADVICE: dict[str, str] = {
     "import_no_model": "请设置 model.name_or_path；现在是“starter”。",
     "import_no_data": "请设置 data.train；现在是“sample_instructions”。",
     "import_ppo": "请在 rollout.rewards 中说明什么是好回答。",
+    "script_objective": "TRL 的实验性蒸馏训练器读取另一种数据行。",
+    "script_reward": "请去掉它，或写成 Python 函数。",
 }
 REASONS: dict[str, str] = {
     "Carried over.": "照搬。",

@@ -95,7 +95,7 @@ ABOUT: dict[str, str] = {
         "为一个类别的信息比一个回答少。",
     "distill-lora-80gb":
         "给一块 80 GB GPU：在策略蒸馏。Qwen3 1.7B 写，Qwen3 14B 逐个 token "
-        "指出自己会怎么写；学生约 6 GB，教师 30 GB。只需要提示。",
+        "指出自己会怎么写；学生约 10 GB，教师 30 GB。只需要提示。",
     "dpo-lora-80gb":
         "给一块 80 GB GPU 和成对回答：bf16 Qwen3 14B 上的 DPO，约 36 GB。混合损失：以 DPO "
         "为主，加一份回答自身的损失，防止较好的回答变得更不可能。",
@@ -107,8 +107,8 @@ ABOUT: dict[str, str] = {
         "给一块 24 GB GPU 和成对回答：4 位 Qwen3 8B 上的 DPO，约 8 "
         "GB。两个回答同时读入，所以一次一对；常从 ultrafeedback 开始，请换成自己的数据。",
     "gkd-24gb":
-        "给一块 24 GB GPU、想让小模型像大模型一样回答：Qwen3 0.6B 向 Qwen3 4B 学习，学生约 "
-        "2.3 GB，教师 8 GB。一半批次是学生自己的回答，从自己的错误中学习。",
+        "给一块 24 GB GPU、想让小模型像大模型一样回答：Qwen3 0.6B 向 Qwen3 4B 学习，学生约 4 "
+        "GB，教师 8 GB。一半批次是学生自己的回答，从自己的错误中学习。",
     "grpo-math-lora-16gb":
         "给一块 16 GB GPU 和第一次强化学习：Qwen3 0.6B 做 GSM8K 小学数学题，约 2.8 "
         "GB。一步学习 64 个回答：8 道题各 8 个；只奖励最后的数字。",
@@ -124,7 +124,7 @@ ABOUT: dict[str, str] = {
         "给一块 16 GB GPU 和点赞/点踩的回答：4 位 Llama 3.2 3B Instruct 上的 KTO，约 4 "
         "GB。一次四行，因为 KTO 要与同批次的其他行比较；请提高较少一类的权重。",
     "orpo-lora-24gb":
-        "给一块 24 GB GPU 和成对回答、之前没有做过 SFT：Llama 3.2 3B 上的 ORPO，约 8 "
+        "给一块 24 GB GPU 和成对回答、之前没有做过 SFT：Llama 3.2 3B 上的 ORPO，约 9 "
         "GB。它同时学习回答与偏好。",
     "orpo-lora-cpu":
         "给有成对好坏回答、没有 GPU、也没有内存放参考模型的人：ORPO "
@@ -160,10 +160,10 @@ ABOUT: dict[str, str] = {
         "给一块 24 GB GPU、LoRA 不及全参数的情况：Phi-4 mini 上的 DoRA，约 9 "
         "GB。它把幅度与方向分开学习；一步更慢，所以秩保持 16 即可。",
     "sft-full-16gb":
-        "给想在一块 16 GB GPU 上训练全部权重的人：Qwen3 0.6B 全参数，约 7 "
+        "给想在一块 16 GB GPU 上训练全部权重的人：Qwen3 0.6B 全参数，约 8 "
         "GB。适合上万行数据；数据更少时，LoRA 遗忘得更少。",
     "sft-full-80gb":
-        "给想在一块 80 GB GPU 上训练 3B 模型全部权重的人：SmolLM3 全参数，约 32 GB。8 "
+        "给想在一块 80 GB GPU 上训练 3B 模型全部权重的人：SmolLM3 全参数，约 34 GB。8 "
         "位动量节省 18 GB，因而能放下两行 2,048 个 token。",
     "sft-full-8gb":
         "给想在一块 8 GB GPU 上训练全部权重的人：SmolLM2 360M 全参数，约 5 GB。8 位动量比 "
@@ -173,7 +173,7 @@ ABOUT: dict[str, str] = {
         "16 字节内存。",
     "sft-galore-24gb":
         "给想在一块 24 GB GPU 上训练 1.7B 模型全部权重的人：GaLore 只在 128 "
-        "维里保存梯度动量，约 29 GB。学到的与全参数相同，优化器却像适配器一样小。",
+        "维里保存梯度动量，约 19 GB。学到的与全参数相同，优化器却像适配器一样小。",
     "sft-gemma-lora-8gb":
         "给一块 8 GB GPU 和多语言回答：Gemma 3 1B 上的 LoRA，约 3 "
         "GB。它的词表很大，所以批次较小。需要先在 Hub 上接受许可。",
@@ -189,7 +189,8 @@ ABOUT: dict[str, str] = {
     "sft-lora-8gb":
         "给一块 8 GB GPU、第一个真正的模型：Qwen3 0.6B 上的 LoRA，约 2.5 GB。基座保持 "
         "bf16，不因量化而损失；一步 16 行，适合几百行自己的数据（替换 sample_chat）。",
-    "sft-lora-gpu": "给一块小 GPU：Qwen3 0.6B 上的 LoRA。请把 sample_chat 换成自己的数据。",
+    "sft-lora-gpu":
+        "给一块 8 GB 以上的 GPU：Qwen3 0.6B 上的 LoRA。请把 sample_chat 换成自己的数据。",
     "sft-qlora-16gb":
         "给一块 16 GB GPU 和 8B 对话模型：Llama 3.1 8B Instruct 上的 QLoRA，约 7 "
         "GB。所有线性层上秩 16，QLoRA 论文认为这与全参数相当。",
@@ -203,7 +204,7 @@ ABOUT: dict[str, str] = {
         "给想在没有 GPU 的笔记本上教一个真正的对话模型的人：SmolLM2 360M 上的 LoRA，约需 5 "
         "GB。短文本与小批次使一步只需几秒；请把 sample_chat 换成自己的数据。",
     "simpo-lora-48gb":
-        "给一块 48 GB GPU 和更长的成对回答：Llama 3.1 8B 上的 SimPO，约 18 "
+        "给一块 48 GB GPU 和更长的成对回答：Llama 3.1 8B 上的 SimPO，约 19 "
         "GB。没有参考模型；beta 10 与 0.3 倍的间隔是论文在 Llama 3 Instruct 上所用。",
     "simpo-lora-cpu":
         "给想按回答的平均对数概率学习偏好的人：不需要参考模型，也不需要 GPU。beta 2 与间隔 "
