@@ -59,8 +59,8 @@ def script(run_or_config: Annotated[str, typer.Argument(
     try:
         path = Path(run_or_config)
         config = (parse(load_yaml(read_text(path))) if path.suffix in (".yaml", ".yml", ".json")
-                  else parse(studio.clone_values(studio.run(run_or_config).id)))
-        found = write_script(config, home=studio.home.path, runs=studio.home.runs)
+                  else parse(load_yaml(studio.config_yaml(studio.run(run_or_config).id))))
+        found = write_script(config, home=studio.home.root, runs=studio.home.runs)
     finally:
         studio.close()
     if output is not None:

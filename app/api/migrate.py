@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.deps import RunDep, StudioDep
 from app.migrate import import_llamafactory
 from app.script import write_script
-from trainer.contract.config import parse
+from trainer.contract.config import load_yaml, parse
 
 router = APIRouter()
 
@@ -33,7 +33,7 @@ def import_file(body: ImportRequest) -> dict[str, Any]:
 @router.get("/runs/{run_id}/script")
 def run_script(run: RunDep, studio: StudioDep) -> PlainTextResponse:
     """Return a Python script that trains the same with TRL alone."""
-    found = write_script(parse(studio.clone_values(run.id)), home=studio.home.path,
+    found = write_script(parse(load_yaml(studio.config_yaml(run.id))), home=studio.home.root,
                          runs=studio.home.runs)
     return PlainTextResponse(found.text, media_type="text/x-python", headers={
         "Content-Disposition": f'attachment; filename="{run.id}.py"'})

@@ -4,11 +4,19 @@ from torch.nn import functional
 from trl import DPOConfig, DPOTrainer
 
 
+class NoReference(torch.nn.Module):
+    """Stands where DPOTrainer would load a reference model that nobody asks."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+
+
 class Trainer(InOrder, DPOTrainer):
     """Pairs as DPO reads them, with a loss that needs no reference."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, ref_model=torch.nn.Identity(), **kwargs)
+    def __init__(self, *args, model, **kwargs):
+        super().__init__(*args, model=model, ref_model=NoReference(model.config), **kwargs)
         self.ref_model = None
 
     def _compute_loss(self, model, inputs, return_outputs):

@@ -24,7 +24,7 @@ FOLDER = share() / "templates" / "recipes"
 RECIPES = sorted(FOLDER.glob("*.yaml"))
 SAMPLES = {"turns": "sample_chat", "text": "sample_text", "pairs": "sample_preferences",
            "judged": "sample_kto", "prompts": "sample_questions", "labelled": "sample_classes"}
-MACHINES = {"cpu": 12, "8": 5, "16": 4, "24": 6, "48": 4, "80": 3}
+MACHINES = {"cpu": 11, "8": 5, "16": 4, "24": 6, "48": 4, "80": 3}
 
 
 def shapes() -> Any:
@@ -65,8 +65,8 @@ def test_a_recipe_says_what_it_is_for(path: Path) -> None:
     assert config.name == path.stem
     assert path.stem in ABOUT and re.search("[一-鿿]", ABOUT[path.stem])
     assert all(f"preset.{path.stem}" in TABLES[locale] for locale in ("en", "zh"))
-    said, chinese = (re.findall(r"([\d.]+) GB", text) for text in (" ".join(head),
-                                                                  ABOUT[path.stem]))
+    said, chinese = (re.findall(r"([\d.]+) GB", text) for text in (
+        " ".join(line[2:] for line in head), ABOUT[path.stem]))
     assert Counter(said) == Counter(chinese)
 
 
@@ -127,3 +127,17 @@ def test_a_recipe_trains(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert end.outcome == "completed", (end.message, end.advice)
     assert len(losses) == 2 and all(abs(loss) < 100 for loss in losses)
     assert (run.adapter if run.adapter.is_dir() else run.model).is_dir()
+
+
+def test_the_table_of_the_docs_is_what_there_is() -> None:
+    text = (FOLDER.parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    rows = {cells[1].strip(" `"): [cell.strip() for cell in cells[2:-1]] for cells in (
+        line.split("|") for line in text.splitlines() if line.startswith("| `"))}
+    assert set(rows) == {path.stem for path in RECIPES}
+    for path in RECIPES:
+        config = read(path)
+        size = machine(path)
+        assert rows[path.stem][1] == config.objective
+        assert rows[path.stem][3] == config.model.name_or_path
+        assert rows[path.stem][4] == ", ".join(config.data.names("train"))
+        assert not size or rows[path.stem][0] == ("CPU" if size == "cpu" else f"{size} GB")
