@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app import cli_data, cli_migrate, cli_runs
+from app import cli_data, cli_find, cli_migrate, cli_runs
 from app.cli_output import EXPECTED, error_document, note, print_error, print_json
 from app.documents import outcome_document
 from app.runs import Run, RunState
@@ -19,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(cli_runs.app, name="runs")
 app.add_typer(cli_data.app, name="data")
 cli_migrate.register(app)
+cli_find.register(app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 INTERRUPTED = 130
@@ -68,7 +69,7 @@ def train(config: Annotated[Path, typer.Argument(help="The run config, a YAML fi
             _show_dry_run(studio.dry_run(values), anywhere, as_json)
             return
         run = studio.create(values)
-        run = run if detach else _follow(studio, run)
+        run = run if detach else follow_run(studio, run)
         _show_outcome(studio, run, detach, as_json)
     finally:
         studio.close()
@@ -94,7 +95,7 @@ def read_config(path: Path, overrides: list[str]) -> dict[str, Any]:
     return apply_overrides(load_yaml(text), overrides)
 
 
-def _follow(studio: Any, run: Run) -> Run:
+def follow_run(studio: Any, run: Run) -> Run:
     """Follow a run; Ctrl-C leaves it alone and says how to stop it."""
     from app.cli_follow import watch
 
