@@ -165,3 +165,22 @@ def test_a_phone_shows_it_without_scrolling_sideways(page: Page, server: Server,
         expect(page.locator("#data-table .f-row, #data-view .f-seq").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
         picture("list" if address == "/data" else "detail")
+
+
+def test_a_row_is_shown_for_the_objective_that_is_chosen(page: Page, server: Server, picture):
+    open_data(page, server, "sample_questions")
+    asked = page.locator("#data-view .f-seq")
+    expect(asked).to_contain_text("16加14等于几？")
+    expect(page.locator("#data-view .f-counts")).to_contain_text("the model answers it")
+    expect(page.locator("#data-view")).to_contain_text("30")
+    assert asked.locator("mark").count() == 0
+    open_data(page, server, "sample_classes", "&objective=classification")
+    text = page.locator("#data-view .f-seq")
+    expect(text).to_contain_text("always orders lentil curry")
+    assert "<|im_start|>" not in text.inner_text() and text.locator("mark").count() == 0
+    expect(page.locator("#data-view")).to_contain_text("food")
+    picture("class")
+    page.locator("#data-view-objective input").click()
+    page.get_by_role("option", name="Supervised").click()
+    expect(text.locator("mark")).to_contain_text("food")
+    expect(page).to_have_url(re.compile("objective=sft"))

@@ -14,7 +14,7 @@ from app.board.pages import _data_row
 from app.board.pages._parts import html, text
 from app.board.wording import count
 from app.datarows import ViewOptions, row_view
-from trainer.contract.config import all_fields
+from trainer.contract.config import OBJECTIVES, all_fields
 from trainer.contract.places import template_names
 
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
@@ -67,11 +67,16 @@ class RowViewer:
             **common("data.overlong", 3))
         self.all = gr.Checkbox(False, **common("data.train_on_prompt", 4))
         self.last = gr.Checkbox(False, **common("data.mask_history", 4))
+        self.objective = gr.Dropdown(
+            [(t(self.locale, "view.usual"), ""),
+             *((choice_label(self.locale, "objective", name), name) for name in OBJECTIVES)],
+            value="", filterable=False, **common("objective", 4))
 
     @property
     def options(self) -> list[Any]:
         """The components that say how a row is looked at."""
-        return [self.model, self.template, self.longest, self.overlong, self.all, self.last]
+        return [self.model, self.template, self.longest, self.overlong, self.all, self.last,
+                self.objective]
 
     def wire(self) -> None:
         """Connect the events."""
@@ -101,12 +106,14 @@ class RowViewer:
         models = known_choices(self.studio, self.locale)["model.name_or_path"]
         overlong = query.get("overlong", "cut_turns")
         template = query.get("template", "auto")
+        objective = query.get("objective", "")
         return [query.get("row", "1"),
                 gr.update(choices=models, value=query.get("model", "starter")),
                 template if template in ("auto", *template_names()) else "auto",
                 query.get("max_length", "512"),
                 overlong if overlong in ("cut_turns", "drop") else "cut_turns",
-                query.get("train_on_prompt") == "1", query.get("mask_history") == "1"]
+                query.get("train_on_prompt") == "1", query.get("mask_history") == "1",
+                objective if objective in OBJECTIVES else ""]
 
     def show(self, name: str, row: str, *options: Any) -> str:
         """Return the row as HTML; what is wrong with it is part of that."""
@@ -132,12 +139,16 @@ def row_number(words: str) -> int:
     return max(1, int(digits)) if digits else 1
 
 
-def view_options(model: str, template: str, longest: str, overlong: str, learn_all: bool,
-                 only_last: bool) -> ViewOptions:
-    """Return what the components hold; a length that cannot be meant becomes one that can."""
+def view_options(*held: Any) -> ViewOptions:
+    """Return what the components hold, in the order of ``RowViewer.options``.
+
+    A length that cannot be meant becomes one that can.
+    """
+    model, template, longest, overlong, learn_all, only_last, objective = held
     length = min(_LONGEST, max(8, row_number(longest)))
     return ViewOptions(str(model or "starter"), str(template or "auto"), length,
-                       str(overlong or "cut_turns"), bool(learn_all), bool(only_last))
+                       str(overlong or "cut_turns"), bool(learn_all), bool(only_last),
+                       str(objective or ""))
 
 
 def state(row: int, chosen: ViewOptions) -> dict[str, Any]:

@@ -174,8 +174,8 @@ def data(locale: str, events: Iterable[DataEvent]) -> str:
         return ""
     seen = [key for key in ("filtered", "duplicates")
             if any(getattr(event, key) for event in newest.values())]
-    keys = ("rows", "used", "bad_rows", *seen, "cut", "dropped", "tokens", "trained_tokens",
-            "max_tokens")
+    learned = ["trained_tokens"] if any(e.trained_tokens for e in newest.values()) else []
+    keys = ("rows", "used", "bad_rows", *seen, "cut", "dropped", "tokens", *learned, "max_tokens")
     head = "".join(f'<th scope="col">{text(t(locale, f"data.{split}"))}</th>' for split in newest)
     body = "".join(
         f'<tr><th scope="row">{text(t(locale, f"data.{key}"))}</th>'

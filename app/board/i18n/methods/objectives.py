@@ -4,10 +4,14 @@ from __future__ import annotations
 
 EN: dict[str, str] = {
     "row.class": "Class:", "row.asked": "nothing is learned: the model answers it",
-    "row.classed": "the class is learned, no token is"}
+    "row.classed": "the class is learned, no token is",
+    "view.usual": "The most usual that fits",
+    "warning.class_without_rows": "A class has no training rows"}
 ZH: dict[str, str] = {
     "row.class": "类别：", "row.asked": "不参与训练：由模型作答",
-    "row.classed": "学习的是类别，不是 token"}
+    "row.classed": "学习的是类别，不是 token",
+    "view.usual": "适合此数据的常用目标",
+    "warning.class_without_rows": "有的类别没有训练数据"}
 FIELDS: dict[str, tuple[str, str]] = {}
 _PAIRS = "请选择带“chosen”和“rejected”的数据，或选择适合这些数据的目标。"
 _PROMPTS = "请选择带提示的数据（问答或对话也可以），或选择适合这些数据的目标。"
