@@ -60,7 +60,7 @@ def _take_out(draft: Draft, problem: Problem) -> None:
     for path in [p for p in draft.values
                  if problem.field == p or problem.field.startswith(f"{p}.")]:
         if path not in FIRST:
-            _remove(draft, path, f"{problem.message} {problem.advice}".strip())
+            _remove(draft, path, problem)
 
 
 def _one_by_one(draft: Draft) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _one_by_one(draft: Draft) -> dict[str, Any]:
     for path in order:
         found = _problems({**taken, path: draft.values[path]})
         if found and path != "rollout.rewards":
-            _remove(draft, path, f"{found[0].message} {found[0].advice}".strip())
+            _remove(draft, path, found[0])
         else:
             taken[path] = draft.values[path]
     if _problems(taken):
@@ -79,10 +79,12 @@ def _one_by_one(draft: Draft) -> dict[str, Any]:
     return nested(taken)
 
 
-def _remove(draft: Draft, path: str, reason: str) -> None:
+def _remove(draft: Draft, path: str, why: str | Problem) -> None:
     """Take a field out and say so of every key that had set it."""
     draft.values.pop(path, None)
+    problem = why if isinstance(why, Problem) else None
+    reason = f"{why.message} {why.advice}".strip() if isinstance(why, Problem) else why
     for key, row in list(draft.rows.items()):
         if row.field == path and row.action != "dropped":
-            draft.rows[key] = Row(key, "dropped", reason)
+            draft.rows[key] = Row(key, "dropped", reason, None, problem)
     draft.defaults = [row for row in draft.defaults if row.field != path]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,7 @@ def import_llamafactory(text: str, *, folder: Path | None = None) -> Imported:
     _rest(draft)
     values = finish(draft)
     values.setdefault("name", "llamafactory")
-    report = [row if row.key not in old else type(row)(old[row.key], row.action, row.reason,
-                                                       row.field) for row in draft.report()]
+    report = [replace(row, key=old.get(row.key, row.key)) for row in draft.report()]
     return Imported(values, report, draft.defaults, draft.problems)
 
 

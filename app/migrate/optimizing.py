@@ -6,6 +6,7 @@ from typing import Any
 
 from app.migrate.draft import Draft
 from app.migrate.reading import Unreadable, as_mapping, as_number
+from app.migrate.rows import Row
 from trainer.contract.config import all_fields
 
 SAME = {"adamw_hf": "adamw_torch", "adamw_torch_xla": "adamw_torch",
@@ -18,6 +19,9 @@ SAME = {"adamw_hf": "adamw_torch", "adamw_torch_xla": "adamw_torch",
         "stable_adamw": "adamw_torch", "grokadamw": "adamw_torch"}
 EQUAL = ("adamw_hf", "adamw_bnb_8bit")
 INSTEAD = "The nearest optimizer that there is here."
+NO_SUM = ("Layer by layer gradients cannot be accumulated: all rows of a step are one batch, which "
+          "takes more memory.")
+NO_NORM = "Layer by layer the norm of all gradients is never known: nothing is clipped."
 BY_SWITCH = "Another key chooses the optimizer."
 
 
@@ -36,8 +40,29 @@ def optimizing(draft: Draft) -> None:
     for key in _SWITCHED:
         if draft.has(key):
             draft.drop(key, "It means nothing beside the optimizer that is chosen.")
+    _layerwise(draft)
     _transformers_arguments(draft)
     _schedule(draft)
+
+
+def _layerwise(draft: Draft) -> None:
+    """Switch off what needs all gradients at once, where each is used as soon as it is there."""
+    if not str(draft.values.get("training.optim")).endswith("_layerwise"):
+        return
+    if (steps := draft.values.get("training.gradient_accumulation_steps", 1)) > 1:
+        draft.rows.pop("gradient_accumulation_steps", None)
+        draft.put("gradient_accumulation_steps", "training.gradient_accumulation_steps", 1,
+                  NO_SUM)
+        rows = draft.values.get("training.per_device_train_batch_size", 8)
+        draft.rows.pop("per_device_train_batch_size", None)
+        draft.put("per_device_train_batch_size", "training.per_device_train_batch_size",
+                  rows * steps, NO_SUM)
+    if draft.values.pop("training.max_grad_norm", 1.0) != 0:
+        draft.rows.pop("max_grad_norm", None)
+        draft.put("max_grad_norm", "training.max_grad_norm", 0.0, NO_NORM)
+        if "max_grad_norm" not in draft.source:
+            draft.defaults.append(Row("max_grad_norm", "changed", NO_NORM,
+                                      "training.max_grad_norm"))
 
 
 _SWITCHED = ("galore_target", "galore_rank", "galore_update_interval", "galore_scale",

@@ -15,13 +15,15 @@ class Row:
     """What became of one key.
 
     ``field`` is the dotted path in our config that it went to, None when there is none. The reason
-    is English; ``app.board.i18n`` knows it in Chinese.
+    is English; ``app.board.i18n`` knows it in Chinese. ``problem`` is what our own checks had to
+    say of a value that was dropped for it; the reason is its text.
     """
 
     key: str
     action: Action
     reason: str
     field: str | None = None
+    problem: Problem | None = None
 
     def document(self) -> dict[str, str | None]:
         """Return the row as scripts see it."""

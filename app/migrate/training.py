@@ -14,6 +14,7 @@ FLAGS = {"torch_compile": "training.torch_compile", "fp8": "training.fp8",
          "enable_liger_kernel": "training.use_liger_kernel",
          "load_best_model_at_end": "training.load_best_model_at_end"}
 BY_EPOCH = "Finestra counts steps, not epochs: it is done once at the end; set it in steps."
+PAIRED = "KTO compares the rows of a batch: two at a time, as many in a step."
 SHARES = "A share of all steps needs max_steps to be a number of steps: it is done at the end."
 
 
@@ -34,6 +35,7 @@ def training(draft: Draft) -> None:
         draft.put("max_steps", "training.max_steps", steps)
     elif steps is not None:
         draft.say("max_steps", "kept", "Below 1 it means: by epochs.", "training.max_steps")
+    _judged_batches(draft)
     _checkpointing(draft)
     _grouping(draft)
     _logging(draft)
@@ -42,6 +44,19 @@ def training(draft: Draft) -> None:
     _watching(draft)
     if draft.has("use_cpu"):
         draft.put("use_cpu", "training.device", "cpu" if draft.flag("use_cpu") else "auto")
+
+
+def _judged_batches(draft: Draft) -> None:
+    """Give KTO two rows at a time, with as many in a step: it compares the rows of a batch."""
+    size, steps = "per_device_train_batch_size", "gradient_accumulation_steps"
+    if draft.values.get("objective") != "kto" or draft.values.get(WHOLES[size]) != 1:
+        return
+    draft.rows.pop(size, None)
+    draft.put(size, WHOLES[size], 2, PAIRED)
+    many = draft.values.get(WHOLES[steps], 1)
+    if many > 1:
+        draft.rows.pop(steps, None)
+        draft.put(steps, WHOLES[steps], -(-many // 2), PAIRED)
 
 
 def _checkpointing(draft: Draft) -> None:

@@ -73,4 +73,11 @@ def _row(locale: str, row: Row) -> str:
     return (f'<tr data-action="{text(row.action)}"><th scope="row"><code>{text(row.key)}</code>'
             f'</th><td><span class="f-chip f-{text(row.action)}">'
             f'{text(t(locale, f"import.{row.action}"))}</span></td>'
-            f"<td>{text(reason_text(locale, row.reason))}</td></tr>")
+            f"<td>{text(_why(locale, row))}</td></tr>")
+
+
+def _why(locale: str, row: Row) -> str:
+    """Return the reason of a row: what our own checks said, or why a key went where it did."""
+    if row.problem is not None:
+        return " ".join(problem_text(locale, row.problem)).strip()
+    return reason_text(locale, row.reason)

@@ -179,6 +179,13 @@ REASONS: dict[str, str] = {
     "The nearest optimizer that there is here.": "这里最接近的优化器。",
     "There is no optimizer '{name}' here; AdamW is used.": "这里没有优化器“{name}”；使用 AdamW。",
     "There is no schedule '{name}'; linear is used.": "没有调度“{name}”；使用 linear。",
+    "KTO compares the rows of a batch: two at a time, as many in a step.":
+        "KTO 要比较同一批次的各行：一次两行，每步总数不变。",
+    "Layer by layer gradients cannot be accumulated: all rows of a step are one batch, "
+    "which takes more memory.":
+        "逐层更新时梯度不能累积：一步的所有行合为一个批次，占用更多显存。",
+    "Layer by layer the norm of all gradients is never known: nothing is clipped.":
+        "逐层更新时无法知道全部梯度的范数：不做裁剪。",
     "They have fields of their own.": "它们各有字段。",
     "This optimizer takes no further settings here.": "这个优化器在这里没有其他设置。",
     "This schedule has no such settings here.": "这个调度在这里没有这些设置。",
