@@ -9,12 +9,15 @@ Element ids that tests and scripts may rely on:
 - header: nav-runs, nav-train, nav-data, lang-en, lang-zh, theme-toggle
 - Runs: new-run, runs-search, runs-state, runs-table (rows: ``.f-row[data-id]``), runs-empty,
   empty-quickstart, runs-compare-button, runs-compare
-- Train: train-preset, train-upload, train-search, train-basic, train-advanced, train-start,
-  train-reset, train-import, train-yaml-in, train-yaml-fill, train-fit, train-problems, train-yaml,
-  train-command, ``field-<path with dots as ->`` for every field of the run config
+- Train: train-preset (its select train-preset-in), train-upload, train-search, train-basic,
+  train-advanced, train-start, train-reset, train-import, train-yaml-in, train-yaml-fill,
+  train-import-report (rows ``tr[data-action]``), train-fit, train-problems, train-yaml,
+  train-command, train-script, train-find-lr, train-reward-add (rows: ``.f-reward``),
+  ``field-<path with dots as ->`` for every field of the run config, native inputs in it; chosen
+  datasets are ``.f-chosen``; unseen: train-values, train-ask, train-fill, train-script-out
 - Run: run-hero (``[data-state]``), run-progress, run-stop, run-resume, run-clone, run-delete,
   run-delete-confirm, run-delete-cancel, run-download-config, run-download-metrics,
-  run-download-log, run-health, run-charts (``[data-chart=loss]`` ...; ``data-points`` counts the
+  run-download-script, run-download-log, run-use-rate, run-chat-reason, run-health, run-charts (``[data-chart=loss]`` ...; ``data-points`` counts the
   points drawn), run-samples, run-checkpoints, run-data, run-choices, run-log, run-log-search,
   run-log-follow, run-yaml, run-missing, run-chat-prompt, run-chat-send, run-chat-stop,
   run-chat-base, run-chat-tuned

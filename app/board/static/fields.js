@@ -73,6 +73,28 @@
       chip.append(remove);
       return chip;
     }));
+    suggest(field);
+  }
+  /* Where something chosen does not fit the objective: what would, to take in its place. */
+  function suggest(field) {
+    const line = $(".f-suggest", field) || make("p", { className: "f-suggest" });
+    const uses = field.uses || [];
+    const odd = uses.some((use) => !fits(nameOf(use)));
+    const found = !odd ? [] : (known.choices[field.dataset.path] || []).map(([, value]) => value)
+      .filter((value) => fits(value) && !uses.some((use) => nameOf(use) === value)).slice(0, 3);
+    const shown = found.join("\n");
+    if (line.dataset.shown === shown) return;
+    line.dataset.shown = shown;
+    line.hidden = !found.length;
+    line.replaceChildren(`${words().fits}: `, ...found.map((value) => {
+      const take = make("button", { type: "button", className: "f-link", textContent: value });
+      take.addEventListener("click", () => {
+        field.uses = [...field.uses.filter((use) => fits(nameOf(use))), value];
+        chips(field); changed(field);
+      });
+      return take;
+    }));
+    if (!line.isConnected) $(".f-combo", field).after(line);
   }
   function weight(field, at, said) {
     const use = field.uses[at];
@@ -100,6 +122,7 @@
   }
   function refit() {
     $$("[data-kind=datasets]").forEach((field) => {
+      suggest(field);
       $$(".f-chosen", field).forEach((chip, at) => {
         const odd = field.uses?.[at] !== undefined && !fits(nameOf(field.uses[at]));
         chip.toggleAttribute("data-odd", odd);
