@@ -15,6 +15,7 @@ FLAGS = {"torch_compile": "training.torch_compile", "fp8": "training.fp8",
          "load_best_model_at_end": "training.load_best_model_at_end"}
 BY_EPOCH = "Finestra counts steps, not epochs: it is done once at the end; set it in steps."
 PAIRED = "KTO compares the rows of a batch: two at a time, as many in a step."
+GROUPED = "GRPO compares answers to one prompt: a step holds whole groups of them."
 SHARES = "A share of all steps needs max_steps to be a number of steps: it is done at the end."
 
 
@@ -36,6 +37,7 @@ def training(draft: Draft) -> None:
     elif steps is not None:
         draft.say("max_steps", "kept", "Below 1 it means: by epochs.", "training.max_steps")
     _judged_batches(draft)
+    _whole_groups(draft)
     _checkpointing(draft)
     _grouping(draft)
     _logging(draft)
@@ -57,6 +59,21 @@ def _judged_batches(draft: Draft) -> None:
     if many > 1:
         draft.rows.pop(steps, None)
         draft.put(steps, WHOLES[steps], -(-many // 2), PAIRED)
+
+
+def _whole_groups(draft: Draft) -> None:
+    """Give GRPO as many answers to a prompt as fit a step whole."""
+    if draft.values.get("objective") != "grpo":
+        return
+    key, field = "gradient_accumulation_steps", "training.gradient_accumulation_steps"
+    size = draft.values.get("training.per_device_train_batch_size", 8)
+    answers = size * draft.values.get(field, 1)
+    group = next((number for number in (8, 7, 6, 5, 4, 3, 2) if answers % number == 0), 0)
+    if not group:
+        group = 8
+        draft.rows.pop(key, None)
+        draft.put(key, field, 8, GROUPED)
+    draft.default("stage", "rollout.num_generations", group, GROUPED)
 
 
 def _checkpointing(draft: Draft) -> None:

@@ -186,6 +186,8 @@ REASONS: dict[str, str] = {
         "逐层更新时梯度不能累积：一步的所有行合为一个批次，占用更多显存。",
     "Layer by layer the norm of all gradients is never known: nothing is clipped.":
         "逐层更新时无法知道全部梯度的范数：不做裁剪。",
+    "GRPO compares answers to one prompt: a step holds whole groups of them.":
+        "GRPO 比较同一提示的多个回答：每步包含完整的若干组。",
     "They have fields of their own.": "它们各有字段。",
     "This optimizer takes no further settings here.": "这个优化器在这里没有其他设置。",
     "This schedule has no such settings here.": "这个调度在这里没有这些设置。",
