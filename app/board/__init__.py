@@ -17,7 +17,8 @@ Element ids that tests and scripts may rely on:
   datasets are ``.f-chosen``; unseen: train-values, train-ask, train-fill, train-script-out
 - Run: run-hero (``[data-state]``), run-progress, run-stop, run-resume, run-clone, run-delete,
   run-delete-confirm, run-delete-cancel, run-download-config, run-download-metrics,
-  run-download-script, run-download-log, run-use-rate, run-chat-reason, run-health, run-charts (``[data-chart=loss]`` ...; ``data-points`` counts the
+  run-download-script, run-download-log, run-use-rate, run-chat-reason,
+  run-health, run-charts (``[data-chart=loss]`` ...; ``data-points`` counts the
   points drawn), run-samples, run-checkpoints, run-data, run-choices, run-log, run-log-search,
   run-log-follow, run-yaml, run-missing, run-chat-prompt, run-chat-send, run-chat-stop,
   run-chat-base, run-chat-tuned

@@ -128,11 +128,10 @@ TABLE: dict[str, str] = {
     "split.size": "Rows, or a share below 1", "split.seed": "Seed", "split.go": "Split",
     # Train page
     "template.auto": "the model’s own",
-    "train.look": "Look at the data:", "train.weights": "Weights",
+    "train.look": "Look at the data:",
     "train.weights_help": "How much of each, by name: 2 takes every row twice, 0.5 half of the "
                           "rows; without a number every row once. When “Mixing” interleaves, it "
                           "is the share each is drawn with.",
-    "train.weights_unknown": "Not among the training data: {names}",
     "train.data_chosen": "Your data was chosen. Pick a model and press Start.",
     # Kinds of problems in rows
     "rowcode.duplicate": "The same as an earlier row",

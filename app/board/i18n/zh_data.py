@@ -116,10 +116,9 @@ TABLE: dict[str, str] = {
     "split.title": "拆分", "split.lead": "取出一些行用于评估，成为单独的数据集。",
     "split.size": "行数，或小于 1 的比例", "split.seed": "随机种子", "split.go": "拆分",
     "template.auto": "模型自带的",
-    "train.look": "查看数据：", "train.weights": "权重",
+    "train.look": "查看数据：",
     "train.weights_help": "按名称写各占多少：2 表示每行用两次，0.5 表示只用一半的行；"
                           "不写则每行用一次。“混合方式”为交错时，它是各数据集被抽取的比例。",
-    "train.weights_unknown": "不在训练数据中：{names}",
     "train.data_chosen": "已选中您的数据。选择模型，然后点击“开始”。",
     "rowcode.duplicate": "与前面的行相同",
     "rowcode.near_duplicate": "与前面的行几乎相同",

@@ -249,7 +249,8 @@ def title(locale: str) -> str:
 def chip_words(locale: str) -> str:
     """Return the words that the script needs, as a hidden element."""
     words = {key: t(locale, f"chooser.{key}") for key in (
-        "remove", "weight", "fits", "others", "all", "none")}
+        "remove", "weight", "fits", "others")}
+    words["weight_help"] = t(locale, "train.weights_help")
     return (f'<div id="train-words" hidden data-words="'
             f'{text(json.dumps(words, ensure_ascii=False))}"></div>')
 

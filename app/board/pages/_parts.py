@@ -8,7 +8,7 @@ from html import escape
 import gradio as gr
 
 from app.board import icons
-from app.board.i18n import has, t
+from app.board.i18n import choice_label, has, t
 from app.board.wording import count, duration, place_in_line
 from app.runs import ACTIVE, Run, RunState
 
@@ -84,9 +84,10 @@ def pairs(rows: Iterable[tuple[str, str]]) -> str:
 
 def method_words(locale: str, run: Run) -> str:
     """Return "Supervised · LoRA · starter" for a run."""
-    words = [t(locale, key) if has(key) else plain
-             for key, plain in ((f"objective.{run.objective}", run.objective),
-                                (f"method.{run.method}", run.method)) if plain]
+    words = [t(locale, key) if has(key) else choice_label(locale, path, plain)
+             for key, path, plain in (
+                 (f"objective.{run.objective}", "objective", run.objective),
+                 (f"method.{run.method}", "tuner.type", run.method)) if plain]
     return " · ".join([*words, run.model]) if run.model else " · ".join(words)
 
 

@@ -99,7 +99,7 @@
   function weight(field, at, said) {
     const use = field.uses[at];
     const input = make("input", { type: "text", className: "f-weight", placeholder: "1",
-      value: typeof use === "string" ? "" : use.weight ?? "", title: said.weight });
+      value: typeof use === "string" ? "" : use.weight ?? "", title: said.weight_help });
     input.setAttribute("aria-label", `${said.weight}: ${nameOf(use)}`);
     input.addEventListener("input", (event) => {
       event.stopPropagation();

@@ -47,6 +47,17 @@
     const has = (name, least) => (sizes[name] || 0) >= least;
     const found = KNOWN.filter(([, key, how]) => has(key, how.wide ? 1 : LEAST))
       .map(([group, key, how]) => panel(group, key, how, words));
+    /* Where answers are scored, the reward is what one looks at; the loss says little. */
+    const reward = found.findIndex((one) => one.key === "reward");
+    if (reward >= 0) {
+      const [first] = found.splice(reward, 1), loss = found.find((one) => one.key === "loss");
+      found.unshift({ ...first, wide: true, group: "" });
+      if (loss) {
+        found.splice(found.indexOf(loss), 1);
+        const at = found.findIndex((one) => one.group === "training");
+        found.splice(at < 0 ? found.length : at, 0, { ...loss, wide: false, group: "training" });
+      }
+    }
     const taken = new Set([...NEVER, ...BESIDE, ...KNOWN.map(([, key]) => key)]);
     const others = Object.keys(sizes).filter((name) => !taken.has(name) && has(name, LEAST)
       && !DETAIL.test(name) && !(name.startsWith("eval_") && (name.slice(5) in sizes || taken.has(name.slice(5)))));

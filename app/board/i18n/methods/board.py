@@ -88,7 +88,6 @@ EN: dict[str, str] = {
     # Choosers and rewards
     "chooser.add": "Add…", "chooser.remove": "Remove", "chooser.weight": "Weight",
     "chooser.fits": "Fits the objective", "chooser.others": "Made for another objective",
-    "chooser.all": "All", "chooser.none": "Nothing fits",
     "reward.add": "Add a reward", "reward.words.remove": "Remove this reward",
     "reward.words.consent": "I have read this file and let it run on this machine",
     "reward.words.weight": "Weight",

@@ -73,7 +73,6 @@ ZH: dict[str, str] = {
     "about.tuner.type.p_tuning": "由小网络生成的可训练 token",
     "chooser.add": "添加…", "chooser.remove": "移除", "chooser.weight": "权重",
     "chooser.fits": "适合当前目标", "chooser.others": "适合其他目标",
-    "chooser.all": "全部", "chooser.none": "没有匹配项",
     "reward.add": "添加奖励", "reward.words.remove": "移除这个奖励",
     "reward.words.consent": "我已读过这个文件，允许它在本机运行", "reward.words.weight": "权重",
     "reward.exact_answer": "答案正确", "reward.regex": "包含某种模式",
