@@ -162,7 +162,8 @@ def show_preview(found: Mapping[str, Any]) -> None:
     out = console()
     cut = found.get("cut") or {}
     learned = _LEARNED.get(found.get("rows", ""), f"{found['trained_tokens']:,} of them learned")
-    out.print(plain(f"row {found['row']}: {found['tokens']:,} tokens, {learned}"))
+    out.print(plain(f"row {found['row']} for {found['objective']}: {found['tokens']:,} tokens, "
+                    f"{learned}"))
     if cut.get("dropped"):
         out.print(plain("this row is too long and would be left out"))
     elif cut.get("tokens"):

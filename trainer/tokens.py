@@ -189,8 +189,10 @@ def _warn_of_bad_rows(context: Context, found: TokenSet) -> None:
     counts = found.prepared.counts
     first = _report(found.request).first_error() if counts.bad_rows else None
     if bad := counts.bad_rows + counts.refused:
+        why = "their class is none of classification.labels." if found.request.labels \
+            else "the template refuses them."
         context.emit.warn("bad_rows", f"{bad:,} of {counts.rows:,} rows of '{found.name}' are "
-                          f"skipped: {first.message if first else 'the template refuses them.'}")
+                          f"skipped: {first.message if first else why}")
 
 
 def _report(request: PrepareRequest) -> DataReport:

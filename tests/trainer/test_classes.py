@@ -77,6 +77,8 @@ def test_named_classes_are_the_only_ones_in_their_order(classified: Any) -> None
     skipped, events = classified("skipped", [1, 0, 2] * 12, named=["no", "yes"],
                                  bad_rows="skip")
     assert len(skipped.train) == 24 and data_of(events)["train"].bad_rows == 12
+    (warning,) = [e for e in events if isinstance(e, WarningEvent) and e.code == "bad_rows"]
+    assert "12 of 36 rows" in warning.message and "classification.labels" in warning.message
 
 
 def test_what_cannot_be_told_apart_or_was_never_seen_ends_the_run(classified: Any) -> None:

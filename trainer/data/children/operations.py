@@ -9,15 +9,16 @@ describe        MODEL -> {template_source, digest, how, reason, name, eos, eos_i
 encode_prompt   MODEL, messages, [tools] -> {input_ids, text}: up to where the assistant begins
 encode_prompts  MODEL, prompts: [{messages, [tools]}] -> {prompts: [{input_ids, text}]}
 preview         SOURCE, MODEL, row, [objective, max_length, overlong, train_on_prompt,
-                mask_history] -> {row, objective, text, segments: [{text, trained}], input_ids,
-                labels, tokens, trained_tokens, cut: {turns, tokens, dropped}, cut_text (turns left
-                out), cut_at (where they stood in ``text``), cut_tail, template: {name, how,
-                reason}}, all of it as after
-                cutting (of a dropped row as it is). A pair: the same of its chosen side, and
-                ``chosen`` and ``rejected``: {text, segments, input_ids, labels}. KTO: ``label``.
-                Plain text: ``blocks``. Only a prompt: ``reference``, objective ''. With tools:
-                ``tools``. Of what the template does not show: ``warnings``: [{code, message}].
-                A bad row: {row, objective, problem: {row, column, code, message, severity}}
+                mask_history, labels] -> {row, objective, rows (their kind), text, segments:
+                [{text, trained}], input_ids, labels, tokens, trained_tokens, cut: {turns, tokens,
+                dropped}, cut_text (turns left out), cut_at (where they stood in ``text``),
+                cut_tail, template: {name, how, reason}}, all of it as after cutting (of a dropped
+                row as it is). A pair: the same of its chosen side, and ``chosen`` and
+                ``rejected``: {text, segments, input_ids, labels}; a judged answer: ``label``;
+                plain text: ``blocks``; a prompt: ``reference``; a text with a class: its name as
+                ``reference``. With tools: ``tools``. Of what the template does not show:
+                ``warnings``: [{code, message}]. A bad row: {row, objective, rows, problem: {row,
+                column, code, message, severity}}
 lengths         SOURCE, MODEL, [objective, max_length, most_rows] -> {rows (read), measured,
                 sampled, p50, p95, p99, max, tokens, over_max_length (rows), tokens_over,
                 histogram: [[from, below, rows], ...], refused, objective, max_length, warnings:

@@ -165,14 +165,12 @@ def sound_shape(source: Source, spec: DatasetSpec, objective: str) -> Shape:
 
 
 def pick_objective(shape: Shape, name: str, wanted: str | None) -> str:
-    """Return the objective that is wanted if the data fit it, else the first that they fit.
+    """Return the objective that is wanted, else the most usual one that the data fit.
 
     Raises:
-        DatasetError: They fit none.
+        DatasetError: They do not fit what is wanted, or nothing at all.
     """
     fitting = objectives_of(shape.kind)
-    if wanted in fitting:
-        return str(wanted)
-    if not fitting:
+    if wanted or not fitting:
         require_fit(shape, wanted or "sft", name)
-    return fitting[0]
+    return wanted or fitting[0]
