@@ -124,5 +124,5 @@ def say_batch(context: Context) -> None:
     answers = (config.training.per_device_train_batch_size
                * config.training.gradient_accumulation_steps)
     group = config.rollout.num_generations
-    context.emit.choose("answers a step", answers, f"{answers // group} prompts with {group} "
-                        "answers each: the batch size counts answers")
+    context.emit.choose("rollout.num_generations", group, f"a step learns from {answers} answers, "
+                        f"those to {answers // group} prompts: the batch size counts answers")

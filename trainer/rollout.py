@@ -189,7 +189,7 @@ class Rollout(Trainer):
         super()._save_checkpoint(model, trial)
         if self._step % self.reuse:
             folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-            save_file({f"{index}.{name}": value.contiguous().cpu()
+            save_file({f"{index}.{name}": value.detach().cpu().clone().contiguous()
                        for index, part in enumerate(self._buffered_inputs)
                        for name, value in part.items() if isinstance(value, torch.Tensor)},
                       folder / BUFFER)

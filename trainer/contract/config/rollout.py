@@ -55,7 +55,8 @@ class GRPOConfig(Section):
         "token", "Importance sampling", "Ratios by token, or by whole answer "
         "(GSPO, arXiv:2507.18071).")
     beta: float = field(
-        0.0, "KL weight", "Above 0 holds the model to the reference.", basic=True, ge=0, le=100)
+        0.0, "KL weight", "Above 0 holds the model to the reference; weighed by the ratio "
+        "(arXiv:2512.02556).", basic=True, ge=0, le=100)
     epsilon: float = field(0.2, "Clip", "Lower bound of the ratio's clipping.", gt=0, le=100)
     epsilon_high: float | None = field(
         None, "Upper clip", "Upper bound of the clipping; empty means the same (DAPO: 0.28). "

@@ -107,7 +107,8 @@ ADVICE: dict[str, str] = {
     "json_text": "请修正。",
     "judge_address": "写作 http://127.0.0.1:8000/v1 这样；密钥放在 FINESTRA_JUDGE_KEY 中。",
     "judge_not_allowed": "由管理员在 {variable} 中列出，用空格分开。",
-    "judge_unreachable": "请启动它，或改正地址、模型和 FINESTRA_JUDGE_KEY；再从最后一个检查点继续。",
+    "judge_unreachable":
+        "请启动它，或改正地址、模型和 FINESTRA_JUDGE_KEY；再从最后一个检查点继续。",
     "rollout_room": "请减小 rollout.max_completion_length 或 data.max_length。",
     "teacher_none": "请指定一个更大的或训练过的、分词器相同的模型。",
     "teacher_tokenizer": "请选择同一系列的教师模型：各 token 的编号必须相同。",
@@ -116,6 +117,6 @@ ADVICE: dict[str, str] = {
     "gkd_prompt": "请关闭它，或只学习数据中的回答：lmbda 为 0，关闭 seq_kd。",
 }
 REASONS: dict[str, str] = {
-    "{prompts} prompts with {group} answers each: the batch size counts answers":
-        "{prompts} 个提示，每个 {group} 个回答：批大小数的是回答",
+    "a step learns from {answers} answers, those to {prompts} prompts: the batch size counts answers":
+        "一步学习 {answers} 个回答，来自 {prompts} 个提示：批大小数的是回答",
 }
