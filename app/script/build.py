@@ -51,9 +51,8 @@ def write_script(config: RunConfig, *, home: Path | None, runs: Path) -> Script:
             params={"objective": config.objective})])
     found = gather(config, home, runs)
     parts = [_settings(found), _part("rows"), _tokenizer(found), _part("chat"),
-             _part(ROWS[config.facts.rows]), _model(found), _own_source("trainer/sampling.py",
-                                                                        "epoch_order"),
-             _part("order"), _objective(found), _main_part(config), _run(found)]
+             _part(ROWS[config.facts.rows]), _model(found), *_order(found), _part("order"),
+             _objective(found), _main_part(config), _run(found)]
     imports, bodies = _hoisted(parts)
     return Script("\n".join([_head(found), "", *imports, "", "", "\n\n\n".join(bodies), ""]),
                   found.differs)
@@ -87,7 +86,11 @@ def _settings(found: Ingredients) -> str:
     if config.facts.rows == "labelled":
         values["CLASSES"] = list(config.classification.labels)
     if len(found.train) > 1:
-        found.differs.append("Several datasets are read one after the other, without weights.")
+        values |= {"WEIGHTS_OF_DATA": [use.weight for use in data.uses("train")],
+                   "MIX_STRATEGY": data.mix_strategy}
+    if config.facts.rows == "judged" and data.val_size and any(
+            source["columns"].get("chosen") for source in found.train):
+        found.differs.append("The two answers of a pair may be parted by the validation split.")
     return "\n".join(f"{name} = {_shown(value)}" for name, value in values.items())
 
 
@@ -260,9 +263,13 @@ def _run(found: Ingredients) -> str:
         "    return ([row for n, row in enumerate(rows) if n not in held],",
         "            [rows[n] for n in sorted(held)])", "", "",
         "def main():", '    """Read, train, save; returns the trainer."""',
-        "    rows = make_rows(DATA)",
+        "    rows = [(n, row) for n, source in enumerate(DATA) for row in make_rows([source])]",
         "    held = make_rows(HELD_OUT)", "    if VAL_SIZE and not held:",
-        "        rows, held = split(rows)",
+        "        rows, taken = split(rows)", "        held = [row for _, row in taken]",
+        *(["    counts = [sum(n == which for n, _ in rows) for which in range(len(DATA))]",
+           "    order = mixed_order(counts, WEIGHTS_OF_DATA, MIX_STRATEGY, SEED)",
+           "    rows = [rows[place] for place in order]"] if len(found.train) > 1 else []),
+        "    rows = [row for _, row in rows]",
         "    arguments = {**ARGUMENTS, 'eval_strategy': 'steps' if held else 'no'}",
         "    if not CUDA:",
         "        arguments['optim'] = arguments['optim'].removeprefix('paged_')",
@@ -278,14 +285,25 @@ def _part(name: str) -> str:
     return (share() / "templates" / "script" / f"{name}.py").read_text(encoding="utf-8").strip()
 
 
+def _order(found: Ingredients) -> list[str]:
+    """Write our own pure functions: the order of an epoch, and of a mixture."""
+    parts = ["import random\nfrom collections.abc import Sequence\n\n"
+             + _own_source("trainer/sampling.py", "epoch_order")]
+    if len(found.train) > 1:
+        names = ("mixed_order", "_concat", "_in_turns", "_drawn")
+        parts.append("from collections.abc import Iterator\nfrom itertools import accumulate, "
+                     "chain, repeat\n\n_DRAWN = 1000\nStrategy = str\n\n\n" + "\n\n\n".join(
+                         _own_source("trainer/data/tokens/mix.py", name) for name in names))
+    return parts
+
+
 def _own_source(module: str, name: str) -> str:
     """Return the source of one of our own pure functions."""
     path = Path(__file__).resolve().parents[2] / module
     text = path.read_text(encoding="utf-8")
     node = next(n for n in ast.parse(text).body
                 if isinstance(n, ast.FunctionDef) and n.name == name)
-    source = ast.get_source_segment(text, node) or ""
-    return f"import random\nfrom collections.abc import Sequence\n\n{source}"
+    return ast.get_source_segment(text, node) or ""
 
 
 def _hoisted(parts: list[str]) -> tuple[list[str], list[str]]:

@@ -86,7 +86,7 @@ def _say_hygiene(found: Ingredients) -> None:
         "LoRA+ has one learning rate here.": config.tuner.loraplus_lr_ratio is not None
         and config.tuner.type == "lora",
         "Rows are packed by TRL: the same tokens, in other sequences.": config.objective == "sft"
-        and (training.packing != "none" or training.padding_free)}
+        and training.packing != "none"}
     found.differs += [text for text, holds in said.items() if holds]
 
 
@@ -113,6 +113,8 @@ def objective(config: RunConfig) -> dict[str, Any]:
     if name == "sft" and training.packing != "none":
         return {"packing": True, "packing_strategy": training.packing,
                 "max_length": config.data.max_length}
+    if name == "sft" and training.padding_free:
+        return {"padding_free": True}
     if name == "sft" and config.sft.loss_type == "dft":
         return {"loss_type": "dft"}
     return {}
