@@ -182,6 +182,31 @@ def test_the_fit_is_said_in_words(share):
     assert words in html
 
 
+@pytest.mark.parametrize(("objective", "latest", "words"), [
+    ("reward", {}, "scores"), ("classification", {}, "scores"),
+    ("sft", {"lr_finder_rate": 1.0}, "learning rate finder")])
+def test_a_result_that_cannot_be_talked_to_says_why(objective, latest, words):
+    run = a_run(state=RunState.COMPLETED, objective=objective, latest=latest)
+    assert words in _run_html.cannot_chat("en", run)
+    assert "对话" in _run_html.cannot_chat("zh", run)
+    assert _run_html.cannot_chat("en", replace(run, state=RunState.RUNNING)) == ""
+    assert _run_html.cannot_chat("en", replace(run, objective="dpo", latest={})) == ""
+
+
+def test_a_sweep_offers_its_rate_once_it_has_ended():
+    latest = {"lr_finder_rate": 1.0, "proposed_learning_rate": 0.0003}
+    run = a_run(id="a b", state=RunState.COMPLETED, latest=latest)
+    html = _run_html.health("en", run, [], resume_step=0, result=None)
+    assert "./train?clone=a%20b&amp;rate=3e-4" in html and "3e-4" in html
+    running = replace(run, state=RunState.RUNNING)
+    assert _run_html.health("en", running, [], resume_step=0, result=None) == ""
+
+
+def test_where_answers_are_scored_the_reward_stands_in_place_of_the_loss():
+    html = _run_html.hero("en", a_run(latest={"loss": 0.5, "reward": 0.25}), (None, None), 0)
+    assert "0.25" in html and "0.500" not in html
+
+
 @pytest.mark.parametrize(("changes", "words", "stat"), [
     ({"attempt": 1}, "done in 40 s", "in all"),
     ({"latest": {"train_runtime_s": 7200.0}}, "done after 2 h of training", "of training"),
