@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 FILE = "lr_finder.json"
 SMOOTHING, EXPLODED, SHARE, LEAST = 0.8, 4.0, 0.1, 5
+HALF_WINDOW = 10 ** 0.5
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,27 @@ def propose(points: Sequence[Point]) -> Proposal:
     if best < LEAST:
         raise Failure("finder_no_slope", "The loss never fell during the sweep: no learning rate "
                       "can be proposed.", "Widen the range, or look at the data.")
-    slopes = {i: (points[i + 1].smoothed - points[i - 1].smoothed)
-              / math.log(points[i + 1].rate / points[i - 1].rate) for i in range(1, best)}
-    steepest = points[min(slopes, key=lambda i: slopes[i])].rate
+    steepest = points[_steepest(points[:best + 1])].rate
     lowest = points[best].rate
     return Proposal(_rounded(min(steepest, SHARE * lowest)), steepest, lowest)
+
+
+def _steepest(points: Sequence[Point]) -> int:
+    """Return where the loss falls most over a decade of rates around: less is mere chance."""
+    inner = range(1, len(points) - 1)
+    whole = [i for i in inner if points[i].rate >= points[0].rate * HALF_WINDOW]
+    return min(whole or inner, key=lambda i: _slope(
+        [p for p in points if points[i].rate / HALF_WINDOW <= p.rate
+         <= points[i].rate * HALF_WINDOW]))
+
+
+def _slope(points: Sequence[Point]) -> float:
+    """Return the least squares slope of the smoothed loss over the logarithm of the rate."""
+    logs = [math.log(point.rate) for point in points]
+    middle, mean = sum(logs) / len(logs), sum(p.smoothed for p in points) / len(points)
+    spread = sum((log - middle) ** 2 for log in logs)
+    return sum((log - middle) * (p.smoothed - mean)
+               for log, p in zip(logs, points, strict=True)) / (spread or 1.0)
 
 
 def _rounded(rate: float) -> float:

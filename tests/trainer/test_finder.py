@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def test_the_rate_grows_by_the_same_factor() -> None:
     finder = LearningRateFinderConfig(enabled=True, steps=11, lowest=1e-6, highest=1e-1)
     rates = [rate_at(finder, step) for step in range(11)]
     assert rates[0] == 1e-6 and rates[-1] == pytest.approx(0.1)
-    assert all(b / a == pytest.approx(10 ** 0.5) for a, b in zip(rates, rates[1:], strict=False))
+    assert all(b / a == pytest.approx(10 ** 0.5) for a, b in pairwise(rates))
 
 
 def test_smoothing_keeps_a_constant_and_its_formula() -> None:
@@ -51,6 +52,21 @@ def test_steepest_descent_or_a_tenth_of_the_lowest() -> None:
     assert late.lowest == pytest.approx(1e-6 * 2 ** 7)
     assert late.rate == pytest.approx(late.lowest / 10, rel=0.05)
     assert late.rate < late.steepest
+
+
+# A sweep over the starter, LoRA, batches of 8: chance in the beginning, then the fall.
+SEEN = {1e-5: 2.1643, 1.5e-5: 1.9492, 2.2e-5: 1.7277, 3.2e-5: 1.9006, 4.8e-5: 1.9245, 7e-5: 2.0452,
+        1e-4: 1.9443, 1.5e-4: 1.9021, 2.3e-4: 1.8314, 3.4e-4: 1.8796, 5e-4: 1.9542, 7.3e-4: 1.936,
+        8.9e-4: 1.8743, 1.3e-3: 1.7956, 1.9e-3: 1.5206, 2.9e-3: 1.1555, 4.2e-3: 0.8512,
+        6.3e-3: 0.6148, 9.2e-3: 0.5407, 1.4e-2: 0.4722, 2e-2: 0.4865, 3e-2: 0.4535, 4.4e-2: 1.4588}
+
+
+def test_chance_in_the_beginning_is_no_descent() -> None:
+    from trainer.finder import Point, propose
+
+    found = propose([Point(rate, loss, loss) for rate, loss in SEEN.items()])
+    assert 1.9e-3 <= found.steepest <= 6.3e-3
+    assert found.rate == pytest.approx(3e-3, rel=0.1)
 
 
 def test_a_loss_that_never_falls_gives_no_rate() -> None:
