@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from app.board.i18n import problem_text
-from trainer.contract.config import ConfigError, parse
+from trainer.contract.config import parse
 from trainer.contract.config.preference import DPOConfig
+from trainer.contract.problems import ConfigError
 
 DATA = {"data": {"train": ["sample_preferences"]}}
 
