@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import io
 import re
 from pathlib import Path
 from typing import Any, get_args
@@ -110,26 +109,34 @@ def seats(optimizer: Any) -> int:
     return sum(tensors([[seat.low, seat.basis] for seat in found]).values())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_it_learns_and_goes_on_exactly_where_it_was(name: str, tmp_path: Path) -> None:
+def is_plain(value: Any) -> bool:
+    """Tell whether a state is numbers, texts and tensors, in dictionaries and lists."""
     import torch
 
+    if isinstance(value, dict):
+        return all(is_plain(key) and is_plain(one) for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(is_plain, value))
+    return value is None or isinstance(value, int | float | str | torch.Tensor)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_learns_and_goes_on_exactly_where_it_was(name: str, tmp_path: Path) -> None:
     if package := PACKAGES.get(name):
         pytest.importorskip(package)
     config, model = config_of(name), make_model()
     optimizer = make_optimizer(config, model, tmp_path)
     optimizer.load_state_dict(optimizer.state_dict())  # as accelerate does at the start
     before = steps(model, optimizer, 4)
-    file, weights = io.BytesIO(), copy.deepcopy(model.state_dict())
-    torch.save(optimizer.state_dict(), file)
+    kept, weights = copy.deepcopy(optimizer.state_dict()), copy.deepcopy(model.state_dict())
+    assert is_plain(kept), "a checkpoint could not be read without unpickling objects"
     after = steps(model, optimizer, 8)
     assert after[-1] < 0.75 * before[0], (before, after)
 
-    file.seek(0)
     again = make_model()
     again.load_state_dict(weights)
     other = make_optimizer(config, again, tmp_path)
-    other.load_state_dict(torch.load(file, weights_only=True))
+    other.load_state_dict(kept)
     assert steps(again, other, 8) == after
 
 

@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trainer.contract.config.optimizers import EMAConfig
 
-FILE = "averages.pt"
+# No weights of a model: readers of a checkpoint look for *.safetensors, which is its format.
+FILE = "averages.st"
 # BEMA's lag and powers as in the paper (section 4) and in TRL's BEMACallback.
 LAG, EMA_POWER, BIAS_POWER = 10.0, 0.5, 0.2
 
@@ -77,14 +79,17 @@ class Averages:
 
     def save(self, folder: Path) -> None:
         """Write the mean beside the raw weights of a checkpoint."""
-        torch.save({"updates": self.updates, "mean": self.mean, "first": self.first},
-                   folder / FILE)
+        save_file({"updates": torch.tensor(self.updates), **_prefixed("mean", self.mean),
+                   **_prefixed("first", self.first)}, folder / FILE)
 
     def load(self, folder: Path) -> None:
         """Go on from a checkpoint's mean."""
-        kept = torch.load(folder / FILE, map_location="cpu", weights_only=True)
-        self.updates = kept["updates"]
-        for name, mean in self.mean.items():
-            mean.copy_(kept["mean"][name])
-        for name, first in self.first.items():
-            first.copy_(kept["first"][name])
+        kept = load_file(folder / FILE)
+        self.updates = int(kept["updates"])
+        for part, held in (("mean", self.mean), ("first", self.first)):
+            for name, tensor in held.items():
+                tensor.copy_(kept[f"{part}.{name}"])
+
+
+def _prefixed(part: str, held: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{part}.{name}": tensor.contiguous() for name, tensor in held.items()}

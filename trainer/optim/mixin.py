@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -164,8 +163,8 @@ class TunedLoop(Trainer):
     def _settle_schedule_free(self) -> None:
         """Put the averaged point in place of the one where gradients are taken."""
         if self.optimizer is None and self._start is not None:
-            self.create_optimizer().load_state_dict(torch.load(
-                self._start / "optimizer.pt", map_location="cpu", weights_only=True))
+            self.create_optimizer_and_scheduler(self._planned_steps())
+            self._load_optimizer_and_scheduler(str(self._start))
         if self.optimizer is not None:
             self.optimizer.eval()
 
