@@ -61,7 +61,7 @@ TABLE: dict[str, str] = {
     "train.lead": "Pick a model, pick data, press Start.",
     "train.preset": "Start from",
     "train.preset_none": "Defaults", "preset.quickstart": "Quickstart: teach the starter to answer",
-    "train.import": "Paste YAML", "train.reset": "Reset", "train.what": "What, and on what",
+    "train.import": "Import", "train.reset": "Reset", "train.what": "What, and on what",
     "train.how": "How", "train.while": "While it trains", "train.basic": "Basic",
     "train.advanced": "Advanced", "train.view": "Fields shown",
     "train.advanced_title": "Advanced fields",

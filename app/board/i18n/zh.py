@@ -54,7 +54,7 @@ TABLE: dict[str, str] = {
     "train.lead": "选模型，选数据，点击“开始”。",
     "train.preset": "起点",
     "train.preset_none": "默认值", "preset.quickstart": "快速上手：教入门模型回答问题",
-    "train.import": "粘贴 YAML", "train.reset": "重置", "train.what": "训练什么，用什么数据",
+    "train.import": "导入", "train.reset": "重置", "train.what": "训练什么，用什么数据",
     "train.how": "怎样训练", "train.while": "训练期间", "train.basic": "基本",
     "train.advanced": "高级", "train.view": "显示的字段",
     "train.advanced_title": "高级字段", "train.search": "搜索字段：预热、种子、优化器…",
