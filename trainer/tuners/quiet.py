@@ -5,8 +5,10 @@ from __future__ import annotations
 import warnings
 
 BENIGN = (
-    # AdaLoRA keeps which ranks are left under another kind of key.
-    r"The following rank_pattern keys did not match",
+    # AdaLoRA keeps which ranks are left under another kind of key; PEFT itself adds patterns for
+    # fused experts. Keys of the config that match nothing are refused before a start.
+    r"The following (rank|alpha)_pattern keys did not match",
+    r"Converting a tensor with requires_grad=True to a scalar",
     # BOFT has a slower way without its CUDA extension.
     r"Failed to load the CUDA extension",
     r"Setting boft_n_butterfly_factor to 1",
