@@ -138,6 +138,8 @@ def _load(folder: Path, precision: Precision, quantized: Any,
         options["num_labels"] = labels
     if precision.attention.value != "auto":
         options["attn_implementation"] = precision.attention.value
+    if precision.kernels:
+        options["use_kernels"] = True
     if quantized is not None:
         options |= {"quantization_config": quantized, "device_map": {"": precision.device.value}}
     try:

@@ -36,13 +36,15 @@ class Precision:
     """How this attempt computes.
 
     ``weights`` is the format the trained or frozen weights are held in, ``compute`` that of the
-    matrix products (autocast when they differ).
+    matrix products (autocast when they differ). ``kernels``: the hub's kernels take the place of
+    layers.
     """
 
     device: Choice
     compute: Choice
     weights: Choice
     attention: Choice
+    kernels: bool = False
 
     @property
     def is_pure(self) -> bool:
@@ -84,7 +86,8 @@ def choose(config: RunConfig, device: str, gpu: Gpu | None) -> Precision:
     """
     where = _device(device, gpu)
     compute = _compute(config, gpu if where.value == "cuda" else None)
-    return Precision(where, compute, _weights(config, compute), _attention(config))
+    kernels = config.training.use_kernels and where.value == "cuda"
+    return Precision(where, compute, _weights(config, compute), _attention(config), kernels)
 
 
 def _device(device: str, gpu: Gpu | None) -> Choice:
