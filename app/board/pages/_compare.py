@@ -41,8 +41,19 @@ def _cell(locale: str, path: str, value: Any) -> str:
     if value is None:
         return "—"
     if isinstance(value, list):
-        return text(", ".join(map(str, value)) or "—")
+        return text(", ".join(map(_entry, value)) or "—")
+    if isinstance(value, dict):
+        return text(", ".join(f"{name}={number}" for name, number in value.items()) or "—")
     return text(choice_label(locale, path, str(value)))
+
+
+def _entry(value: Any) -> str:
+    """Return one entry of a list; of a dataset or a reward its name and what is set."""
+    if not isinstance(value, dict):
+        return str(value)
+    more = ", ".join(f"{key}={said}" for key, said in value.items()
+                     if key != "name" and said is not None)
+    return f"{value.get('name', '')} ({more})" if more else str(value.get("name", ""))
 
 
 def _difference(studio: Any, locale: str, runs: list[Run]) -> str:

@@ -25,14 +25,15 @@
   const BESIDE = KNOWN.flatMap(([, , how]) => how.beside || []);
   const LEAST = 2;
 
-  function plain(name, words) {
-    const own = name.match(/^rewards_(.+)_(mean|std)$/);
+  function plain(series, words) {
+    const own = series.match(/^rewards_(.+)_(mean|std)$/);
     if (own) {
-      return `${own[2] === "std" ? words.reward_std : words.reward}: ${own[1].replaceAll("_", " ")}`;
+      const name = words["rewards_" + own[1]] || own[1].replaceAll("_", " ");
+      return `${own[2] === "std" ? words.reward_std : words.reward}: ${name}`;
     }
-    const rest = name.replace(/^eval_/, ""), said = words[rest] || rest.replaceAll("_", " ");
+    const rest = series.replace(/^eval_/, ""), said = words[rest] || rest.replaceAll("_", " ");
     const title = said.charAt(0).toUpperCase() + said.slice(1);
-    return rest === name ? title : `${title} (${words.evaluation})`;
+    return rest === series ? title : `${title} (${words.evaluation})`;
   }
 
   function panel(group, key, how, words) {

@@ -115,6 +115,13 @@ def test_a_comparison_is_text_and_shows_only_differences():
     assert [path for path, _ in _compare.differences(configs)] == ["data.train"]
 
 
+def test_datasets_and_rewards_are_compared_by_what_is_set():
+    uses = [{"name": "length", "target": 4, "pattern": None}, {"name": "exact_answer"}, "plain"]
+    assert _compare._cell("en", "rollout.rewards", uses) == "length (target=4), exact_answer, plain"
+    assert _compare._cell("en", "dpo.mixture", {"sft": 1, "ipo": 0.5}) == "sft=1, ipo=0.5"
+    assert is_clean(_compare._cell("en", "rollout.rewards", [{"name": NASTY, "path": NASTY}]))
+
+
 def test_problems_and_yaml_of_the_form_are_text():
     raws = {path: NASTY for path in all_fields()}
     found = [Problem(field="name", code="x", message=NASTY, advice=NASTY),

@@ -119,6 +119,14 @@ def test_every_code_has_a_chinese_message():
     assert missing == []
 
 
+def test_every_warning_of_the_trainer_has_a_title():
+    files = [p for p in (ROOT / "trainer").rglob("*.py") if "_share" not in p.parts]
+    codes = {code for path in files for code in re.findall(
+        r'emit\.warn\(\s*"([a-z_]+)"', path.read_text(encoding="utf-8"))}
+    assert {"nan_loss", "zero_loss", "leakage", "gradient_spike"} <= codes
+    assert [code for code in sorted(codes) if f"warning.{code}" not in TABLES["en"]] == []
+
+
 def test_advice_belongs_to_a_message():
     assert set(zh_problems.ADVICE) <= set(zh_problems.MESSAGES)
 

@@ -115,6 +115,10 @@ EN: dict[str, str] = {
     "import.head.key": "Key", "import.head.action": "What became of it",
     "import.head.reason": "Why", "as.script": "As a Python script",
     "run.script": "Python script",
+    # Warnings
+    "warning.gradient_spike": "The gradient has jumped",
+    "warning.nan_gradient": "The gradient was not a number",
+    "warning.best_checkpoint": "The best checkpoint could not be taken",
     # Results
     "chat.cannot.head": "This result gives scores, not words: it cannot be talked to.",
     "chat.cannot.finder": "A learning rate finder trains nothing, so there is no result to talk "

@@ -94,6 +94,8 @@ ZH: dict[str, str] = {
     "import.defaults": "与我们不同的默认值",
     "import.head.key": "键", "import.head.action": "如何处理", "import.head.reason": "原因",
     "as.script": "作为 Python 脚本", "run.script": "Python 脚本",
+    "warning.gradient_spike": "梯度突然增大", "warning.nan_gradient": "梯度不是数",
+    "warning.best_checkpoint": "未能采用最佳检查点",
     "chat.cannot.head": "这个结果给出分数而不是文字，不能与它对话。",
     "chat.cannot.finder": "学习率搜索不训练模型，因此没有可以对话的结果。",
     "stat.reward": "奖励",
