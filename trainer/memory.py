@@ -38,8 +38,7 @@ def memory_arguments(context: Context, precision: Precision) -> dict[str, Any]:
 
 def _autocast(precision: Precision, *, fp8: bool) -> dict[str, Any]:
     """Compute in 16 bits where the weights are not; pure bf16 and fp8 need no autocast."""
-    same = precision.weights.value == precision.compute.value and precision.is_pure
-    mixed = not (same or fp8)
+    mixed = not (precision.is_pure or fp8)
     return {"bf16": mixed and precision.compute.value == "bfloat16",
             "fp16": mixed and precision.compute.value == "float16"}
 
