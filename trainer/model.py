@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from trainer.contract.config import ModelConfig, RunConfig
 from trainer.contract.models import ModelError, ModelFacts, ModelSource, read_folder, resolve_model
 from trainer.failures import Failure
-from trainer.precision import Precision
+from trainer.precision import Precision, suited
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -108,6 +108,7 @@ def load_model(base: Base, config: RunConfig, precision: Precision,
 
     if labels is None or base.source.adapters:
         refuse_head(base.source)
+    precision = suited(precision, base.facts)
     quantized = quantization_config(config, precision.torch_dtype())
     if not base.source.adapters:
         return _load(base.folder, precision, quantized, labels)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from trainer.contract.choose import DeviceKind, choose_dtype, dtype_problem
 from trainer.contract.config import RunConfig
+from trainer.contract.families import EAGER_REASON, attention_wanted
+from trainer.contract.models import ModelFacts
 from trainer.failures import Failure
 
 if TYPE_CHECKING:
@@ -88,6 +90,14 @@ def choose(config: RunConfig, device: str, gpu: Gpu | None) -> Precision:
     compute = _compute(config, gpu if where.value == "cuda" else None)
     kernels = config.training.use_kernels and where.value == "cuda"
     return Precision(where, compute, _weights(config, compute), _attention(config), kernels)
+
+
+def suited(precision: Precision, facts: ModelFacts) -> Precision:
+    """Return the choices with the attention that the model's family needs, where none is set."""
+    wanted = attention_wanted(facts)
+    if not wanted or precision.attention.value != "auto":
+        return precision
+    return replace(precision, attention=Choice(wanted, EAGER_REASON))
 
 
 def _device(device: str, gpu: Gpu | None) -> Choice:

@@ -12,7 +12,7 @@ from trainer.context import Context
 from trainer.contract.files import read_json
 from trainer.failures import Failure
 from trainer.model import load_model, load_tokenizer, locate
-from trainer.precision import choose, find_gpu
+from trainer.precision import choose, find_gpu, suited
 from trainer.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def set_up(context: Context) -> Workbench:
         os.environ["RAYON_NUM_THREADS"] = str(threads)
     base = locate(context.config.model, context.runs,
                   lambda text: context.emit.stage("loading", text))
-    precision = choose(context.config, context.device, find_gpu())
+    precision = suited(choose(context.config, context.device, find_gpu()), base.facts)
     context.emit.choose("training.device", *precision.device)
     context.emit.choose("model.dtype", *precision.compute)
     if precision.weights.value != precision.compute.value:

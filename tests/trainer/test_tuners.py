@@ -1,4 +1,4 @@
-"""Every adapter of the form trains, is written, and says the same on the base that everybody has."""
+"""Every adapter of the form trains, is written, and says the same on the base as it was."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "p_tuning": {"prompt": {"num_virtual_tokens": 4}}}
 LORA: dict[str, dict[str, Any]] = {
     "plain": {}, "rslora": {"use_rslora": True}, "dora": {"use_dora": True},
-    "gaussian": {"init_lora_weights": "gaussian"}, "orthogonal": {"init_lora_weights": "orthogonal"},
+    "gaussian": {"init_lora_weights": "gaussian"},
+    "orthogonal": {"init_lora_weights": "orthogonal"},
     "pissa": {"init_lora_weights": "pissa"}, "niter": {"init_lora_weights": "pissa_niter_16"},
     "olora": {"init_lora_weights": "olora", "use_rslora": True},
     "pissa-dora": {"init_lora_weights": "pissa", "use_dora": True, "rank_pattern": {"q_proj": 4}},
@@ -117,3 +118,82 @@ def test_every_form_of_lora_says_the_same_everywhere(trained: Any, form: str) ->
     run, losses, kept = trained(form, tuner=LORA[form])
     assert len(set(losses.values())) == len(losses) == 3
     assert_the_same_everywhere(run, kept)
+
+
+def test_continuing_goes_on_where_the_adapter_stood(trained: Any) -> None:
+    quiet = {"max_steps": 6, "lr_scheduler_type": "constant", "group_by_length": False}
+    _, losses, kept = trained("first", training=quiet)
+    second, again, after = trained("second", tuner={"continue_from": "first"}, training={
+        **quiet, "max_steps": 1})
+    assert again[1] < 0.8 * losses[1]
+    assert after["trained"] == kept["trained"]
+    assert_the_same_everywhere(second, after)
+
+
+def test_dpo_of_a_continued_adapter_begins_at_its_reference(trained: Any, pairs: Path) -> None:
+    trained("first", training={"max_steps": 4})
+    run, losses, kept = trained("second", objective="dpo", tuner={"continue_from": "first"},
+                                data={"train": [str(pairs)]})
+    assert losses[1] == pytest.approx(0.6931, abs=1e-3)
+    assert_the_same_everywhere(run, kept)
+
+
+def test_adapters_are_merged_first(trained: Any) -> None:
+    _, losses, _ = trained("first", training={"max_steps": 6})
+    run, again, kept = trained("second", model={"adapters": ["first"]})
+    assert again[1] < 0.8 * losses[1]
+    assert_the_same_everywhere(run, kept)
+
+
+@pytest.mark.parametrize("form", [
+    {"model": {"quantization": "nf4"}, "tuner": {"init_lora_weights": "loftq"}},
+    {"model": {"quantization": "nf4"}, "tuner": {"use_dora": True}},
+    {"model": {"quantization": "fp4", "double_quantization": False}, "tuner": {"lora_fa": True}},
+    {"model": {"quantization": "int8"}, "tuner": {}},
+    {"model": {"quantization": "int8"}, "tuner": {"type": "vera", "r": 16}}],
+    ids=["loftq", "dora", "fp4-fa", "int8", "int8-vera"])
+def test_quantized_bases_give_the_same_answers_again(trained: Any, form: Any) -> None:
+    run, losses, kept = trained("quantized", **form)
+    assert len(set(losses.values())) == 3
+    assert_the_same_everywhere(run, kept, merges=False)
+
+
+def test_lora_fa_holds_a_still(trained: Any) -> None:
+    _, _, kept = trained("fa", tuner={"lora_fa": True})
+    trained_names = {n for n, p in kept["model"].named_parameters() if p.requires_grad}
+    assert trained_names and all(".lora_B." in name for name in trained_names)
+
+
+def test_lora_plus_multiplies_the_rate_of_b_alone() -> None:
+    import torch
+
+    from trainer.tuners.loraplus import lora_plus_groups
+
+    model = torch.nn.Module()
+    model.q = torch.nn.Module()
+    for part in ("lora_A", "lora_B"):
+        setattr(model.q, part, torch.nn.ModuleDict({"default": torch.nn.Linear(2, 2, bias=False)}))
+    groups = lora_plus_groups([{"params": list(model.parameters()), "weight_decay": 0.1}], model,
+                              ratio=16, learning_rate=1e-3)
+    assert [(group.get("lr"), group["weight_decay"]) for group in groups] == [
+        (None, 0.1), (0.016, 0.1)]
+    assert groups[1]["params"] == [model.q.lora_B["default"].weight]
+
+
+@pytest.mark.parametrize("freeze", [{"layers": 1}, {"layers": -1, "modules": ["mlp"]},
+                                    {"layers": 0, "extra_modules": ["embed_tokens"]}])
+def test_frozen_layers_stay_as_they_were(trained: Any, tiny_model: Path, freeze: Any) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    run, _, _ = trained("freeze", tuner={"type": "freeze", "freeze": freeze})
+    before = load_file(str(tiny_model / "model.safetensors"))
+    after = load_file(str(run.model / "model.safetensors"))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    if freeze["layers"] == 1:
+        assert all(".layers.1." in name for name in moved)
+    elif freeze["layers"] == -1:
+        assert all(".layers.0.mlp." in name for name in moved)
+    else:
+        assert moved == {"model.embed_tokens.weight"}

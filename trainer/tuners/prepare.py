@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trainer.contract.families import quantized_problems
 from trainer.contract.targets import linear_shapes, target_names
+from trainer.failures import Failure
 from trainer.model import locate
 from trainer.quantization import prepare_quantized
 from trainer.tuners.attach import attach, freeze_first_factors, is_attached_here
@@ -25,9 +27,11 @@ def make_trainable(model: PreTrainedModel, context: Context, bench: Workbench) -
 
     Raises:
         ValueError: The adapter to go on from is missing or of another method; what is to be
-            trained does not exist.
+            trained does not exist; the stored weights are quantized and cannot be used as asked.
     """
     config = context.config
+    for problem in quantized_problems(config, bench.base.facts):
+        raise Failure(problem.code, problem.message, problem.advice)
     if config.model.quantization != "none" or getattr(model, "is_quantized", False):
         model = prepare_quantized(model, config)
     if config.tuner.type == "freeze":
