@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 HIDDEN = "[secret]"
 SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "MODELSCOPE_API_TOKEN",
                     "SWANLAB_API_KEY", "WANDB_API_KEY",
-                    "OPENAI_API_KEY", "FINESTRA_JUDGE_KEY", "FINESTRA_TOKEN", "MLFLOW_TRACKING_PASSWORD")
+                    "OPENAI_API_KEY", "FINESTRA_JUDGE_KEY", "FINESTRA_TOKEN",
+                    "MLFLOW_TRACKING_PASSWORD")
 _SHORTEST = 8
 _PATTERNS = (
     # Tokens that say what they are: Hugging Face, OpenAI-style keys, GitHub, AWS, Slack.
