@@ -56,7 +56,7 @@ def adapter_problems(config: RunConfig, runs: Path) -> list[Problem]:
     found, tuner = [], config.tuner
     for name in config.model.adapters:
         try:
-            require_mergeable(resolve_adapter(name, runs))
+            require_mergeable(read_adapter(resolve_adapter(name, runs)).folder)
         except ModelError as error:
             found.append(_of_error("model.adapters", error, name))
     if not tuner.continue_from or not tuner.is_adapter:

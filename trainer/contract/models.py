@@ -162,9 +162,10 @@ def require_mergeable(folder: Path) -> Path:
     """Return an adapter's folder if it can be merged into a base.
 
     Raises:
-        ModelError: It has virtual tokens only, or is no finished adapter.
+        ModelError: It has virtual tokens only.
     """
-    found = read_adapter(folder)
+    config = read_json(folder / "adapter_config.json")
+    found = AdapterFacts(folder, str((config or {}).get("peft_type") or ""), config or {})
     if not found.is_mergeable:
         raise ModelError("adapter_unmergeable", f"The adapter '{folder.parent.name}' trains "
                          f"virtual tokens ({found.kind}), which no weight can take up.",
@@ -212,7 +213,8 @@ def _of_run(run: RunDir, runs: Path, depth: int = 0) -> ModelSource:
 
 
 def _named_adapters(names: list[str], runs: Path) -> tuple[Path, ...]:
-    return tuple(require_mergeable(resolve_adapter(name, runs)) for name in names)
+    return tuple(require_mergeable(read_adapter(resolve_adapter(name, runs)).folder)
+                 for name in names)
 
 
 def scan_folder(folder: Path) -> None:
