@@ -93,9 +93,10 @@ def refuse_head(source: ModelSource) -> None:
         ModelError: The base or one of the adapters over it has a head ('base_scores').
     """
     folders = [*source.adapters, *([Path(source.base)] if source.is_folder else [])]
-    if any(has_head(folder) for folder in folders):
-        raise ModelError("base_scores", f"'{source.base}' is a model that gives scores; it has "
-                         "no words to learn or to answer with.",
+    for folder in filter(has_head, folders):
+        name = folder.parent.name if folder in source.adapters else folder
+        raise ModelError("base_scores", f"'{name}' is a model that gives scores; it has no words "
+                         "to learn or to answer with.",
                          "Start from the model that it was trained from.")
 
 

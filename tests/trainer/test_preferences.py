@@ -100,7 +100,7 @@ def test_it_resumes_exactly(runs: Any, cf: Any, pairs: Path, monkeypatch: pytest
 def tokens(row: dict[str, str], answer: str, tokenizer: Any) -> list[int]:
     """Render a row with the tiny model's template, as the data's child does."""
     text = (f"<|im_start|>user\n{row['prompt']}<|im_end|>\n<|im_start|>assistant\n{answer}"
-            "<|im_end|>\n")
+            "<|im_end|>")
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
 
@@ -122,9 +122,10 @@ def test_a_finished_reward_model_gives_the_scores_it_was_measured_with(
     chosen = scorer.score([tokens(row, row["chosen"], scorer.tokenizer) for row in held])
     rejected = [scorer.score([tokens(row, row["rejected"], scorer.tokenizer)])[0] for row in held]
     margin = sum(chosen) / len(held) - sum(rejected) / len(held)
-    assert end.metrics["eval_rewards_margins"] == pytest.approx(margin, abs=2e-3) and margin > 0.5
+    near = 2e-2 if over else 2e-3  # In 4 bits a single row takes another path than a batch.
+    assert end.metrics["eval_rewards_margins"] == pytest.approx(margin, abs=near) and margin > 0.5
     mean = (sum(chosen) + sum(rejected)) / (2 * len(held))
-    assert end.metrics["eval_mean_reward"] == pytest.approx(mean, abs=2e-3)
+    assert end.metrics["eval_mean_reward"] == pytest.approx(mean, abs=near)
     assert load_scorer("scores", "cpu", runs=runs.root).score([[5, 6, 2]]) == scorer.score(
         [[5, 6, 2]])
     if tuner == "lora":
