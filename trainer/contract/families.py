@@ -13,6 +13,7 @@ from trainer.contract.problems import Problem
 
 _EXPERT = re.compile(r"\.experts(\.\d+)?(\.|$)")
 _ROUTER = re.compile(r"\.(mlp|block_sparse_moe|feed_forward)\.(gate|router)$")
+_FEED_FORWARD = ("gate_proj", "up_proj", "down_proj", "w1", "w2", "w3")
 
 
 def is_mixture(facts: ModelFacts) -> bool:
@@ -21,8 +22,14 @@ def is_mixture(facts: ModelFacts) -> bool:
 
 
 def is_fused(facts: ModelFacts, module: str) -> bool:
-    """Tell whether a stored weight is a slice of a fused parameter, or a router."""
-    return bool(_EXPERT.search(module) or _ROUTER.search(module))
+    """Tell whether a stored weight is a slice of a fused parameter, or a router.
+
+    In a mixture PEFT takes the names of feed-forward layers for those of the experts, also where
+    they are layers of their own; so they are left out with them.
+    """
+    if _EXPERT.search(module) or _ROUTER.search(module):
+        return True
+    return module.rpartition(".")[2] in _FEED_FORWARD and is_mixture(facts)
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ def notes(config: RunConfig, facts: ModelFacts) -> list[Note]:
         names = ", ".join(fused)
         found.append(Note("tuner.target_parameters", "experts are not adapted", (
             "the experts are one parameter for all, which no adapter stands beside: only "
-            "attention and shared layers are adapted. Name them as target parameters to train "
+            "attention is adapted. Name them as target parameters to train "
             f"them: {names}")))
     if attention_wanted(facts) and config.model.attn_implementation == "auto":
         found.append(Note("model.attn_implementation", "eager", EAGER_REASON))

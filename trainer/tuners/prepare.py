@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainer.contract.families import quantized_problems
+from trainer.contract.families import is_mixture, quantized_problems
 from trainer.contract.targets import linear_shapes, target_names
 from trainer.failures import Failure
 from trainer.model import locate
@@ -42,14 +42,17 @@ def make_trainable(model: PreTrainedModel, context: Context, bench: Workbench) -
 
 
 def linear_names(context: Context) -> list[str]:
-    """Return the last names of the base's linear layers where PEFT needs them in full.
+    """Return the last names of the base's linear layers where PEFT needs them told.
 
-    It chooses layers by number only among modules that are named.
+    It chooses layers by number only among modules that are named, and of mixtures it would take
+    the experts' parameters too.
     """
     tuner = context.config.tuner
-    if not tuner.layers_to_transform or target_names(tuner.target_modules):
+    if not tuner.is_layered or target_names(tuner.target_modules):
         return []
     facts = locate(context.config.model, context.runs, lambda text: None).facts
+    if not tuner.layers_to_transform and not is_mixture(facts):
+        return []
     return sorted({module.rpartition(".")[2] for module in linear_shapes(facts)})
 
 

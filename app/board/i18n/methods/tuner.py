@@ -232,8 +232,8 @@ REASONS: dict[str, str] = {
     "{objective} compares with the model as it was": "{objective} 要与训练前的模型比较",
     "as large as the student, in {dtype}, where its own size is not known":
         "未知其大小时按与学生相同计算，{dtype}",
-    "the experts are one parameter for all, which no adapter stands beside: only attention and "
-    "shared layers are adapted. Name them as target parameters to train them: {names}":
+    "the experts are one parameter for all, which no adapter stands beside: only attention is "
+    "adapted. Name them as target parameters to train them: {names}":
         "各专家合存为一个参数，适配器不会作用于它们：只适配注意力与共享层。要训练专家，请写为目标参数：{names}",
     "this family bounds its attention scores, which only eager attention computes":
         "该系列模型对注意力分数设上限，只有 eager 注意力能计算",
