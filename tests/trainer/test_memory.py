@@ -59,6 +59,7 @@ def test_only_every_nth_layer_is_computed_again(runs: Any, cf: Any, every: int,
     assert len(calls) == 2 * (4 if every == 1 else 3)  # two layers forward, and again
 
 
+@pytest.mark.long  # a minute of g++
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_training_is_the_same(runs: Any, cf: Any, plain: list[float]) -> None:
     compiled = losses(runs, cf, "compiled", training={"torch_compile": True})
