@@ -343,3 +343,23 @@ def test_what_cannot_work_is_said(runs: Any, cf: Any, questions: Path, tmp_path:
     over = cf.merge(GRPO, {"data": {"train": [str(questions)]},
                            "rollout": {"max_completion_length": 500}})
     assert cf.end_of(runs.train(runs.make("room", **over))).code == "rollout_room"
+
+
+def test_a_reward_model_scores_what_was_written(runs: Any, cf: Any, questions: Path,
+                                                pairs: Path) -> None:
+    from trainer.contract.config import RewardUse
+    from trainer.rewards import Help, make
+
+    judge = runs.make("judge", objective="reward", data={"train": [str(pairs)]},
+                      training={"max_steps": 20})
+    assert cf.end_of(runs.train(judge)).outcome == "completed"
+    reward = make(RewardUse(name="reward_model", model="judge"), Help(runs=runs.root))
+    score = reward._scorer.score  # type: ignore[attr-defined]
+    ids = [[1, 40, 50], [1, 60]]
+    assert reward(["a", "b"], ["c", "d"], completion_ids=[[70, 2], [80, 90, 2]],
+                  prompt_ids=ids) == score([[1, 40, 50, 70, 2], [1, 60, 80, 90, 2]])
+    over = cf.merge(GRPO, {"data": {"train": [str(questions)]}, "training": {"max_steps": 2}})
+    over["rollout"]["rewards"] = [{"name": "reward_model", "model": "judge"}]
+    events = runs.train(runs.make("student", **over))
+    assert cf.end_of(events).outcome == "completed", cf.end_of(events)
+    assert all(cf.end_of(events).metrics[name] for name in ("reward_std", "grad_norm"))
