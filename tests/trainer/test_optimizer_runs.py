@@ -56,7 +56,8 @@ def test_two_steps_with_every_tuner_that_is_let_through(name: str, runs: Any, cf
 
 @pytest.mark.parametrize(("name", "tuner"), [
     ("muon", "lora"), ("badam", "full"), ("galore_adamw_layerwise", "full"),
-    ("schedule_free_adamw", "lora")])
+    ("schedule_free_adamw", "lora"), ("adamw_torch_8bit", "full"),
+    ("adamw_torch_4bit", "full")])
 def test_a_resumed_run_equals_one_that_never_stopped(name: str, tuner: str, runs: Any, cf: Any,
                                                      held_out: Path,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
