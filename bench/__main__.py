@@ -53,7 +53,7 @@ def measure(part: str, folder: Path, rounds: int) -> list[Number]:
     if part == "data":
         return data.measure(folder)
     if part == "train":
-        return compared.measure(folder) + gpu.measure(folder)
+        return compared.measure(folder, min(rounds, 3)) + gpu.measure(folder)
     return training.measure(folder) if part == "training" else measure_demo(folder)
 
 
@@ -70,7 +70,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", 
                         help=f"of {', '.join(PARTS)}; or {' or '.join(ALONE)}")
-    parser.add_argument("--rounds", type=int, default=5, help="starts of each server")
+    parser.add_argument("--rounds", type=int, default=5,
+                        help="starts of each server; processes of each side of training, at most 3")
     options = parser.parse_args()
     if unknown := set(options.parts) - {*PARTS, *ALONE}:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")

@@ -18,7 +18,7 @@ from trainer.contract.events import MetricsEvent, from_line
 from trainer.contract.places import share
 from trainer.contract.rundir import RunDir
 
-ROWS, BATCH, ROUNDS = 512, 8, 3
+ROWS, BATCH = 512, 8
 FIRST_COUNTED = 5
 SOURCE = ROOT.parent / "shared" / "data" / "real" / "gsm8k_train.jsonl"
 OTHER = "FINESTRA_LLAMAFACTORY_PYTHON"
@@ -89,8 +89,8 @@ def shares(folder: Path, source: Path) -> float:
     return float(last["share"])
 
 
-def measure(folder: Path) -> list[Number]:
-    """Measure all sides in turns.
+def measure(folder: Path, rounds: int) -> list[Number]:
+    """Measure all sides in turns, so many times.
 
     Raises:
         RuntimeError: The questions are not there, or a side failed.
@@ -107,13 +107,14 @@ def measure(folder: Path) -> list[Number]:
         sides["LLaMA-Factory"] = lambda: script(python, "llamafactory_training.py", source)
     speeds: dict[str, list[float]] = {name: [] for name in sides}
     firsts: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, side in sides.items():
             steps, begin = side()
             assert max(steps) == ROWS // BATCH, f"{name} made {max(steps)} steps"
             speeds[name].append(speed(steps))
             firsts[name].append(steps[1] - begin)
-    return numbers(speeds, firsts, shares(folder, source))
+    return [Number("processes of each side", str(rounds)),
+            *numbers(speeds, firsts, shares(folder, source))]
 
 
 def numbers(speeds: dict[str, list[float]], firsts: dict[str, list[float]],

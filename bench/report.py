@@ -128,7 +128,7 @@ HOW = {STUDIO: """How each number is taken:
 
 - **Samples a second**: the first 512 questions of GSM8K's training rows, the starter, LoRA of rank
   8 beside every linear layer, batches of 8, float32, no checkpointing, one epoch in the order of
-  the file; from the fifth step to the last, the median of three processes of each side in turns.
+  the file; from the fifth step to the last, the median of the processes of each side, in turns.
   All sides have as many threads as there are cores. Bare TRL is `bench/bare_trl.py`;
   LLaMA-Factory is measured where `FINESTRA_LLAMAFACTORY_PYTHON` names an interpreter that has it
   (`bench/llamafactory_training.py`, version 0.9.5 with the versions it admits).

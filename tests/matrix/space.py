@@ -31,7 +31,7 @@ OTHERS: dict[str, list[Any]] = {
     "tuner.freeze.extra_modules": [["embed_tokens"], ["norm"]],
     "tuner.adalora.tinit": [1], "tuner.oft.oft_block_size": [16],
     "tuner.ia3.feedforward_modules": [["down_proj"]],
-    "tuner.boft.boft_n_butterfly_factor": [2], "tuner.loha.rank_dropout": [0.1],
+    "tuner.loha.rank_dropout": [0.1],
     "tuner.lokr.decompose_factor": [8], "tuner.fourierft.n_frequency": [50],
     "tuner.vblora.vector_length": [32], "tuner.prompt.num_virtual_tokens": [4],
     "tuner.prompt.encoder_hidden_size": [32], "tuner.prompt.init_text": ["Answer the question."],
