@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from pprint import pformat
@@ -54,7 +55,7 @@ def write_script(config: RunConfig, *, home: Path | None, runs: Path) -> Script:
              _part(ROWS[config.facts.rows]), _model(found), *_order(found), _part("order"),
              _objective(found), _main_part(config), _run(found)]
     imports, bodies = _hoisted(parts)
-    return Script("\n".join([_head(found), "", *imports, "", "", "\n\n\n".join(bodies), ""]),
+    return Script("\n".join([_head(found), "", *imports, "", "\n\n\n".join(bodies), ""]),
                   found.differs)
 
 
@@ -308,13 +309,13 @@ def _own_source(module: str, name: str) -> str:
 
 def _hoisted(parts: list[str]) -> tuple[list[str], list[str]]:
     """Take the imports at the top of a file's level out of all parts, each once, sorted."""
-    found: set[str] = set()
+    found: list[ast.stmt] = []
     bodies: list[str] = []
     for part in parts:
         lines = part.splitlines()
         for node in ast.parse(part).body:
             if isinstance(node, ast.Import | ast.ImportFrom):
-                found.add(ast.unparse(node))
+                found.append(node)
                 for number in range(node.lineno - 1, node.end_lineno or node.lineno):
                     lines[number] = ""
         body = "\n".join(lines).strip("\n")
@@ -322,13 +323,20 @@ def _hoisted(parts: list[str]) -> tuple[list[str], list[str]]:
     return _sorted_imports(found), [body for body in bodies if body]
 
 
-def _sorted_imports(found: set[str]) -> list[str]:
-    """Return imports, the standard library's first."""
-    import sys
+def _sorted_imports(found: list[ast.stmt]) -> list[str]:
+    """Return imports, one line a module, the standard library's first."""
+    plain = {alias.name for node in found if isinstance(node, ast.Import) for alias in node.names}
+    taken: dict[str, set[str]] = {}
+    for node in found:
+        if isinstance(node, ast.ImportFrom):
+            taken.setdefault(node.module or "", set()).update(a.name for a in node.names)
+    lines: dict[bool, list[str]] = {True: [], False: []}
+    for name in sorted(plain):
+        lines[_in_python(name)].append(f"import {name}")
+    for name in sorted(taken):
+        lines[_in_python(name)].append(f"from {name} import {', '.join(sorted(taken[name]))}")
+    return [*lines[True], "", *lines[False]]
 
-    def is_ours(line: str) -> bool:
-        return line.split()[1].partition(".")[0] not in sys.stdlib_module_names
 
-    first = sorted(line for line in found if not is_ours(line))
-    rest = sorted(line for line in found if is_ours(line))
-    return [*first, "", *rest]
+def _in_python(module: str) -> bool:
+    return module.partition(".")[0] in sys.stdlib_module_names

@@ -1,6 +1,5 @@
 import torch
 from datasets import Dataset
-from torch.nn import functional
 from trl import DPOConfig, DPOTrainer
 
 

@@ -141,6 +141,22 @@ def test_every_method_has_a_script_that_knows_nothing_of_ours(tuner: str, tmp_pa
     assert max(len(line) for line in written.text.splitlines()) < 2000
 
 
+LOSSES = {name: config_of("cpo", cpo={"loss_type": name}) for name in ("hinge", "ipo")}
+
+
+def test_scripts_name_nothing_unknown_and_import_nothing_unused(tmp_path: Path) -> None:
+    configs = {**SAME, **ALSO, **LOSSES,
+               **{f"tuner-{name}": config_of(tuner={"type": name})
+                  for name in TUNERS.__args__}}  # type: ignore[attr-defined]
+    for name, config in configs.items():
+        script_of(config, tmp_path, name)
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "E,F,I,UP,B",
+         "--ignore", "E501", "--output-format", "concise", "--no-cache", str(tmp_path)],
+        capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.parametrize(("over", "word"), [
     ({"tuner": {"type": "full"}, "training": {"optim": "muon"}}, "muon"),
     ({"sft": {"loss_type": "eaft"}}, "eaft"),
