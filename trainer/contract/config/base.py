@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
@@ -18,23 +18,47 @@ class Section(BaseModel):
                               str_strip_whitespace=True)
 
 
-def field(default: Any, title: str, description: str, *, basic: bool = False,
-          unit: str = "", only: Only | None = None, group: str = "", **bounds: Any) -> Any:
+class Details(TypedDict, total=False):
+    """What a field may say of itself beside its default, title and description.
+
+    Attributes:
+        basic: Whether the form shows it before *Advanced* is opened.
+        unit: Unit of a number ("tokens", "steps"); shown behind the title.
+        only: The field means something only while each of these fields has one of these values,
+            ``{"tuner.type": ("lora",)}``; of a section it holds for all its fields.
+        group: The heading it stands under in the form; its section's unless told.
+        ge, gt, le, lt: Bounds of a number.
+        min_length, max_length: Bounds of a text's or a list's length.
+        pattern: What a text must look like.
+    """
+
+    basic: bool
+    unit: str
+    only: Only
+    group: str
+    ge: float
+    gt: float
+    le: float
+    lt: float
+    min_length: int
+    max_length: int
+    pattern: str
+
+
+def field(default: Any, title: str, description: str, **details: Unpack[Details]) -> Any:
     """Declare one config field.
 
     Args:
         default: The value when the field is left out.
         title: The label in the form.
         description: One or two sentences for the form, the file and the documentation.
-        basic: Whether the form shows it before *Advanced* is opened.
-        unit: Unit of a number ("tokens", "steps"); shown behind the title.
-        only: The field means something only while each of these fields has one of these values,
-            ``{"tuner.type": ("lora",)}``; of a section it holds for all its fields.
-        group: The heading it stands under in the form; its section's unless told.
-        **bounds: Passed to pydantic (ge, gt, le, lt, min_length, ...).
+        **details: Where and when the form shows it, and its bounds; see ``Details``.
     """
-    extra: JsonDict = {"basic": basic, "unit": unit, "group": group,
-                       "only": {path: list(values) for path, values in (only or {}).items()}}
+    only = details.pop("only", {})
+    extra: JsonDict = {"basic": details.pop("basic", False), "unit": details.pop("unit", ""),
+                       "group": details.pop("group", ""),
+                       "only": {path: list(values) for path, values in only.items()}}
+    bounds: dict[str, Any] = {**details}
     if callable(default):
         return Field(default_factory=default, title=title, description=description,
                      json_schema_extra=extra, **bounds)

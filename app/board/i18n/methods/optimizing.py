@@ -51,7 +51,8 @@ MESSAGES: dict[str, str] = {
     "layerwise_float16": "“{optim}”在除去 float16 的损失缩放之前就已更新权重。",
     "layerwise_adalora": "AdaLoRA 按梯度衡量各秩，而此时“{optim}”已丢弃梯度。",
     "layerwise_fp16": "该优化器在除去 float16 的损失缩放之前就已更新权重。",
-    "optimizer_needs_full": "“{optim}”在训练模型自身的矩阵时才省内存；“{tuner}”训练的是旁边的小矩阵。",
+    "optimizer_needs_full":
+        "“{optim}”在训练模型自身的矩阵时才省内存；“{tuner}”训练的是旁边的小矩阵。",
     "optimizer_package": "该优化器所需的软件包没有安装。",
     "optimizer_targets": "没有可用的线性层。",
     "schedule_free_schedule": "“{optim}”代替了学习率计划；“{schedule}”会再次改变学习率。",

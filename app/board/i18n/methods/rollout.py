@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 EN: dict[str, str] = {
+    "samples.reward": "Reward:",
     "warning.equal_rewards": "All answers are rewarded alike",
     "warning.teacher_is_student": "The teacher is the student",
 }
 ZH: dict[str, str] = {
+    "samples.reward": "奖励：",
     "warning.equal_rewards": "所有回答的奖励都相同",
     "warning.teacher_is_student": "教师就是学生模型",
 }
@@ -117,6 +119,7 @@ ADVICE: dict[str, str] = {
     "gkd_prompt": "请关闭它，或只学习数据中的回答：lmbda 为 0，关闭 seq_kd。",
 }
 REASONS: dict[str, str] = {
-    "a step learns from {answers} answers, those to {prompts} prompts: the batch size counts answers":
+    "a step learns from {answers} answers, those to {prompts} prompts: "
+    "the batch size counts answers":
         "一步学习 {answers} 个回答，来自 {prompts} 个提示：批大小数的是回答",
 }
