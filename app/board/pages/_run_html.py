@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from app.board import icons
 from app.board.forms import number_text
-from app.board.i18n import field_title, has, reason_text, said, t
+from app.board.i18n import choice_label, field_title, has, reason_text, said, t
 from app.board.pages._parts import (
     bar,
     card,
@@ -159,8 +159,10 @@ def _sample(locale: str, event: SampleEvent) -> str:
     expected = "" if right or not event.reference else (
         f'<p class="f-dim">{text(t(locale, "samples.expected"))} {text(event.reference)}</p>')
     answer = event.output.strip() or t(locale, "samples.empty")
+    reward = "" if event.reward is None else (
+        f'<p class="f-dim">{text(t(locale, "samples.reward"))} {number(event.reward, 3)}</p>')
     return (f'<div class="f-sample"><b>{text(event.prompt)}</b>'
-            f"<p>{mark}{text(answer)}</p>{expected}</div>")
+            f"<p>{mark}{text(answer)}</p>{expected}{reward}</div>")
 
 
 def _quiet(words: str) -> str:
@@ -205,7 +207,8 @@ def choices(locale: str, made: Iterable[ChoiceEvent | Any]) -> str:
     if not rows:
         return ""
     body = "".join(
-        f'<li><div><b>{text(choice_title(locale, field))}</b> <code>{text(item.value)}</code>'
+        f"<li><div><b>{text(choice_title(locale, field))}</b> "
+        f"<code>{text(choice_value(locale, field, item.value))}</code>"
         f'<span class="f-dim">{text(reason_text(locale, item.reason))}</span></div></li>'
         for field, item in rows.items())
     return card(t(locale, "choices.title"), f'<ul class="f-list f-choices">{body}</ul>')
@@ -217,6 +220,15 @@ def choice_title(locale: str, field: str) -> str:
     if known:
         return field_title(locale, known)
     return t(locale, f"chosen.{field}") if has(f"chosen.{field}") else field
+
+
+def choice_value(locale: str, field: str, value: Any) -> str:
+    """Return what was chosen: a choice's label, on or off, words in the language."""
+    plain = str(value)
+    if plain in ("True", "False"):
+        return t(locale, f"value.{plain.lower()}")
+    label = choice_label(locale, field, plain)
+    return reason_text(locale, plain) if label == plain else label
 
 
 def log(locale: str, tail: str, words: str) -> str:

@@ -10,16 +10,17 @@
     ["quality", "rewards_accuracies", { smooth: true }],
     ["quality", "rewards_chosen", { smooth: true, beside: ["rewards_rejected"] }],
     ["quality", "accuracy", { smooth: true }], ["quality", "token_accuracy", { smooth: true }],
-    ["quality", "exact_match", {}],
+    ["quality", "exact_match", {}], ["quality", "nll_loss", { smooth: true }],
     ["answers", "completions_mean_length", { smooth: true }],
     ["answers", "completions_clipped_ratio", {}], ["answers", "entropy", { smooth: true }],
     ["answers", "kl", { smooth: true }], ["answers", "frac_reward_zero_std", {}],
     ["answers", "logps_chosen", { smooth: true, beside: ["logps_rejected"] }],
+    ["answers", "logits_chosen", { smooth: true, beside: ["logits_rejected"] }],
     ["training", "learning_rate", {}], ["training", "grad_norm", { smooth: true, log: true }],
     ["machine", "tokens_per_s", {}], ["machine", "mfu", {}], ["machine", "memory_mib", {}],
   ];
   const NEVER = ["lr_finder_rate", "proposed_learning_rate", "samples_per_s", "train_runtime_s",
-    "num_tokens"];
+    "num_tokens", "min_reward", "max_reward"];
   /* Details that only fill the page. */
   const DETAIL = /_(min|max)(_|$)|terminated/;
   const BESIDE = KNOWN.flatMap(([, , how]) => how.beside || []);

@@ -127,6 +127,33 @@ def test_every_warning_of_the_trainer_has_a_title():
     assert [code for code in sorted(codes) if f"warning.{code}" not in TABLES["en"]] == []
 
 
+def test_every_automatic_choice_of_the_trainer_has_a_title():
+    files = [p for p in (ROOT / "trainer").rglob("*.py") if "_share" not in p.parts]
+    chosen = {field for path in files for field in re.findall(
+        r'emit\.choose\(\s*"([\w.]+)"', path.read_text(encoding="utf-8"))}
+    assert {"tokens", "result", "lm_head", "reference", "weights", "training.optim"} <= chosen
+    assert [one for one in sorted(chosen) if one not in all_fields()
+            and f"chosen.{one}" not in TABLES["en"]] == []
+
+
+@pytest.mark.parametrize("path", ["training.optim", "training.lr_scheduler_type",
+                                  "sft.loss_type", "dpo.loss_type", "grpo.loss_type"])
+def test_every_option_with_a_technical_name_says_what_it_is(path):
+    for value in all_fields()[path].choices:
+        assert f"about.{path}.{value}" in TABLES["en"], value
+
+
+def test_what_was_chosen_is_said_in_words():
+    from app.board.pages._run_html import choice_value
+
+    assert choice_value("en", "training.group_by_length", False) == "off"
+    assert choice_value("zh", "reference", "a frozen copy") == "一份冻结的副本"
+    assert choice_value("zh", "training.early_stopping_patience", "stopped at step 40") == (
+        "在第 40 步停止")
+    assert choice_value("en", "model.dtype", "bfloat16") == "bfloat16"
+    assert choice_value("en", "training.packing", "bfd") == "Best fit"
+
+
 def test_advice_belongs_to_a_message():
     assert set(zh_problems.ADVICE) <= set(zh_problems.MESSAGES)
 

@@ -13,10 +13,11 @@ from app.board.i18n.methods import (
     preference,
     rollout,
     sft,
+    shown,
     tuner,
 )
 
-_AREAS = (board, migrate, objectives, optimizing, preference, rollout, sft, tuner)
+_AREAS = (board, migrate, objectives, optimizing, preference, rollout, sft, shown, tuner)
 
 
 def together(name: str) -> dict[str, Any]:

@@ -45,6 +45,7 @@ MESSAGES: dict[str, str] = {
     "packing_family": "在“{family}”模型中，打包序列里的一行会看到它前面的行。",
     "packing_leaks": "这个模型用当前的注意力实现时，不同的行不能打包在一起：各行会互相影响。",
     "no_compiler": "torch.compile 需要{lacks}，这里没有。",
+    "flex_attention_cpu": "FlexAttention 在 CPU 上没有反向传播。",
 }
 ADVICE: dict[str, str] = {
     "smoothing_loss": "请设为 0，或选择损失“{plain}”。",
@@ -58,6 +59,7 @@ ADVICE: dict[str, str] = {
     "packing_leaks": "请把 training.packing 设为 none 并关闭 training.padding_free；按长度分组"
                      "能省去大部分填充。",
     "no_compiler": "请安装它，或关闭编译。",
+    "flex_attention_cpu": "请选择“auto”。",
 }
 REASONS: dict[str, str] = {
     "{rows} rows became {packs} sequences of at most {capacity} tokens, {fill} full; a batch "

@@ -120,7 +120,6 @@ FIELDS: dict[str, tuple[str, str]] = {
     "tuner.miss.init_weights": ("形式", "均衡；bat 与权重相乘；mini 共享更多。"),
     "tuner.fourierft.n_frequency": ("频率数", "每层训练的系数个数。"),
     "tuner.fourierft.scaling": ("缩放", "更新的倍数。"),
-    "tuner.hra.apply_GS": ("Gram-Schmidt", "使各反射正交。"),
     "tuner.vblora.num_vectors": ("向量数", "共享向量库的大小。"),
     "tuner.vblora.vector_length": ("向量长度", "须整除各层宽度。"),
     "tuner.ia3.feedforward_modules": (
@@ -158,6 +157,8 @@ MESSAGES: dict[str, str] = {
     "continue_begins": "继续训练的适配器不会重新初始化。",
     "prompt_objective": "“{tuner}”在文本前放虚拟词元，而“{objective}”的损失没有考虑它们。",
     "prompt_packing": "虚拟词元放在序列之前：共用一个序列的各行中只有第一行能看到。",
+    "tokens_fused_head": "这里嵌入层和输出头是同一个权重，而“{objective}”直接用这个权重计算："
+                         "这些词元学到的在输出头上不起作用。",
     "prefix_checkpointing": "前缀存放在注意力缓存中，而梯度检查点会丢弃缓存。",
     "bias_reference": "关闭适配器后训练过的偏置仍然保留：参考模型会随之移动。",
     "continue_kind": "要继续的适配器属于另一种方法。",
@@ -203,6 +204,7 @@ ADVICE: dict[str, str] = {
     "continue_begins": "保持默认值。",
     "prompt_objective": "选择 LoRA，或目标“sft”或“pretrain”。",
     "prompt_packing": "关闭打包与无填充，或选择 LoRA。",
+    "tokens_fused_head": "请不填编号，或整体训练 embed_tokens。",
     "prefix_checkpointing": "关闭梯度检查点，或选择 prompt_tuning。",
     "bias_reference": "选择“不训练”。",
     "continue_kind": "选择训练该适配器时所用的方法。",
