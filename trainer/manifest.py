@@ -15,11 +15,14 @@ from trainer.contract.files import read_json, write_json
 from trainer.contract.rundir import RunDir
 from trainer.failures import Failure
 from trainer.model import Base
-from trainer.precision import Precision
 from trainer.prompts import Template
+from trainer.workbench import Workbench
 
 PACKAGES = ("finestra", "torch", "transformers", "trl", "peft", "accelerate", "datasets",
             "bitsandbytes", "tokenizers", "safetensors", "swanlab")
+
+
+ADAPTER = "adapter_model.safetensors"
 
 
 def file_hash(path: Path) -> str:
@@ -45,12 +48,14 @@ def versions() -> dict[str, str]:
 
 
 def describe_base(base: Base) -> dict[str, Any]:
-    """Return where the base came from and the hashes of its weights and tokenizer."""
+    """Return where a model came from and the hashes of its weights, tokenizer and adapters."""
     names = sorted(p.name for p in base.folder.glob("*.safetensors"))
-    files = [*names, "config.json", "tokenizer.json"]
+    files = {name: base.folder / name for name in (*names, "config.json", "tokenizer.json")}
+    files |= {f"adapter {number}": path / ADAPTER
+              for number, path in enumerate(base.source.adapters, 1)}
     return {"name": base.name, "revision": _revision(base), "parameters": base.facts.parameters,
             "adapters": [str(path) for path in base.source.adapters],
-            "sha256": {name: file_hash(base.folder / name) for name in files}}
+            "sha256": {name: file_hash(path) for name, path in files.items()}}
 
 
 def _revision(base: Base) -> str | None:
@@ -58,25 +63,26 @@ def _revision(base: Base) -> str | None:
     return None if base.source.is_folder else base.folder.resolve().name
 
 
-def build(context: Context, *, base: Base, precision: Precision,
-          datasets: Sequence[Mapping[str, Any]], template: Template,
-          tokenizer: Any) -> dict[str, Any]:
+def build(context: Context, *, bench: Workbench, teacher: Base | None,
+          datasets: Sequence[Mapping[str, Any]], template: Template) -> dict[str, Any]:
     """Put the manifest together.
 
     Args:
         context: The attempt.
-        base: The base model.
-        precision: Device and number formats.
+        bench: The base model, device and number formats, and the tokenizer.
+        teacher: The model that is learned from, where there is one.
         datasets: Name, split, hash and rows of each dataset.
         template: The chat template.
-        tokenizer: The loaded tokenizer, for its special tokens.
     """
+    precision = bench.precision
     return {
         "version": 1, "run": context.run.id, "versions": versions(),
-        "base": describe_base(base), "datasets": [dict(d) for d in datasets],
+        "base": describe_base(bench.base),
+        **({"teacher": describe_base(teacher)} if teacher else {}),
+        "datasets": [dict(d) for d in datasets],
         "chat_template": {"name": template.name, "sha256": text_hash(template.source),
                           "how": template.how, "text": template.source},
-        "special_tokens": {k: str(v) for k, v in tokenizer.special_tokens_map.items()},
+        "special_tokens": {k: str(v) for k, v in bench.tokenizer.special_tokens_map.items()},
         "precision": {"device": precision.device.value, "compute": precision.compute.value,
                       "weights": precision.weights.value,
                       "quantization": context.config.model.quantization},
@@ -106,9 +112,9 @@ def require_same_base(run: RunDir, base: Base, template: str) -> None:
 
 def inputs(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts that must not change between two attempts of one run."""
-    base = manifest.get("base", {})
-    found: dict[str, Any] = {"the base model": base.get("sha256"),
-                             "the chat template": manifest.get("chat_template", {}).get("sha256")}
+    models = {"the base model": manifest.get("base"), "the teacher": manifest.get("teacher")}
+    found: dict[str, Any] = {name: model.get("sha256") for name, model in models.items() if model}
+    found |= {"the chat template": manifest.get("chat_template", {}).get("sha256")}
     for dataset in manifest.get("datasets", []):
         found[f"the dataset '{dataset.get('name')}'"] = dataset.get("sha256")
     return found

@@ -9,7 +9,7 @@ from trainer.context import Context
 from trainer.contract.config import RunConfig
 from trainer.contract.teacher import difference, read_vocabulary
 from trainer.failures import Failure
-from trainer.model import load_model, locate
+from trainer.model import Base, load_model, locate
 from trainer.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def load_teacher(context: Context, bench: Workbench) -> PreTrainedModel:
     """
     emit, config = context.emit, as_base(context.config)
     emit.stage("loading", f"Loading the teacher {config.model.name_or_path}")
-    base = locate(config.model, context.runs, lambda text: emit.stage("loading", text))
+    base = locate_teacher(context)
     require_same_tokens(config.model.name_or_path, bench.base.folder, base.folder)
     if base.source == bench.base.source:
         emit.warn("teacher_is_student", "The teacher is the model that the student starts from: "
@@ -38,6 +38,12 @@ def load_teacher(context: Context, bench: Workbench) -> PreTrainedModel:
                       f"for {rows[1]:,}; their words are the same, their padding is not.",
                       "Choose a teacher whose config has the same vocab_size.")
     return teacher.to(bench.precision.device.value).eval().requires_grad_(False)
+
+
+def locate_teacher(context: Context) -> Base:
+    """Find (or fetch) the teacher's files; ``model.locate`` says what may be wrong."""
+    return locate(as_base(context.config).model, context.runs,
+                  lambda text: context.emit.stage("loading", text))
 
 
 def as_base(config: RunConfig) -> RunConfig:

@@ -89,10 +89,11 @@ def choose_adapter(context: Context) -> Any:
 def record(context: Context, bench: Workbench, splits: Splits, start: Selected) -> None:
     """Write the manifest; a resumed run must still have the inputs of its first attempt."""
     from trainer import manifest
+    from trainer.teacher import locate_teacher
 
-    values = manifest.build(context, base=bench.base, precision=bench.precision,
-                            datasets=splits.sources, template=splits.template,
-                            tokenizer=bench.tokenizer)
+    teacher = locate_teacher(context) if context.config.facts.teacher else None
+    values = manifest.build(context, bench=bench, teacher=teacher, datasets=splits.sources,
+                            template=splits.template)
     manifest.write(context, values, resumed=start.path is not None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,8 @@ def divergence(student: Any, teacher: Any, beta: float) -> Any:
 
 @pytest.mark.parametrize(("objective", "more"), [
     ("distillation", {"training": {"learning_rate": 1e-2}}),
-    ("gkd", {}), ("gkd", {"teacher": {"lmbda": 0.0, "seq_kd": True, "beta": 0.0}})])
+    ("gkd", {}), pytest.param("gkd", {"teacher": {"lmbda": 0.0, "seq_kd": True, "beta": 0.0}},
+                              marks=pytest.mark.long)])
 def test_the_student_comes_nearer_to_the_teacher(
         runs: Any, cf: Any, taught: Any, held_out: Path, objective: str,
         more: dict[str, Any]) -> None:
@@ -240,6 +242,24 @@ def test_it_resumes_exactly(runs: Any, cf: Any, taught: Any, objective: str,
     assert cf.end_of(second).outcome == "completed", cf.end_of(second)
     for name in ("loss", "grad_norm", "num_tokens"):
         assert cf.series(first, name) | cf.series(second, name) == cf.series(whole, name), name
+
+
+def test_a_changed_teacher_is_refused_on_resume(
+        runs: Any, cf: Any, taught: Any, teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = taught("distillation")
+    (runs.root / "teacher").unlink()
+    shutil.copytree(teacher / "teacher", runs.root / "teacher")
+    run = runs.make("taught", **over)
+    with monkeypatch.context() as patch:
+        cf.StopAt(patch, 2)
+        assert cf.end_of(runs.train(run)).outcome == "stopped"
+    weights = runs.root / "teacher" / "adapter" / "adapter_model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-4] + bytes(4 * [whole[-1] ^ 1]))
+    end = cf.end_of(runs.train(run))
+    assert (end.code, end.message.split(" changed")[0]) == ("inputs_changed", "the teacher")
+    weights.write_bytes(whole)
+    assert cf.end_of(runs.train(run)).outcome == "completed"
 
 
 def test_teachers_that_cannot_teach(runs: Any, cf: Any, taught: Any, tiny_model: Path) -> None:
