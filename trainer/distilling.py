@@ -62,7 +62,7 @@ class CommittedDistillationTrainer(InGroups, CommittedLoop, TokenMean, Rollout,
                 text = self.processing_class.decode(output["completion_ids"][index][kept],
                                                     skip_special_tokens=True)
                 self.listening.emit(SampleEvent(
-                    step=self.state.global_step, prompt=inputs[index]["prompt"],
+                    step=self.state.global_step, prompt=inputs[index]["question"],
                     reference=inputs[index]["reference"],
                     output=cut_at(text, self.listening.stop_strings)))
         return output

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.contract.config import RowKind, RunConfig
-from trainer.data.shapes.messages import Example, Message
+from trainer.data.shapes.messages import Example, Message, question_of
 from trainer.data.shapes.uses import Use
 from trainer.evaluate import Question
 from trainer.failures import Failure
@@ -85,7 +85,7 @@ def _prompts(config: RunConfig, rows: Rows, prompter: Prompter) -> list[Question
     rendered = prompter.render([
         {"messages": [message.document() for message in prompt], "tools": example.tools}
         for example, (prompt, _) in zip(examples, parts, strict=True)])
-    return [Question(example.row, rows.sets[owner].name, _shown(prompt, text["text"]),
+    return [Question(example.row, rows.sets[owner].name, question_of(prompt, text["text"]),
                      answer, text["input_ids"])
             for example, owner, (prompt, answer), text
             in zip(examples, owners, parts, rendered, strict=True)]
@@ -99,10 +99,6 @@ def _parts(example: Example, rows: RowKind) -> tuple[Sequence[Message], str]:
         return example.messages, example.chosen[-1].content
     prompt, answer = example.messages[:-1], example.messages[-1].content
     return prompt, "" if example.label is False else answer
-
-
-def _shown(prompt: Sequence[Message], text: str) -> str:
-    return next((m.content for m in reversed(prompt) if m.role == "user"), text)
 
 
 def _examples(one: TokenSet, wanted: set[int]) -> dict[int, Example]:

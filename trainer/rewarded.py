@@ -9,7 +9,7 @@ import torch
 from trl import GRPOTrainer, RLOOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
-from trainer.contract.events import SampleEvent
+from trainer.contract.events import SampleEvent, finite
 from trainer.generate import cut_at
 from trainer.loop import CommittedLoop
 from trainer.rewards import Reward
@@ -60,7 +60,8 @@ class Rewarded(Rollout):
             return rewards
         self._watch_equal(whole)
         if self.shows_now():
-            self._show(inputs, completions, whole)
+            self._show(inputs, completions,
+                       whole.masked_fill(rewards.isnan().all(dim=1), torch.nan))
         return rewards
 
     def _watch_equal(self, rewards: torch.Tensor) -> None:
@@ -77,14 +78,13 @@ class Rewarded(Rollout):
                 step=self.state.global_step)
 
     def _show(self, inputs: list[Row], completions: Sequence[str], rewards: torch.Tensor) -> None:
-        """Emit some answers to the first prompt, with their rewards."""
+        """Emit some answers to the first prompt, with their rewards (NaN: not rewarded)."""
         for index in range(min(self.listening.samples, self.num_generations)):
-            reference = inputs[index]["reference"]
-            told = f"reward {rewards[index]:.3g}"
             self.listening.emit(SampleEvent(
-                step=self.state.global_step, prompt=inputs[index]["prompt"],
-                reference=f"{reference} ({told})" if reference else told,
-                output=cut_at(completions[index], self.listening.stop_strings)))
+                step=self.state.global_step, prompt=inputs[index]["question"],
+                reference=inputs[index]["reference"],
+                output=cut_at(completions[index], self.listening.stop_strings),
+                reward=finite(float(rewards[index]))))
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Put the mean over all held-out answers in place of TRL's mean of batch means."""

@@ -26,7 +26,7 @@ COLUMNS: dict[RowKind, tuple[str, ...]] = {
     "turns": ("input_ids", "labels"), "text": ("input_ids", "labels"),
     "pairs": ("prompt_ids", "chosen_ids", "rejected_ids"),
     "judged": ("prompt_ids", "completion_ids", "label"),
-    "prompts": ("prompt_ids", "prompt", "reference"),
+    "prompts": ("prompt_ids", "prompt", "question", "reference"),
     "labelled": ("input_ids", "label")}
 
 

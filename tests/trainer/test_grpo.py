@@ -273,8 +273,10 @@ def test_it_learns_what_is_rewarded(runs: Any, cf: Any, questions: Path, objecti
     wanted = {"reward", "reward_std", "rewards_regex_mean", "completions_mean_length", "entropy",
               "clip_ratio_region_mean", "grad_norm", "num_tokens", "frac_reward_zero_std"}
     assert wanted <= set(metrics) and "eval_frac_reward_zero_std" not in metrics
-    shown = [e for e in events if isinstance(e, SampleEvent) and "(reward" in e.reference]
+    shown = [e for e in events if isinstance(e, SampleEvent) and e.reward is not None]
     assert shown and {e.step for e in shown} == {0, 20}
+    assert all(e.prompt.startswith("What is") and "|" not in e.prompt for e in shown)
+    assert all(e.reward == float("e" in e.output) for e in shown)
     assert not [e for e in events if isinstance(e, WarningEvent)
                 and e.code == "zero_loss"]
 

@@ -93,13 +93,14 @@ class MetricsEvent(Event):
 
 
 class SampleEvent(Event):
-    """An answer of the model as it is at ``step``."""
+    """An answer of the model as it is at ``step``; ``reward`` where answers are rewarded."""
 
     type: Literal["sample"] = "sample"
     step: int
     prompt: str
     reference: str = ""
     output: str
+    reward: float | None = None
 
 
 class CheckpointEvent(Event):

@@ -96,6 +96,15 @@ class FewRuns:
         return to_yaml(RunConfig(name="x", data={"train": [NASTY]} if run_id == "r-2" else {}))
 
 
+def test_a_rewarded_answer_says_its_reward_apart_from_what_was_expected():
+    samples = [SampleEvent(step=1, prompt="1 + 2?", reference="3", output="4", reward=0.25),
+               SampleEvent(step=1, prompt="1 + 2?", reference="", output="5")]
+    english, chinese = (_run_html.samples(locale, samples) for locale in ("en", "zh"))
+    assert "Reward: 0.25<" in english and "Expected: 3<" in english
+    assert "奖励： 0.25<" in chinese and "标准答案： 3<" in chinese
+    assert english.count("Reward:") == 1 and english.count("Expected:") == 1
+
+
 def test_the_table_of_runs_is_text():
     html = table_html(FewRuns(a_run(), a_run(id="r-2", state=RunState.QUEUED)), "en", "", "")
     assert is_clean(html) and html.count('role="listitem"') == 2

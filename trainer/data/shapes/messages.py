@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -47,6 +47,11 @@ class Message:
                    tool_calls=tuple(value.get("tool_calls") or ()),
                    name=str(value.get("name") or ""),
                    tool_call_id=str(value.get("tool_call_id") or ""))
+
+
+def question_of(messages: Sequence[Message], text: str) -> str:
+    """Return what is shown to people as asked: what the user said last; ``text`` if nothing."""
+    return next((m.content for m in reversed(messages) if m.role == "user"), text)
 
 
 class Remark(NamedTuple):

@@ -2,10 +2,10 @@
 
 The columns of conversations and plain text are ``input_ids`` and ``labels``, of pairs
 ``prompt_ids``, ``chosen_ids`` and ``rejected_ids``, of judged answers ``prompt_ids``,
-``completion_ids`` and ``label`` (true or false), of prompts ``prompt_ids``, ``prompt`` and
-``reference``, of texts with a class ``input_ids`` and ``label`` (the class's name); and always
-``row`` (of the file), ``length`` and ``trained`` (in tokens) and ``cut``. Whole documents before
-they are cut into blocks have ``input_ids`` alone.
+``completion_ids`` and ``label`` (true or false), of prompts ``prompt_ids``, ``prompt``,
+``question`` and ``reference``, of texts with a class ``input_ids`` and ``label`` (the class's
+name); and always ``row`` (of the file), ``length`` and ``trained`` (in tokens) and ``cut``. Whole
+documents before they are cut into blocks have ``input_ids`` alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ LISTS: dict[Layout, tuple[str, ...]] = {
     "labelled": ("input_ids",), "documents": ("input_ids",)}
 # Columns of one value a row, and their Arrow type.
 SINGLE: dict[Layout, dict[str, str]] = {
-    "judged": {"label": "bool"}, "prompts": {"prompt": "string", "reference": "string"},
+    "judged": {"label": "bool"},
+    "prompts": {"prompt": "string", "question": "string", "reference": "string"},
     "labelled": {"label": "string"}}
 _COUNTS = ("row", "length", "trained", "cut")
 BATCH_ROWS = 1000

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from trainer.data.shapes.messages import Example, Message
+from trainer.data.shapes.messages import Example, Message, question_of
 from trainer.data.tokens.tokenizer import TokenizedRow
 
 Overlong = Literal["cut_turns", "drop"]
@@ -90,12 +90,14 @@ class FittedPrompt:
     """A prompt that a model is to answer.
 
     ``prompt_ids: (P,)`` with the generation prompt, P <= max_length; ``prompt`` is the same as
-    text. ``reference`` is the right answer, "" when nobody knows it.
+    text, and ``question`` what people are shown of it. ``reference`` is the right answer, "" when
+    nobody knows it.
     """
 
     row: int
     prompt_ids: list[int]
     prompt: str
+    question: str
     reference: str
     cut_turns: int = 0
     cut_tokens: int = 0
@@ -197,7 +199,8 @@ def fit_prompt(example: Example, asked: Asked, encode: Callable[[list[Message]],
     text, tokens = asked
     if len(tokens) > max_length:
         return None
-    return FittedPrompt(example.row, tokens.input_ids, text, example.reference, cut)
+    return FittedPrompt(example.row, tokens.input_ids, text, question_of(example.messages, text),
+                        example.reference, cut)
 
 
 def fit_text(example: Example, ids: list[int], edges: Edges, *, max_length: int,

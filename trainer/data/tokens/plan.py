@@ -18,7 +18,7 @@ from trainer.data.tokens.loaded import Loaded, load
 from trainer.data.tokens.request import PrepareRequest, Say, sound_shape
 
 # What is kept looks different from this number on.
-FORMAT = 3
+FORMAT = 4
 SETTINGS = ("rows", "max_length", "overlong", "bad_rows", "train_on_prompt", "mask_history",
             "max_samples", "deduplicate", "near_threshold", "labels")
 _PIECE_BYTES = 4 << 20

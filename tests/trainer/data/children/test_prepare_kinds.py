@@ -48,6 +48,7 @@ def test_prompts(lab: Lab, tokenizer: Tokenizer, workers: int) -> None:
         assert row["prompt"] == (f"<|im_start|>user\nWhat is {row['reference']} <|im_end|>?"
                                  "<|im_end|>\n<|im_start|>assistant\n")
         assert tokenizer.decode(row["prompt_ids"]) == row["prompt"]
+        assert row["question"] == f"What is {row['reference']} <|im_end|>?"
         assert row["prompt_ids"].count(2) == 1 and row["length"] == len(row["prompt_ids"])
         assert (row["trained"], row["cut"]) == (0, False)
     counts = found.counts

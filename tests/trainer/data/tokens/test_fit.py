@@ -43,6 +43,8 @@ def test_a_prompt_loses_as_few_turns_as_it_must_and_never_a_part(turns: list[Mes
     assert found is not None and found.cut_turns == fitting[0]
     text, tokens = encode(head + rest[fitting[0]:])
     assert (found.prompt, found.prompt_ids) == (text, tokens.input_ids)
+    users = [turn.content for turn in turns if turn.role == "user"]
+    assert found.question == (users[-1] if users else text)
     assert (found.row, found.reference, found.trained_tokens) == (3, "right", 0)
     assert found.length == len(tokens) <= longest
 
