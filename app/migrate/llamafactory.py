@@ -73,13 +73,16 @@ def _purpose(draft: Draft) -> None:
     others = [key for key in ("do_predict", "do_eval") if draft.flag(key)]
     if "export_dir" in draft.source:
         draft.refuse("import_export", "This file exports a model, it does not train one.",
-                     "Use `finestra export`.")
+                     "The result of a run lies in its folder, as adapter/ or model/; there "
+                     "is no command yet that merges or converts it.")
     elif "task" in draft.source:
         draft.refuse("import_benchmark", "This file runs a benchmark, it does not train.",
-                     "Use `finestra evaluate`.")
+                     "There are no benchmarks yet; evaluation.exact_match counts right answers to "
+                     "questions of your own, before and after training.")
     elif not trains or (others and "do_train" not in draft.source):
         draft.refuse("import_no_training", "This file only measures or predicts: do_train is not "
-                     "true.", "Use `finestra evaluate`.")
+                     "true.", "Set do_train: true to train; a finished run can be asked on its "
+                     "page.")
     elif "infer_backend" in draft.source and "dataset" not in draft.source:
         draft.refuse("import_inference", "This file is for inference: it names no training data.",
                      "Talk to a model with the Run page's chat.")

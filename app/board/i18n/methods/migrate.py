@@ -25,7 +25,8 @@ ADVICE: dict[str, str] = {
     "import_too_large": "配置只有几千个字符：是不是选错了文件？",
     "import_syntax": "请检查语法。",
     "import_documents": "请在“---”处拆分：一个文件一个运行。",
-    "import_export": "运行的结果完整地放在它的文件夹中（adapter/ 或 model/）；目前还没有合并或转换它的命令。",
+    "import_export":
+        "运行的结果在它的文件夹中（adapter/ 或 model/）；目前还没有合并或转换它的命令。",
     "import_benchmark":
         "目前还没有基准测试；evaluation.exact_match 会在训练前后统计你自己的问题答对了多少。",
     "import_no_training": "要训练请设置 do_train: true；训练完的运行可以在它的页面上提问。",
@@ -75,9 +76,9 @@ REASONS: dict[str, str] = {
         "Finestra 只训练文本：不读取图像、视频和音频。",
     "It belongs to PPO, which has no counterpart; GRPO is the nearest.":
         "属于 PPO，这里没有对应；最接近的是 GRPO。",
-    "It is about exporting: a run's result lies whole in its folder, as adapter/ or model/; there "
-    "is no command yet that merges or converts it.":
-        "与导出有关：运行的结果完整地放在它的文件夹中（adapter/ 或 model/）；目前还没有合并或转换它的命令。",
+    "It is about exporting: a run's result lies in its folder, as adapter/ or model/; there is "
+    "no command yet that merges or converts it.":
+        "与导出有关：运行的结果在它的文件夹中（adapter/ 或 model/）；目前还没有合并或转换它的命令。",
     "It is about predicting on its own, which is not there yet: answers are measured during a run, "
     "one greedy answer to a question.":
         "与单独的预测有关，目前还没有：回答在运行中评测，每个问题一个贪心回答。",
