@@ -10,8 +10,8 @@ ONE_DEVICE = ("A run is one process on one device: nothing is spread over severa
 CODE = "Code that comes with a model is never run."
 TEXT_ONLY = "Finestra trains on text: images, videos and audio are not read."
 SERVING = "It is about serving or inference, not about training."
-EXPORTING = ("It is about exporting: a run's result lies in its folder, as adapter/ or model/; there "
-             "is no command yet that merges or converts it.")
+EXPORTING = ("It is about exporting: a run's result lies in its folder, as adapter/ or model/; "
+             "there is no command yet that merges or converts it.")
 PREDICTING = ("It is about predicting on its own, which is not there yet: answers are measured "
               "during a run, one greedy answer to a question.")
 SECRET = ("Secrets do not belong into a config: HF_TOKEN, MODELSCOPE_API_TOKEN and "

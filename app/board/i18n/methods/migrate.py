@@ -78,7 +78,7 @@ REASONS: dict[str, str] = {
         "属于 PPO，这里没有对应；最接近的是 GRPO。",
     "It is about exporting: a run's result lies in its folder, as adapter/ or model/; there is "
     "no command yet that merges or converts it.":
-        "与导出有关：运行的结果在它的文件夹中（adapter/ 或 model/）；目前还没有合并或转换它的命令。",
+        "与导出有关：运行的结果在它的文件夹中（adapter/ 或 model/）；目前没有合并或转换它的命令。",
     "It is about predicting on its own, which is not there yet: answers are measured during a run, "
     "one greedy answer to a question.":
         "与单独的预测有关，目前还没有：回答在运行中评测，每个问题一个贪心回答。",
