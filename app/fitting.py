@@ -53,6 +53,10 @@ def device_problems(config: RunConfig, device: Device | None) -> Iterator[Proble
             yield Problem(field="model.attn_implementation", code="no_flash_attention",
                           scope="machine", message=f"FlashAttention needs {lacks}, which is not "
                           "here.", advice="Choose 'auto'.", params={"lacks": lacks})
+    if kind == "flex_attention" and device.key == CPU:
+        yield Problem(field="model.attn_implementation", code="flex_attention_cpu",
+                      scope="machine", message="FlexAttention has no backward pass on the CPU.",
+                      advice="Choose 'auto'.")
     for name, package in _CUDA_ONLY.items():
         if not getattr(training, name):
             continue

@@ -67,6 +67,8 @@ def test_the_defaults_are_ready_to_start(preflight):
     ({"model": {"name_or_path": "startr"}}, "model.name_or_path", "model_misspelt"),
     ({"model": {"attn_implementation": "flash_attention_2"}}, "model.attn_implementation",
      "no_flash_attention"),
+    ({"model": {"attn_implementation": "flex_attention"}}, "model.attn_implementation",
+     "flex_attention_cpu"),
     ({"data": {"val_size": 5000}}, "data.val_size", "split_takes_all"),
     ({"data": {"val_size": 0.9999}}, "data.val_size", "split_takes_all"),
     ({"tracking": {"backend": "swanlab", "mode": "local"}}, "tracking.mode", "tracker_missing"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from trainer.contract.config import RunConfig
+from trainer.contract.config.checks.memory import FUSED_HEAD
 from trainer.contract.families import fused_parameters, quantized_problems
 from trainer.contract.models import (
     ModelError,
@@ -146,6 +147,13 @@ def _tokens(config: RunConfig, facts: ModelFacts) -> Iterator[Problem]:
                       message=f"There is no token {max(ids)}: the vocabulary has {size:,}.",
                       advice="Write ids of the model's tokens.",
                       params={"token": str(max(ids)), "size": str(size)})
+    if ids and facts.config.get("tie_word_embeddings") and config.objective in FUSED_HEAD:
+        yield Problem(field="tuner.trainable_token_indices", code="tokens_fused_head",
+                      message="Embeddings and head are one weight here, and "
+                      f"'{config.objective}' computes from that weight itself: at the head what "
+                      "the tokens learn would not count.",
+                      advice="Leave the ids empty, or train embed_tokens whole.",
+                      params={"objective": config.objective})
 
 
 def _whole(config: RunConfig, facts: ModelFacts) -> Iterator[Problem]:

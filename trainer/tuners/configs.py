@@ -120,7 +120,8 @@ def _fourierft(tuner: TunerConfig) -> Kwargs:
 
 
 def _hra(tuner: TunerConfig) -> Kwargs:
-    return {"r": tuner.r, "apply_GS": tuner.hra.apply_GS}
+    """Return no ``apply_GS``: PEFT's pairs of equal reflections have no directions of their own."""
+    return {"r": tuner.r}
 
 
 def _vblora(tuner: TunerConfig) -> Kwargs:

@@ -93,12 +93,6 @@ class FourierFTConfig(Section):
     scaling: float = field(150.0, "Scaling", "Factor of the update.", gt=0, le=100_000)
 
 
-class HRAConfig(Section):
-    """Householder reflection adaptation (arXiv:2405.17484)."""
-
-    apply_GS: bool = field(False, "Gram-Schmidt", "Make the reflections orthogonal.")
-
-
 class VBLoRAConfig(Section):
     """VB-LoRA (arXiv:2405.15179)."""
 

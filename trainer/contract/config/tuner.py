@@ -12,7 +12,6 @@ from trainer.contract.config.adapters import (
     FourierFTConfig,
     FreezeConfig,
     GraLoRAConfig,
-    HRAConfig,
     IA3Config,
     LoHaConfig,
     LoKrConfig,
@@ -26,6 +25,7 @@ from trainer.contract.config.adapters import (
     WaveFTConfig,
 )
 from trainer.contract.config.base import Section, field
+from trainer.contract.config.texts import Place
 
 TUNERS = Literal["lora", "full", "freeze", "adalora", "oft", "boft", "vera", "randlora", "ia3",
                  "loha", "lokr", "miss", "fourierft", "hra", "vblora", "shira", "hira",
@@ -75,7 +75,7 @@ class TunerConfig(Section):
         list, "Layers", "Numbers of the layers to adapt, from 0; empty means all.",
         only={"tuner.type": tuple(name for name in LAYERED
                                   if name not in ("ia3", "shira", "road"))})
-    continue_from: str | None = field(
+    continue_from: Place | None = field(
         None, "Continue adapter", "A finished adapter to train further, as a run's id or a "
         "folder, instead of a new one.", max_length=4096,
         only={"tuner.type": (*LAYERED, "ln_tuning", *PROMPTED)})
@@ -129,8 +129,6 @@ class TunerConfig(Section):
                              only={"tuner.type": ("miss",)})
     fourierft: FourierFTConfig = field(FourierFTConfig, "FourierFT", "Few frequencies.",
                                        only={"tuner.type": ("fourierft",)})
-    hra: HRAConfig = field(HRAConfig, "HRA", "Householder reflections.",
-                           only={"tuner.type": ("hra",)})
     vblora: VBLoRAConfig = field(VBLoRAConfig, "VB-LoRA", "A bank of vectors.",
                                  only={"tuner.type": ("vblora",)})
     ia3: IA3Config = field(IA3Config, "IA3", "Learned scales.", only={"tuner.type": ("ia3",)})

@@ -6,7 +6,7 @@ from trainer.contract.config.run import RunConfig
 from trainer.contract.problems import Problem
 
 # TRL's trainers of these compute from the head's weight itself; ours of the others do not.
-_FUSED_HEAD = ("dpo", "orpo", "simpo", "cpo", "kto", "grpo", "rloo", "distillation")
+FUSED_HEAD = ("dpo", "orpo", "simpo", "cpo", "kto", "grpo", "rloo", "distillation")
 # Found out by trying: what comes before a row in a packed sequence changes what is said of it.
 LEAKING = ("bloom", "falcon_h1", "gpt_oss", "jamba", "mamba", "opt", "qwen3_5", "qwen3_5_text",
            "qwen3_next", "recurrent_gemma")
@@ -73,7 +73,7 @@ def _fp8(config: RunConfig) -> list[Problem]:
 
 def _adapter_on_head(config: RunConfig) -> list[Problem]:
     tuner = config.tuner
-    if config.objective not in _FUSED_HEAD or not tuner.is_layered:
+    if config.objective not in FUSED_HEAD or not tuner.is_layered:
         return []
     names = tuner.target_modules
     targets = names.split(",") if isinstance(names, str) else names
