@@ -19,8 +19,6 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(cli_runs.app, name="runs")
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_rewards.app, name="rewards")
-cli_migrate.register(app)
-cli_find.register(app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 INTERRUPTED = 130
@@ -145,6 +143,9 @@ def _show_dry_run(found: Any, anywhere: bool, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
+cli_find.register(app)
+
+
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Look at what a run needs: home, index, packages, devices, starter."""
@@ -160,6 +161,9 @@ def doctor(as_json: Json = False) -> None:
                   + (f"  {check.advice}" if check.advice and not check.ok else ""))
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
+
+
+cli_migrate.register(app)
 
 
 def main() -> None:

@@ -23,12 +23,11 @@ def import_file(
     import yaml
 
     from app.migrate import import_llamafactory
-    from trainer.contract.files import write_atomic
 
     found = import_llamafactory(read_text(file), folder=file.resolve().parent)
     text = yaml.safe_dump(found.values, sort_keys=False, allow_unicode=True, width=100)
     if output is not None:
-        write_atomic(output, text.encode())
+        write_text(output, text)
     if as_json:
         print_json(found.document())
     else:
@@ -53,7 +52,6 @@ def script(run_or_config: Annotated[str, typer.Argument(
     from app.script import write_script
     from app.studio import Studio
     from trainer.contract.config import load_yaml, parse
-    from trainer.contract.files import write_atomic
 
     studio = Studio.open()
     try:
@@ -64,7 +62,7 @@ def script(run_or_config: Annotated[str, typer.Argument(
     finally:
         studio.close()
     if output is not None:
-        write_atomic(output, found.text)
+        write_text(output, found.text)
     if as_json:
         print_json({"script": found.text, "differs": found.differs,
                     "path": str(output) if output else None})
@@ -91,6 +89,17 @@ def read_text(path: Path) -> str:
                                    message=f"The config '{path}' cannot be read: {why}.",
                                    advice="Check the path.",
                                    params={"name": str(path)})]) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that the user names; an OSError names that file, not a temporary one."""
+    from trainer.contract.files import write_atomic
+
+    try:
+        write_atomic(path, text.encode())
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def register(app: typer.Typer) -> None:
