@@ -23,6 +23,7 @@ from trainer.contract.config.checks.memory import packing_problems
 from trainer.contract.consent import reward_problems
 from trainer.contract.models import ModelError, ModelFacts, read_folder, resolve_model
 from trainer.contract.plan import Estimate, Setting, estimate
+from trainer.contract.rundir import is_safe_name
 from trainer.contract.teacher import teacher_problem
 from trainer.data import DatasetError
 from trainer.data.catalog import registry
@@ -93,7 +94,7 @@ class Preflight:
             if origin == "web" and not self._inside_roots(found, known):
                 return found
             found.config = paths.absolute(
-                config, set(known.names()), lambda name: (self.home.runs / name).is_dir())
+                config, set(known.names()), self._is_run)
             facts, folder = self._model(found)
             told = self._fits.look(found.config, known, origin, folder)
             found.problems += told.problems
@@ -112,6 +113,9 @@ class Preflight:
         if facts is not None and device is not None:
             self._fit(found, facts, device, told)
         return found
+
+    def _is_run(self, name: str) -> bool:
+        return is_safe_name(name) and (self.home.runs / name).is_dir()
 
     def _inside_roots(self, found: DryRun, known: registry.Registry) -> bool:
         """Pages and REST name registry entries, or paths under the roots (rule R5)."""

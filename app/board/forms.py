@@ -121,7 +121,10 @@ def _show_list(info: FieldInfo, value: Any) -> str:
     if not isinstance(value, list):
         return str(value or "")
     either = isinstance(info.default, str)
-    return ", ".join(_quoted(str(item), either=either) for item in value)
+    entries = [_quoted(str(item), either=either) for item in value]
+    if either and any(entry.startswith('"') for entry in entries):
+        entries[0] = json.dumps(str(value[0]), ensure_ascii=False)
+    return ", ".join(entries)
 
 
 def _quoted(text: str, *, either: bool = False) -> str:

@@ -61,7 +61,7 @@ def test_the_defaults_are_ready_to_start(preflight):
     ({"data": {"train": ["sample_preferences"]}}, "data.train", "preference_for_sft"),
     ({"objective": "dpo"}, "data.train", "alpaca_for_dpo"),
     ({"model": {"name_or_path": "/no/model"}}, "model.name_or_path", "model_missing"),
-    ({"model": {"name_or_path": "x/" + "y" * 4000}}, "model.name_or_path", "model_name"),
+    ({"model": {"name_or_path": "x/" + "y" * 4000}}, "model.name_or_path", "name_too_long"),
     ({"training": {"device": "GPU-gone"}}, "training.device", "unknown_device"),
     ({"model": {"dtype": "float16"}}, "model.dtype", "dtype_unusable"),
     ({"model": {"name_or_path": "startr"}}, "model.name_or_path", "model_misspelt"),

@@ -75,10 +75,24 @@ _WORDS: dict[str, tuple[str, str]] = {
     "less_than": ("{value} is too large.", "It must be less than {lt}."),
     "less_than_equal": ("{value} is too large.", "It must be at most {le}."),
     "too_short": ("This list is empty.", "Name at least {min_length}."),
+    "too_long": ("This list is too long.", "Name at most {max_length}."),
+    "string_unicode": ("This text is no valid Unicode.", "Write it again."),
+    "string_pattern_mismatch": ("{value} does not look as it must.", "It must match {pattern}."),
+    "int_parsing_size": ("{value} is too large.", "Write a smaller number."),
     "string_too_short": ("This is empty.", "Write at least {min_length} characters."),
     "string_too_long": ("This text is too long.", "Write at most {max_length} characters."),
     "extra_forbidden": ("There is no field '{name}' (value {value}).",
                         "Remove it, or check its spelling and its section."),
+}
+
+
+# What to do about what our own validators refuse; they say themselves what is wrong.
+_ADVICE = {
+    "control_characters": "Remove them.", "name_is_path": "Choose another name.",
+    "name_too_long": "Write a shorter one.", "dataset_twice": "Remove one of them.",
+    "dataset_name": "Write a name of the registry, a path or a hub id.",
+    "regular_expression": "Mend it, or leave it empty.", "json_text": "Mend it.",
+    "revision_name": "Write a name such as main, or leave it empty.",
 }
 
 
@@ -126,7 +140,8 @@ def _wrong_value(path: str, item: Any) -> Problem:
     params = {k: str(v) for k, v in (item.get("ctx") or {}).items()}
     params["value"] = _shown(item.get("input"))
     if item["type"] not in _WORDS:
-        return Problem(field=path, code=item["type"], message=item["msg"], params=params)
+        return Problem(field=path, code=item["type"], message=item["msg"], params=params,
+                       advice=_ADVICE.get(item["type"], "Correct this value."))
     message, advice = _WORDS[item["type"]]
     return Problem(field=path, code=item["type"], message=message.format_map(params),
                    advice=advice.format_map(params), params=params)

@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo as PydanticField
@@ -43,8 +43,14 @@ class FieldInfo:
         return self.path.rpartition(".")[0]
 
 
+def _bare(annotation: Any) -> Any:
+    """Return a type without what ``Annotated`` adds to it."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
 def _kind(annotation: Any) -> tuple[str, tuple[str, ...], bool]:
     """Return (kind, choices, optional) of a type annotation."""
+    annotation = _bare(annotation)
     origin = get_origin(annotation)
     if origin in (Union, types.UnionType):
         members = [a for a in get_args(annotation) if a is not type(None)]
@@ -53,7 +59,7 @@ def _kind(annotation: Any) -> tuple[str, tuple[str, ...], bool]:
     if origin is Literal:
         return "choice", tuple(str(a) for a in get_args(annotation)), False
     if origin is list:
-        of = get_args(annotation)[0]
+        of = _bare(get_args(annotation)[0])
         uses = get_origin(of) is not None or (isinstance(of, type) and issubclass(of, BaseModel))
         return "uses" if uses else "list", (), False
     if origin is dict:

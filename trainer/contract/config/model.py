@@ -9,6 +9,7 @@ from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
 from trainer.contract.config.base import Section, field
+from trainer.contract.config.texts import Place
 
 _REVISION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,198}[A-Za-z0-9])?")
 
@@ -16,7 +17,7 @@ _REVISION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,198}[A-Za-z0-9])?")
 class ModelConfig(Section):
     """Which model to start from, and in which numbers it is held."""
 
-    name_or_path: str = field(
+    name_or_path: Place = field(
         "starter", "Base model",
         "'starter' (in the box), a Hugging Face hub id, a local folder, or the id of a run.",
         basic=True, min_length=1, max_length=4096)
@@ -35,7 +36,7 @@ class ModelConfig(Section):
     attn_implementation: Literal["auto", "sdpa", "eager", "flash_attention_2",
                                  "flash_attention_3", "flex_attention"] = field(
         "auto", "Attention", "Attention back end. 'auto' lets Transformers choose.")
-    adapters: list[str] = field(
+    adapters: list[Place] = field(
         list, "Adapters merged first", "Finished adapters that are merged into the base before "
         "training, in order, as runs' ids or folders.")
 
@@ -47,10 +48,3 @@ class ModelConfig(Section):
                 "revision_name", "'{name}' is not a branch, tag or commit.", {"name": value})
         return value or None
 
-    @field_validator("name_or_path", "revision")
-    @classmethod
-    def _no_control_characters(cls, value: str | None) -> str | None:
-        if value is not None and any(ord(c) < 32 for c in value):
-            raise PydanticCustomError(
-                "control_characters", "Line breaks and control characters are not allowed here.")
-        return value

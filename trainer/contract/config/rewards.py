@@ -10,6 +10,7 @@ from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
 from trainer.contract.config.base import Section, field
+from trainer.contract.config.texts import Place, a_place
 
 RewardName = Literal["exact_answer", "regex", "format", "length", "language", "json_schema",
                      "reward_model", "judge", "python"]
@@ -27,7 +28,7 @@ class RewardUse(Section):
     language: str | None = field(None, "Language", "ISO 639-1 code such as en or zh.")
     json_schema: str | None = field(
         None, "JSON schema", "Of 'json_schema': the schema as JSON, or the path of its file.")
-    model: str | None = field(
+    model: Place | None = field(
         None, "Model", "Of 'reward_model' a run's id or a folder; of 'judge' the name at the "
         "server.")
     base_url: str | None = field(
@@ -35,7 +36,7 @@ class RewardUse(Section):
         "http://127.0.0.1:8000/v1. Its key is taken from FINESTRA_JUDGE_KEY.")
     instruction: str | None = field(
         None, "Instruction", "Of 'judge': what a good answer is.", max_length=20_000)
-    path: str | None = field(
+    path: Place | None = field(
         None, "Python file", "Of 'python': a file with a function reward(prompts, completions, "
         "references) -> list of numbers.")
     sha256: str | None = field(
@@ -61,6 +62,8 @@ class RewardUse(Section):
             except ValueError as error:
                 raise PydanticCustomError("json_text", "This is not JSON: {why}.",
                                           {"why": str(error)}) from None
+        elif value:
+            a_place(value)
         return value
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from trainer.contract.config.base import Section, field
 from trainer.contract.config.rewards import RewardUse
+from trainer.contract.config.texts import Place
 
 _SAMPLED = {"objective": ("grpo", "rloo", "distillation")}
 _REWARDED = {"objective": ("grpo", "rloo")}
@@ -84,7 +85,7 @@ class RLOOConfig(Section):
 class TeacherConfig(Section):
     """The model that is learned from."""
 
-    name_or_path: str = field(
+    name_or_path: Place = field(
         "", "Teacher", "'starter', a hub id, a local folder, or the id of a run; it must share the "
         "student's tokenizer.", basic=True, max_length=4096)
     revision: str | None = field(

@@ -23,6 +23,7 @@ from trainer.contract.config.preference import (
 from trainer.contract.config.rollout import GRPOConfig, RLOOConfig, RolloutConfig, TeacherConfig
 from trainer.contract.config.schedule import LearningRateFinderConfig
 from trainer.contract.config.sft import ClassificationConfig, SFTConfig
+from trainer.contract.config.texts import printable
 from trainer.contract.config.training import TrainingConfig
 from trainer.contract.config.tuner import TunerConfig
 
@@ -77,9 +78,7 @@ class RunConfig(Section):
     @field_validator("name")
     @classmethod
     def _printable(cls, value: str) -> str:
-        if any(ord(c) < 32 or ord(c) == 127 for c in value):
-            raise PydanticCustomError(
-                "control_characters", "Line breaks and control characters are not allowed here.")
+        printable(value)
         if "/" in value or "\\" in value or value in {".", ".."}:
             raise PydanticCustomError(
                 "name_is_path", "A name is not a path: it has no '/' and no '\\'.")

@@ -1,0 +1,39 @@
+"""Texts that name a place: a folder, a file, a hub id, a run's id."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+LONGEST = 4096
+LONGEST_PART = 255
+
+
+def printable(value: str) -> str:
+    """Refuse line breaks and control characters.
+
+    Raises:
+        PydanticCustomError: The text has some.
+    """
+    if any(ord(c) < 32 or ord(c) == 127 for c in value):
+        raise PydanticCustomError(
+            "control_characters", "Line breaks and control characters are not allowed here.")
+    return value
+
+
+def a_place(value: str) -> str:
+    """Refuse what no file system can have as a name; where it leads is looked up later.
+
+    Raises:
+        PydanticCustomError: It has control characters, or is longer than a path can be.
+    """
+    printable(value)
+    longest = max(len(part.encode()) for part in value.split("/"))
+    if longest > LONGEST_PART or len(value.encode()) > LONGEST:
+        raise PydanticCustomError("name_too_long", "This name is longer than a path can be.")
+    return value
+
+
+Place = Annotated[str, AfterValidator(a_place)]
