@@ -151,7 +151,7 @@ def mix(context: Context, rows: Rows) -> Rows:
     weights = [one.use.weight for one in rows.sets]
     order = list(mixed_order(counts, weights, data.mix_strategy, context.config.training.seed))
     mixed = rows.pick(order)
-    shares = ", ".join(f"{one.name}: {count:,} of {len(mixed):,} rows ({count / len(mixed):.0%})"
+    shares = ", ".join(f"{one.name}: {count:,} / {len(mixed):,} ({count / len(mixed):.0%})"
                        for one, count in zip(rows.sets, mixed.counts(), strict=True))
     context.emit.choose("data.mix_strategy", data.mix_strategy, shares)
     return mixed

@@ -36,6 +36,10 @@ REASONS: dict[str, str] = {
     "there is no GPU on this machine": "这台机器上没有 GPU",
     "{shape}; {rows} rows; {bad} rows are skipped": "共 {rows} 行，跳过 {bad} 行（{shape}）",
     "{shape}; {rows} rows": "共 {rows} 行（{shape}）",
+    "{n} of its rows stand in the training data as well: they measure memory":
+        "其中 {n} 行也在训练数据中：它们衡量的是记忆",
+    "{name}: half of the rows have up to {half} tokens, the longest {longest}; {over} are longer":
+        "{name}：半数的行不超过 {half} 个 token，最长 {longest} 个；{over} 行超出上限",
     "{n} weights in {dtype}, rank {r}": "{n} 个 {dtype} 权重，秩 {r}",
     "{n} weights in {dtype}: full training keeps them whole":
         "{n} 个 {dtype} 权重：全参数训练需要完整精度",
@@ -47,9 +51,6 @@ REASONS: dict[str, str] = {
     "float32, one for each of {n} trained weights": "float32，{n} 个被训练的权重各一个",
     "Adafactor keeps a row and a column for each matrix": "Adafactor 为每个矩阵保留一行和一列",
     "SGD without momentum keeps nothing": "不带动量的 SGD 不保留状态",
-    "two 8-bit moments for each trained weight, moved to host memory when the GPU is full":
-        "每个被训练的权重两个 8 位动量，显存不足时移到内存",
-    "two 8-bit moments for each trained weight": "每个被训练的权重两个 8 位动量",
     "two float32 moments for each trained weight": "每个被训练的权重两个 float32 动量",
     "left out: config.json does not say the hidden size and the layers":
         "未计入：config.json 没有写明隐藏维度和层数",

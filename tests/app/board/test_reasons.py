@@ -1,5 +1,6 @@
 """The engine's own automatic choices and estimates, said in Chinese."""
 
+import ast
 import itertools
 import re
 import typing
@@ -12,6 +13,7 @@ from app.board.pages import _run_html
 from app.rebuild import NEVER_STARTED
 from app.runs import Run, RunState
 from app.studio import Studio
+from tests.source_tree import called, modules
 from trainer.contract import RunConfig
 from trainer.contract.choose import choose_dtype
 from trainer.contract.config.optimizers import OPTIMIZERS
@@ -77,6 +79,29 @@ def test_values_are_kept_and_strange_reasons_pass():
     told = reason_text("zh", "columns 'a' and 'b' in all 5 rows; 1,200 rows; 3 rows are skipped")
     assert "1,200" in told and "3" in told and "columns 'a'" in told
     assert reason_text("zh", "something new") == "something new"
+
+
+def written(node: ast.expr) -> str:
+    """Return a text of the source with a number in place of what is filled in; '' if none."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(p.value if isinstance(p, ast.Constant) else "7" for p in node.values)
+    return ""
+
+
+def reasons_in_source() -> set[str]:
+    """Return every reason that stands where a choice is made."""
+    calls = [node for module in modules("app", "trainer") for node in ast.walk(module.tree)
+             if isinstance(node, ast.Call) and called(node) in ("choose", "Choice") and node.args]
+    return {text for call in calls if re.search("[a-z]{3} [a-z]{2}", text := written(call.args[-1]))
+            and len(call.args) > 1}
+
+
+def test_every_reason_that_is_written_out_is_known():
+    reasons = reasons_in_source()
+    assert len(reasons) > 15
+    assert [text for text in sorted(reasons) if not is_chinese(reason_text("zh", text))] == []
 
 
 def test_both_texts_have_the_same_marks():
