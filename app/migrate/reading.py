@@ -78,7 +78,8 @@ def _json(text: str, error: yaml.YAMLError) -> Any:
         raise ConfigError([Problem(
             field="", code="yaml_syntax", message=f"This is not valid YAML{where}: {what}.",
             advice="Mend that line; indent with spaces.",
-            params={"where": where, "what": str(what)})]) from None
+            params={"line": "?" if line is None else str(line + 1),
+                    "what": str(what)})]) from None
 
 
 def _filled(value: Any, keys: dict[str, Any]) -> Any:

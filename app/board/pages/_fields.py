@@ -85,15 +85,16 @@ def field(locale: str, info: FieldInfo) -> str:
     kind, body = _body(locale, info)
     width = _WIDTHS.get(info.path, 3 if info.basic else 4)
     group = kind in ("radio", "objective", "rewards")
-    tag, extra = ("fieldset", "") if group else ("div", "")
     identity = element_id(info.path)
+    tag, said = ("fieldset", f' aria-describedby="{identity}-help"') if group else ("div", "")
+    extra = ""
     if info.path == "training.learning_rate":
         extra = (f'<button type="button" class="f-link" id="train-find-lr">'
                  f'{text(t(locale, "finder.button"))}</button>')
     help_words = text(field_help(locale, info))
     off = " data-off" if info.path in _off() else ""
     return (f'<{tag} class="f-w{width}" id="{identity}" data-path="{info.path}" '
-            f'data-kind="{kind}"{off}>{body}{extra}'
+            f'data-kind="{kind}"{said}{off}>{body}{extra}'
             f'<p class="f-help" id="{identity}-help">{help_words}</p></{tag}>')
 
 
@@ -193,7 +194,8 @@ def _chooser(locale: str, info: FieldInfo, *, several: bool = False) -> str:
     return (f'<div class="f-combo">{chips}<input type="text" role="combobox" '
             f'aria-expanded="false" aria-autocomplete="list" aria-controls="{identity}-list" '
             f"{_names(info)}{value}{hint}>"
-            f'<ul class="f-list-of" id="{identity}-list" role="listbox" hidden></ul></div>')
+            f'<ul class="f-list-of" id="{identity}-list" role="listbox" '
+            f'aria-label="{text(field_title(locale, info))}" hidden></ul></div>')
 
 
 def _rewards(locale: str) -> str:

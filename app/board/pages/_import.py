@@ -11,6 +11,7 @@ from app.migrate import Row, import_llamafactory
 from trainer.contract.config import load_yaml, parse
 from trainer.contract.problems import ConfigError
 
+_NO_TRAINING = {"import_export", "import_benchmark", "import_no_training", "import_inference"}
 _THEIRS = ("stage", "finetuning_type", "model_name_or_path", "do_train", "cutoff_len")
 
 
@@ -25,12 +26,17 @@ def taken(locale: str, yaml_text: str) -> tuple[dict[str, Any] | None, str, bool
     Returns:
         (values for the form or None, what is said as HTML, whether the panel stays open).
     """
+    if not yaml_text.strip():
+        return None, note("info", t(locale, "import.empty")), True
     try:
         values = load_yaml(yaml_text)
     except ConfigError as error:
         return None, problems_note(locale, error), True
     if is_llamafactory(values):
         found = import_llamafactory(yaml_text)
+        if idle := [one for one in found.problems if one.code in _NO_TRAINING]:
+            words = paragraph(t(locale, "import.untouched"))
+            return None, problems_note(locale, ConfigError(idle), words), True
         said = report(locale, found.report, found.defaults)
         if found.problems:
             said = problems_note(locale, ConfigError(found.problems)) + said
@@ -42,13 +48,13 @@ def taken(locale: str, yaml_text: str) -> tuple[dict[str, Any] | None, str, bool
     return values, "", False
 
 
-def problems_note(locale: str, error: ConfigError) -> str:
-    """Return the problems of a refused config as a banner."""
+def problems_note(locale: str, error: ConfigError, more: str = "") -> str:
+    """Return the problems of a refused config as a banner; ``more`` is HTML below them."""
     words = [" ".join((f"{p.field}:" if p.field else "", *problem_text(locale, p))).strip()
              for p in error.problems]
     title = t(locale, "before.one") if len(words) == 1 else t(
         locale, "before.many", n=len(words))
-    return note("bad", title, "".join(paragraph(line) for line in words))
+    return note("bad", title, "".join(paragraph(line) for line in words) + more)
 
 
 def report(locale: str, rows: Sequence[Row], defaults: Sequence[Row]) -> str:

@@ -247,6 +247,7 @@
     kind.addEventListener("change", () => {
       field.uses[at] = { name: kind.value, ...(use.weight ? { weight: use.weight } : {}) };
       rewards(field); changed(field);
+      $$(".f-reward > select", field)[at]?.focus();
     });
     const settings = (told.kinds[use.name]?.keys || []).map((name) => {
       const one = told.keys[name];
@@ -268,6 +269,7 @@
     remove.addEventListener("click", () => {
       field.uses.splice(at, 1);
       rewards(field); changed(field);
+      ($(".f-reward:last-child select", field) || $("#train-reward-add")).focus();
     });
     return make("div", { className: "f-reward" }, kind, ...settings, remove);
   }

@@ -103,7 +103,7 @@
     const state = JSON.parse(applied), hidden = new Set(state.hidden);
     $$("#train-form [data-path]").forEach((field) => {
       complain(field, state.problems[field.id]);
-      field.toggleAttribute("data-off", hidden.has(field.id));
+      field.toggleAttribute("data-off", hidden.has(field.id) && !state.problems[field.id]);
     });
     window.finestraFields.known.consents = state.consents || {};
     $$("[data-kind=rewards]").forEach(window.finestraFields.consent);
@@ -134,8 +134,11 @@
     const field = document.getElementById(id);
     if (!field) return;
     if (field.closest("#train-advanced-card")) setView("advanced");
+    if (field.hasAttribute("data-nomatch")) { $("#train-search").value = ""; search(); }
     field.scrollIntoView({ block: "center" });
-    field.querySelector("input, textarea, select, button")?.focus({ preventScroll: true });
+    const input = ["input[role=combobox], input:checked", "input, textarea, select", "button"]
+      .map((kind) => field.querySelector(kind)).find(Boolean);
+    input?.focus({ preventScroll: true });
   }
   /* A script that the server wrote is handed over as a file. */
   function handOver() {

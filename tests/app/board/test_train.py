@@ -107,6 +107,15 @@ def test_our_own_files_are_not_taken_for_theirs():
     assert _import.taken("en", "a: [")[0] is None
 
 
+def test_what_trains_nothing_leaves_the_form_as_it_was():
+    export = "model_name_or_path: a/b\nfinetuning_type: lora\nexport_dir: out\n"
+    values, said, stays = _import.taken("en", export)
+    assert values is None and stays and "does not train" in said and "stays as it was" in said
+    values, said, stays = _import.taken("zh", " \n")
+    assert values is None and stays and "请先粘贴" in said
+    assert "第 2 行" in _import.taken("zh", "a: 1\nb: [")[1]
+
+
 def test_a_draft_comes_back_at_its_own_address(page):
     values = {**show_all({}), "tuner.r": "abc"}
     address = dict.fromkeys(ADDRESS, "")

@@ -83,7 +83,8 @@ def load_yaml(text: str) -> dict[str, Any]:
         raise ConfigError([Problem(field="", code="yaml_syntax",
                                    message=f"This is not valid YAML{where}: {what}.",
                                    advice="Mend that line; indent with spaces.",
-                                   params={"where": where, "what": str(what)})]) from None
+                                   params={"line": "?" if line is None else str(line + 1),
+                                           "what": str(what)})]) from None
     if values is None:
         return {}
     if not isinstance(values, dict):

@@ -109,6 +109,8 @@ EN: dict[str, str] = {
                    "its steps.",
     # Import
     "import.help": "A config of this studio, or a LLaMA-Factory YAML: its keys are translated.",
+    "import.empty": "Paste a config first.",
+    "import.untouched": "The form stays as it was.",
     "import.title": "Taken over from LLaMA-Factory", "import.kept": "kept",
     "import.renamed": "renamed", "import.changed": "changed", "import.dropped": "dropped",
     "import.defaults": "Its defaults that differ from ours",

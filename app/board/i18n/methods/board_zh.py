@@ -89,6 +89,7 @@ ZH: dict[str, str] = {
     "finder.proposal": "搜索建议 {rate}：损失在此处下降最快。",
     "finder.none": "没有找到能让损失下降的学习率。请放宽范围，或增加步数。",
     "import.help": "本工作室的配置，或 LLaMA-Factory 的 YAML：其中的键会被翻译过来。",
+    "import.empty": "请先粘贴一份配置。", "import.untouched": "表单保持不变。",
     "import.title": "已从 LLaMA-Factory 导入", "import.kept": "保留",
     "import.renamed": "改名", "import.changed": "改动", "import.dropped": "舍弃",
     "import.defaults": "与我们不同的默认值",

@@ -42,6 +42,13 @@ REASONS: dict[str, str] = {
     "Called {field} here.": "这里叫 {field}。",
     "It is empty: the default holds.": "为空：使用默认值。",
     "LLaMA-Factory's default.": "LLaMA-Factory 的默认值。",
+    "{value} is not a number: the default holds.": "{value} 不是数字：使用默认值。",
+    "{value} is not a finite number: the default holds.": "{value} 不是有限的数：使用默认值。",
+    "{value} is not a whole number: the default holds.": "{value} 不是整数：使用默认值。",
+    "{value} is not a list of names: the default holds.": "{value} 不是名称列表：使用默认值。",
+    "{value} is not a text: the default holds.": "{value} 不是文字：使用默认值。",
+    "{value} is not a list of name=value: the default holds.":
+        "{value} 不是“名称=值”的列表：使用默认值。",
     "{error}: the default holds.": "{error}：使用默认值。",
     "It is off, and there is no such switch here.": "已关闭，这里也没有这个开关。",
     "It is off, as here.": "已关闭，与这里相同。",
