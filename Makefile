@@ -33,7 +33,7 @@ test-long: $(READY) chromium ## What takes long: three seeds, shuffled answers, 
 	@$(BIN)/python -m tests.suites long
 
 test-matrix: $(READY) ## Every pair of choices of the form: trained two steps, or refused with a reason (long)
-	@$(BIN)/python -m tests.matrix
+	@$(BIN)/python -m tests.matrix $(MATRIX)
 
 check: $(READY) ## Lint, types and the rules of the house
 	@$(BIN)/ruff check .

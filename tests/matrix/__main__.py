@@ -1,7 +1,9 @@
-"""``python -m tests.matrix [--cases N] [--seed S]``: tries the matrix, prints what is covered.
+"""``python -m tests.matrix [--part I/N] [--minutes M] [--again]``: tries the matrix.
 
-Cases are tried in children of ``CHUNK`` each, so that none inherits much from those before it.
-Writes docs/matrix.md when all of it was tried. Ends with 1 when a case failed.
+The plan is made once for the sources as they are (minutes, no model). Its cases are trained in
+children of ``CHUNK`` each, so that none inherits much from those before it, and each outcome goes
+to a file at once: a run that was broken off, or that does a part, is gone on with by the next.
+Cases that failed are tried again. Writes docs/matrix.md; ends with 1 when a case failed.
 """
 
 from __future__ import annotations
@@ -12,16 +14,25 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections import Counter
-from itertools import islice
+import time
 from pathlib import Path
 from typing import Any
 
-from tests.matrix.space import Values, pairs_of, rows
+from tests.matrix.plan import ROOT, Plan, Planner, kept_plan, key_of
+from tests.matrix.report import DOCUMENT, document
+from tests.matrix.space import Values
 
-ROOT = Path(__file__).resolve().parents[2]
 CHUNK = 40
-DOCUMENT = ROOT / "docs" / "matrix.md"
+LONGEST_S = 60 * CHUNK
+
+
+def make_plan(seed: int) -> Plan:
+    """Draw, repair and complete the cases."""
+    from tests.matrix.cases import Bench
+
+    with tempfile.TemporaryDirectory(prefix="finestra-matrix-") as folder:
+        at_home(Path(folder))
+        return Planner(Bench(Path(folder)).check, seed, say).make()
 
 
 def work(source: Path, target: Path) -> None:
@@ -30,84 +41,116 @@ def work(source: Path, target: Path) -> None:
 
     with tempfile.TemporaryDirectory(prefix="finestra-matrix-") as folder, \
             target.open("a", encoding="utf-8") as out:
-        os.environ["FINESTRA_HOME"] = folder
-        os.environ["FINESTRA_RUNS"] = f"{folder}/runs"
+        at_home(Path(folder))
         bench = Bench(Path(folder))
         for values in json.loads(source.read_text(encoding="utf-8")):
             found = bench.try_out(values)
             out.write(json.dumps(found.document(), ensure_ascii=False) + "\n")
             out.flush()
+        bench.close()
 
 
-def in_children(cases: list[Values], folder: Path) -> list[dict[str, Any]]:
-    """Try the cases, a chunk a child; a child that dies fails the case it was at."""
-    found: list[dict[str, Any]] = []
-    while len(found) < len(cases):
-        chunk = cases[len(found):len(found) + CHUNK]
-        source, target = folder / "cases.json", folder / f"outcomes-{len(found)}.jsonl"
-        source.write_text(json.dumps(chunk), encoding="utf-8")
+def at_home(folder: Path) -> None:
+    """Let this process keep its runs in a folder of its own."""
+    os.environ["FINESTRA_HOME"], os.environ["FINESTRA_RUNS"] = str(folder), f"{folder}/runs"
+
+
+def in_child(cases: list[Values], outcomes: Path) -> list[dict[str, Any]]:
+    """Try cases in a child; one that dies or hangs fails the case it was at."""
+    with tempfile.TemporaryDirectory(prefix="finestra-matrix-") as folder:
+        source, target = Path(folder, "cases.json"), Path(folder, "outcomes.jsonl")
+        source.write_text(json.dumps(cases), encoding="utf-8")
         target.touch()
-        done = subprocess.run([sys.executable, "-m", "tests.matrix", "--work", str(source),
-                               str(target)], cwd=ROOT, capture_output=True, text=True, check=False)
-        lines = [json.loads(line) for line in target.read_text("utf-8").splitlines()]
-        if len(lines) < len(chunk):
-            lines.append({"kind": "failed", "values": chunk[len(lines)], "refusals": [],
-                          "message": f"the child died ({done.returncode}): "
-                          f"{done.stderr[-1500:]}", "seconds": 0.0})
-        found += lines
-        tell(found[-len(lines):], len(found), len(cases))
+        errors = Path(folder, "errors")
+        with errors.open("w") as said:
+            child = subprocess.Popen([sys.executable, "-m", "tests.matrix", "--work", str(source),
+                                      str(target)], cwd=ROOT, stdout=said, stderr=said)
+        found = follow(child, target, outcomes)
+        if len(found) < len(cases):
+            lost = {"kind": "failed", "values": cases[len(found)], "seconds": 0.0,
+                    "message": f"the child died ({child.returncode}): "
+                               f"{errors.read_text(errors='replace')[-1500:]}"}
+            found.append(lost)
+            record(outcomes, lost)
     return found
 
 
-def tell(fresh: list[dict[str, Any]], done: int, total: int) -> None:
-    """Print how far it is, and each case that failed."""
-    kinds = Counter(one["kind"] for one in fresh)
-    print(f"{done}/{total}: {dict(kinds)}", flush=True)
-    for one in fresh:
-        if one["kind"] == "failed":
-            print(json.dumps(one["values"], ensure_ascii=False), one["message"], sep="\n",
-                  flush=True)
+def follow(child: subprocess.Popen[bytes], target: Path, outcomes: Path) -> list[dict[str, Any]]:
+    """Copy a child's outcomes while it works; end it when it takes too long."""
+    found: list[dict[str, Any]] = []
+    begin = time.monotonic()
+    while True:
+        over = child.poll() is not None
+        lines = target.read_text(encoding="utf-8").split("\n")[:-1]
+        for line in lines[len(found):]:
+            found.append(json.loads(line))
+            record(outcomes, found[-1])
+        if over:
+            return found
+        if time.monotonic() - begin > LONGEST_S:
+            child.kill()
+        time.sleep(0.5)
 
 
-def summary(cases: list[Values], found: list[dict[str, Any]]) -> str:
-    """Return what was covered, as the lines of a Markdown list."""
-    asked = set().union(*map(pairs_of, cases))
-    trained = set().union(*(pairs_of(one["values"]) for one in found if one["kind"] == "trained"))
-    kinds = Counter(one["kind"] for one in found)
-    codes = Counter(code for one in found for _, _, code in one["refusals"])
-    seconds = sum(one["seconds"] for one in found)
-    return "\n".join([
-        f"- {len(cases):,} configs, {len(asked):,} pairs of choices asked for",
-        f"- {kinds['trained']:,} trained two steps, {kinds['refused']:,} refused with a reason, "
-        f"{kinds['failed']:,} failed; {seconds / 60:.0f} minutes",
-        f"- {len(trained & asked):,} of these pairs were trained "
-        f"({len(trained & asked) / max(1, len(asked)):.0%}), {len(trained - asked):,} others "
-        "besides; the rest were refused (what is refused is put back to its default, then the "
-        "config is tried again)",
-        "- refusals by code: " + ", ".join(f"`{code}` {n}" for code, n in codes.most_common())])
+def record(outcomes: Path, one: dict[str, Any]) -> None:
+    """Keep an outcome, and say it when it is a failure."""
+    with outcomes.open("a", encoding="utf-8") as out:
+        out.write(json.dumps({"key": key_of(one["values"]), **one}, ensure_ascii=False) + "\n")
+    if one["kind"] == "failed":
+        say(f"FAILED {json.dumps(one['values'], ensure_ascii=False)}\n{one['message']}")
+
+
+def read_outcomes(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the last outcome of each case by its key."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return {one["key"]: one for one in map(json.loads, lines)}
+
+
+def say(text: str) -> None:
+    """Print at once."""
+    print(text, flush=True)
 
 
 def main() -> int:
     """Run the matrix; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.matrix")
-    parser.add_argument("--cases", type=int, help="only the first so many")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", nargs=2, type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = arguments()
     if given.work:
         work(*given.work)
         return 0
-    cases = list(islice(rows(given.seed), given.cases))
-    with tempfile.TemporaryDirectory(prefix="finestra-matrix-") as folder:
-        found = in_children(cases, Path(folder))
-    text = summary(cases, found)
-    print(text)
-    if given.cases is None:
-        DOCUMENT.write_text(
-            "# The matrix\n\nEvery pair of choices of the Train form, as `make test-matrix` last "
-            f"tried them (seed {given.seed}; starter, sample data, CPU).\n\n{text}\n",
-            encoding="utf-8")
-    return 1 if any(one["kind"] == "failed" for one in found) else 0
+    given.folder.mkdir(parents=True, exist_ok=True)
+    plan = kept_plan(given.folder, given.seed, lambda: make_plan(given.seed))
+    outcomes = given.folder / "outcomes.jsonl"
+    if given.again:
+        outcomes.unlink(missing_ok=True)
+    known = read_outcomes(outcomes)
+    number, parts = map(int, given.part.split("/"))
+    open_cases = [values for values in plan.cases[number - 1::parts]
+                  if known.get(key_of(values), {}).get("kind") != "trained"]
+    begin, tried = time.monotonic(), 0
+    while tried < len(open_cases) and time.monotonic() - begin < given.minutes * 60:
+        tried += len(in_child(open_cases[tried:tried + given.chunk], outcomes))
+        say(f"{tried} of {len(open_cases)} tried")
+    known = read_outcomes(outcomes)
+    text = document(plan, known, given.seed)
+    DOCUMENT.write_text(text, encoding="utf-8")
+    say(text)
+    failed = [one for one in known.values() if one["kind"] == "failed"]
+    return 1 if plan.silent or any(key_of(v) in {one["key"] for one in failed}
+                                   for v in plan.cases) else 0
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.matrix")
+    parser.add_argument("--part", default="1/1", help="such as 2/4: every fourth case")
+    parser.add_argument("--minutes", type=float, default=24 * 60, help="begin no child later")
+    parser.add_argument("--again", action="store_true", help="forget the outcomes so far")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--chunk", type=int, default=CHUNK, help="cases a child")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "matrix",
+                        help="where plan and outcomes are kept")
+    parser.add_argument("--work", nargs=2, type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -133,10 +133,9 @@ def filled(values: Values, chance: random.Random) -> Values:
     return found
 
 
-def pairs_of(values: Values) -> set[tuple[str, str, str, str]]:
-    """Return the pairs of (field, value, field, value) that a config has."""
-    items = sorted((path, repr(value)) for path, value in values.items())
-    return {(*a, *b) for index, a in enumerate(items) for b in items[index + 1:]}
+def shown(value: Any) -> str:
+    """Return a value as the pairs name it."""
+    return repr(value)
 
 
 def nested(values: Values) -> dict[str, Any]:

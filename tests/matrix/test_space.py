@@ -2,14 +2,15 @@
 
 from itertools import product
 
+from tests.matrix.plan import pairs_of
 from tests.matrix.space import (
     LEFT_OUT,
     OTHERS,
     always,
     choices_of,
     is_factor,
-    pairs_of,
     rows,
+    shown,
 )
 from trainer.contract.config import all_fields, default_of
 
@@ -29,6 +30,6 @@ def test_every_pair_of_the_fields_that_are_always_there_is_asked_for():
     for first in always():
         for second in always():
             if first.path < second.path:
-                wanted = {(first.path, repr(a), second.path, repr(b))
+                wanted = {(first.path, shown(a), second.path, shown(b))
                           for a, b in product(choices_of(first), choices_of(second))}
                 assert wanted <= asked, (first.path, second.path)
