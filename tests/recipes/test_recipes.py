@@ -116,9 +116,18 @@ def two_steps(run: RunDir) -> tuple[EndEvent, list[float]]:
                  if isinstance(event, MetricsEvent) and "loss" in event.values]
 
 
+# Trained in every run of the tests: what is made for CPUs, and one of each kind that is not.
+OFTEN = {path.stem for path in RECIPES if machine(path) == "cpu"} | {
+    "quickstart", "distill-lora-80gb", "gkd-24gb", "rloo-math-lora-48gb", "sft-galore-24gb",
+    "kto-qlora-16gb"}
+
+
 @pytest.mark.training
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_trains(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", [
+    pytest.param(path, id=path.stem, marks=() if path.stem in OFTEN else pytest.mark.long)
+    for path in RECIPES])
+def test_a_recipe_trains(path: Path, tmp_path: Path, warm: None,
+                         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FINESTRA_RUNS", str(tmp_path))
     monkeypatch.delenv("FINESTRA_HOME", raising=False)
     run = RunDir(tmp_path / "run")

@@ -180,7 +180,7 @@ def series(events: list[AnyEvent], name: str) -> dict[int, float | None]:
 
 
 @pytest.fixture
-def runs(tmp_path: Path, tiny_model: Path, colours: Path,
+def runs(tmp_path: Path, tiny_model: Path, colours: Path, warm: None,
          monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
     """A folder of runs on the tiny model."""
     monkeypatch.setenv("FINESTRA_RUNS", str(tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "deepseek_v3": ("DeepseekV3", LATENT), "gpt_oss": ("GptOss", {
         "num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 16, "sliding_window": 16})}
 MERGES = 1e-4
+# Trained in every run of the tests: dense, with windows, with fused projections, with experts.
+OFTEN = ("llama", "gemma3", "phi3", "qwen3_moe")
+
+
+def each(names: Iterable[str]) -> list[Any]:
+    """Return families as parameters; all but a few belong to the long tests."""
+    return [pytest.param(name, marks=() if name in OFTEN else pytest.mark.long)
+            for name in names]
 
 
 @pytest.fixture
@@ -128,7 +137,7 @@ def load(run: Any, *, merged: bool = False) -> Any:
     return merge_adapters(base, (run.adapter,)) if merged else attach_adapter(base, run.adapter)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", each(FAMILIES))
 def test_a_family_trains_saves_loads_and_merges(family: Any, trained: Any, name: str) -> None:
     import math
 
@@ -146,7 +155,7 @@ def test_a_family_trains_saves_loads_and_merges(family: Any, trained: Any, name:
     torch.testing.assert_close(said(load(run)), kept["logits"], atol=MERGES, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["mixtral", "qwen3_moe", "deepseek_v3", "gpt_oss"])
+@pytest.mark.parametrize("name", each(["mixtral", "qwen3_moe", "deepseek_v3", "gpt_oss"]))
 def test_experts_are_adapted_as_parameters(family: Any, trained: Any, name: str) -> None:
     import torch
 

@@ -74,7 +74,7 @@ def texts(run: Any) -> tuple[list[list[int]], list[int]]:
     return table["input_ids"][:40], [CLASSES.index(name) for name in table["label"][:40]]
 
 
-@pytest.mark.parametrize("tuner", ["lora", "full"])
+@pytest.mark.parametrize("tuner", ["lora", pytest.param("full", marks=pytest.mark.long)])
 def test_the_classifier_classifies_and_loads_again(runs: Any, cf: Any, tuner: str,
                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     from trainer.classification import CommittedClassifier, load_classifier

@@ -87,7 +87,7 @@ def test_qlora_holds_the_base_in_four_bits(runs: Any, cf: Any) -> None:
     assert {dtype for _, dtype in header.values()} == {"F32"}
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("method", [pytest.param("lora", marks=pytest.mark.long), "full"])
 def test_dpo_margins_grow(runs: Any, cf: Any, pairs: Path, method: str) -> None:
     rate = 5e-3 if method == "lora" else 5e-4
     run = runs.make(f"dpo-{method}", objective="dpo", tuner={"type": method},

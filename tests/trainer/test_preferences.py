@@ -34,9 +34,8 @@ def settings(cf: Any, objective: str, tuner: str = "lora", **over: Any) -> dict[
 GROWN = {"dpo": 3.0, "orpo": 0.05, "simpo": 2.0, "cpo": 1.5, "reward": 4.0}
 
 
-@pytest.mark.parametrize("objective,tuner", [
-    ("dpo", "lora"), ("orpo", "lora"), ("orpo", "full"), ("simpo", "lora"), ("simpo", "full"),
-    ("cpo", "lora"), ("cpo", "full"), ("reward", "lora"), ("reward", "full")])
+@pytest.mark.parametrize("objective", GROWN)
+@pytest.mark.parametrize("tuner", ["lora", pytest.param("full", marks=pytest.mark.long)])
 def test_held_out_pairs_are_told_apart(runs: Any, cf: Any, pairs: Path, objective: str,
                                        tuner: str) -> None:
     over = settings(cf, objective, tuner)

@@ -14,6 +14,7 @@ import pytest
 
 from trainer.contract.events import ChoiceEvent, DataEvent, ProgressEvent, WarningEvent
 from trainer.contract.files import read_json
+from trainer.data.children.workers import DataWorker
 
 pytestmark = pytest.mark.training
 SHORT: dict[str, Any] = {"training": {"max_steps": 3}}
@@ -22,6 +23,12 @@ SHORT: dict[str, Any] = {"training": {"max_steps": 3}}
 @pytest.fixture
 def cf(request: pytest.FixtureRequest) -> Any:
     return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
+
+
+@pytest.fixture(autouse=True)
+def own_child(warm: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start the data's child for each run, as a trainer does: it is what is tested here."""
+    monkeypatch.setattr("trainer.splits.DataWorker", DataWorker)
 
 
 @pytest.fixture
