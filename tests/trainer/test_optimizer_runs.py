@@ -21,6 +21,11 @@ def cf(request: pytest.FixtureRequest) -> Any:
     return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
 
 
+# In every run of the tests one of each kind; test_optimizers.py steps with all of them.
+OFTEN = ("adamw_torch", "adamw_8bit", "galore_adamw", "apollo_adamw", "lomo", "badam", "muon",
+         "adam_mini", "schedule_free_adamw", "adamw_torch_8bit")
+
+
 def training_of(name: str, **over: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"optim": name, "max_steps": 2, "projection": {"rank": 4},
                              "badam": {"switch_every": 2}}
@@ -39,19 +44,20 @@ def allowed(training: dict[str, Any], tuner: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", get_args(OPTIMIZERS))
-def test_two_steps_with_every_tuner_that_is_let_through(name: str, runs: Any, cf: Any) -> None:
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=() if name in OFTEN else pytest.mark.long)
+    for name in get_args(OPTIMIZERS)])
+def test_two_steps_with_what_is_let_through(name: str, runs: Any, cf: Any) -> None:
     if package := PACKAGES.get(name):
         pytest.importorskip(package)
     training = training_of(name)
     tried = [tuner for tuner in ("full", "lora") if allowed(training, tuner)]
     assert tried
-    for tuner in tried[-1:]:
-        events = runs.train(runs.make(f"{name}-{tuner}", tuner={"type": tuner}, training=training))
-        end = cf.end_of(events)
-        assert end.outcome == "completed", (tuner, end)
-        losses = list(cf.series(events, "loss").values())
-        assert len(losses) == 2 and all(loss and math.isfinite(loss) for loss in losses)
+    events = runs.train(runs.make(name, tuner={"type": tried[-1]}, training=training))
+    end = cf.end_of(events)
+    assert end.outcome == "completed", end
+    losses = list(cf.series(events, "loss").values())
+    assert len(losses) == 2 and all(loss and math.isfinite(loss) for loss in losses)
 
 
 @pytest.mark.parametrize(("name", "tuner"), [

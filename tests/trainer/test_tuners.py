@@ -35,6 +35,8 @@ LORA: dict[str, dict[str, Any]] = {
     "tokens": {"trainable_token_indices": [5, 9]}, "layers": {"layers_to_transform": [1]},
     "embeddings": {"modules_to_save": ["embed_tokens"], "target_modules": "q_proj, v_proj"},
     "norms": {"modules_to_save": ["norm"]}}
+# What is done in every run of the tests; the other forms are left to the long ones.
+OFTEN = ("plain", "dora", "pissa", "eva", "fa", "plus", "patterns", "tokens", "embeddings")
 
 
 @pytest.fixture
@@ -115,7 +117,8 @@ def test_every_method_trains_and_says_the_same_everywhere(trained: Any, method: 
     assert_the_same_everywhere(run, kept, merges=found.is_mergeable)
 
 
-@pytest.mark.parametrize("form", LORA)
+@pytest.mark.parametrize("form", [
+    pytest.param(form, marks=() if form in OFTEN else pytest.mark.long) for form in LORA])
 def test_every_form_of_lora_says_the_same_everywhere(trained: Any, form: str) -> None:
     run, losses, kept = trained(form, tuner=LORA[form])
     assert len(set(losses.values())) == len(losses) == 3
