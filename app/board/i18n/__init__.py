@@ -99,7 +99,10 @@ def reason_text(locale: str, reason: str) -> str:
     if locale == "zh":
         for pattern, words in _patterns("reasons"):
             if match := pattern.fullmatch(reason):
-                return _fill(words, match.groupdict())
+                values = match.groupdict()
+                if "shape" in values:
+                    values["shape"] = shape_text(locale, values["shape"]).removesuffix("。")
+                return _fill(words, values)
     return reason
 
 

@@ -27,7 +27,7 @@ from app.board.forms import (
 from app.board.i18n import choice_label, field_help, field_title, has, t
 from app.board.pages._parts import text
 from trainer.contract.config import FieldInfo, RewardUse
-from trainer.contract.config.rewards import NEEDS
+from trainer.contract.config.rewards import NEEDS, TAKES
 
 OBJECTIVE_GROUPS: dict[str, tuple[str, ...]] = {
     "answers": ("sft", "pretrain", "classification"),
@@ -43,7 +43,6 @@ _WIDTHS = {"name": 3, "objective": 12, "model.name_or_path": 6, "model.quantizat
            "teacher.name_or_path": 12, REWARDS: 12, "evaluation.prompts": 12,
            "tuner.prompt.init_text": 12}
 _RADIO_LIMIT = 3
-_REWARD_EXTRAS = {"exact_answer": ("pattern",), "judge": ("instruction",)}
 _LONG = ("json_schema", "instruction")
 
 
@@ -203,14 +202,15 @@ def _rewards(locale: str) -> str:
     fields = RewardUse.model_fields
     kinds: dict[str, dict[str, Any]] = {}
     for name, needed in NEEDS.items():
-        keys = [key for key in (*needed, *_REWARD_EXTRAS.get(name, ()), "weight")
+        keys = [key for key in (*needed, *TAKES.get(name, ()), "weight")
                 if key != "sha256" and key in fields]
         kinds[name] = {"label": t(locale, f"reward.{name}") if has(f"reward.{name}") else name,
-                       "keys": keys}
+                       "keys": keys, "needed": list(needed)}
     settings = {key: {"label": t(locale, f"reward.key.{key}") if has(f"reward.key.{key}")
                   else str(fields[key].title), "long": key in _LONG}
             for kind in kinds.values() for key in kind["keys"]}
-    words = {key: t(locale, f"reward.words.{key}") for key in ("remove", "consent", "weight")}
+    words = {key: t(locale, f"reward.words.{key}") for key in (
+        "remove", "consent", "weight", "optional")}
     data = text(json.dumps({"kinds": kinds, "keys": settings, "words": words}, ensure_ascii=False))
     return (f'<div class="f-rewards" data-rewards="{data}"></div>'
             f'<button type="button" class="f-button f-small" id="train-reward-add">'

@@ -11,8 +11,10 @@ from app.migrate import Row, import_llamafactory
 from trainer.contract.config import load_yaml, parse
 from trainer.contract.problems import ConfigError
 
-_NO_TRAINING = {"import_export", "import_benchmark", "import_no_training", "import_inference"}
-_THEIRS = ("stage", "finetuning_type", "model_name_or_path", "do_train", "cutoff_len")
+_NO_TRAINING = {"import_export", "import_benchmark", "import_no_training", "import_inference",
+                "import_webui"}
+_THEIRS = ("stage", "finetuning_type", "model_name_or_path", "do_train", "cutoff_len",
+           "top.model_name")
 
 
 def is_llamafactory(values: dict[str, Any]) -> bool:

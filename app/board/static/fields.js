@@ -249,10 +249,12 @@
       rewards(field); changed(field);
       $$(".f-reward > select", field)[at]?.focus();
     });
+    const needed = told.kinds[use.name]?.needed || [];
     const settings = (told.kinds[use.name]?.keys || []).map((name) => {
       const one = told.keys[name];
       const input = make(one.long ? "textarea" : "input", { value: use[name] ?? "", rows: 2,
-        placeholder: name === "weight" ? "1" : "" });
+        placeholder: name === "weight" ? "1" : needed.includes(name) ? "" : told.words.optional });
+      input.required = needed.includes(name);
       if (!one.long) input.setAttribute("type", "text");
       input.spellcheck = false;
       input.addEventListener("input", (event) => {

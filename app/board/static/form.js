@@ -89,7 +89,7 @@
       spot.id = field.id + "-error";
       field.append(spot);
     }
-    const words = lines.join(" ");
+    const words = lines.join("\n");
     if (spot.textContent !== words) spot.textContent = words;
     field.setAttribute("data-wrong", "");
     input?.setAttribute("aria-invalid", "true");

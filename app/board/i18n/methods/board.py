@@ -90,6 +90,7 @@ EN: dict[str, str] = {
     "chooser.fits": "Fits the objective", "chooser.others": "Made for another objective",
     "reward.add": "Add a reward", "reward.words.remove": "Remove this reward",
     "reward.words.consent": "I have read this file and let it run on this machine",
+    "reward.words.optional": "optional",
     "reward.words.weight": "Weight",
     "reward.exact_answer": "Right answer", "reward.regex": "Contains a pattern",
     "reward.format": "Has a format", "reward.length": "Length", "reward.language": "Language",

@@ -75,6 +75,7 @@ ZH: dict[str, str] = {
     "chooser.fits": "适合当前目标", "chooser.others": "适合其他目标",
     "reward.add": "添加奖励", "reward.words.remove": "移除这个奖励",
     "reward.words.consent": "我已读过这个文件，允许它在本机运行", "reward.words.weight": "权重",
+    "reward.words.optional": "可不填",
     "reward.exact_answer": "答案正确", "reward.regex": "包含某种模式",
     "reward.format": "符合格式", "reward.length": "长度", "reward.language": "语言",
     "reward.json_schema": "合法的 JSON", "reward.reward_model": "奖励模型",

@@ -15,6 +15,7 @@ MESSAGES: dict[str, str] = {
     "import_benchmark": "这个文件运行基准测试，不是训练。",
     "import_no_training": "这个文件只做评估或预测：do_train 不为 true。",
     "import_inference": "这个文件用于推理：没有训练数据。",
+    "import_webui": "这是 LLaMA Board 保存的表单，不是训练文件。",
     "import_no_model": "文件没有指定模型（model_name_or_path）。",
     "import_no_data": "文件没有指定训练数据（dataset）。",
     "import_ppo": "这个 PPO 文件没有指定奖励模型。",
@@ -31,6 +32,7 @@ ADVICE: dict[str, str] = {
         "目前还没有基准测试；evaluation.exact_match 会在训练前后统计你自己的问题答对了多少。",
     "import_no_training": "要训练请设置 do_train: true；训练完的运行可以在它的页面上提问。",
     "import_inference": "可以在运行页面与模型对话。",
+    "import_webui": "请改用某次训练的输出文件夹中的 training_args.yaml。",
     "import_no_model": "请设置 model.name_or_path；现在是“starter”。",
     "import_no_data": "请设置 data.train；现在是“sample_instructions”。",
     "import_ppo": "请在 rollout.rewards 中说明什么是好回答。",
@@ -52,6 +54,14 @@ REASONS: dict[str, str] = {
     "{error}: the default holds.": "{error}：使用默认值。",
     "It is off, and there is no such switch here.": "已关闭，这里也没有这个开关。",
     "It is off, as here.": "已关闭，与这里相同。",
+    "It is a field of LLaMA Board's form.": "这是 LLaMA Board 表单中的一项。",
+    "The weights stay whole, see quantization_bit.": "权重不量化，见 quantization_bit。",
+    "An adapter that began as PiSSA is always saved as a plain LoRA.":
+        "以 PiSSA 开始的适配器总是保存为普通的 LoRA。",
+    "LLaMA Pro trains blocks that lie all over the model; here freeze trains the last layers.":
+        "LLaMA Pro 训练分布在整个模型中的块；这里 freeze 训练最后几层。",
+    "Rows without a system message get none, or the template's own: put it into the rows.":
+        "没有系统消息的行不会得到它，或得到模板自带的：请写进数据行。",
     "LLaMA-Factory has no such key either.": "LLaMA-Factory 也没有这个键。",
     "LLaMA-Factory has no such key either. Did you mean {name}?":
         "LLaMA-Factory 也没有这个键。是否想写 {name}？",
@@ -181,7 +191,6 @@ REASONS: dict[str, str] = {
     "A single fixed block has no counterpart: freeze trains fixed layers.":
         "固定的单个块没有对应：freeze 训练固定的层。",
     "Another key chooses the optimizer.": "优化器由另一个键选择。",
-    "Attention and mlp are what is projected.": "投影的是 attention 与 mlp。",
     "Below 1 it is a share.": "小于 1 时是比例。",
     "It means nothing beside the optimizer that is chosen.": "与所选的优化器放在一起没有意义。",
     "Never is so many steps that it does not happen.": "“从不”写成多到不会发生的步数。",

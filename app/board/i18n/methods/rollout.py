@@ -62,7 +62,7 @@ MESSAGES: dict[str, str] = {
     "cispo_bound": "对 cispo，裁剪上界是最大权重本身：小于 1 会削弱每个回答。",
     "rewards_none": "{objective} 从奖励中学习，但没有指定任何奖励。",
     "rewards_weigh_nothing": "所有奖励的权重都是 0：什么也学不到。",
-    "reward_needs": "缺少奖励所需的设置。{english}",
+    "reward_needs": "奖励“{reward}”缺少“{name}”。",
     "reward_has_no_use": "奖励“{reward}”用不到“{name}”。",
     "reward_package": "这个奖励需要的软件包没有安装。{english}",
     "reward_file": "无法读取奖励的 Python 文件。{english}",
