@@ -65,3 +65,32 @@ def test_every_objective_is_told_what_it_reads():
     table = text.partition("| objective | reads |")[2].partition("\n\n")[0]
     named = [name for line in table.splitlines()[2:] for name in line.split("|")[1].split(",")]
     assert sorted(name.strip() for name in named) == sorted(KINDS)
+
+
+def test_every_route_is_documented():
+    from app.api import datasets, events, files, machine, migrate, runs
+
+    text = (ROOT / "docs" / "rest.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| ([A-Z]+) (/\S*) \|", text, re.M)
+    served = {(method, route.path.replace("{run_id}", "{id}"))
+              for module in (machine, runs, files, events, datasets, migrate)
+              for route in module.router.routes for method in route.methods}
+    assert set(documented) == served and len(documented) == len(served)
+
+
+def test_every_command_of_the_documents_is_there():
+    from typer.main import get_command
+
+    from app.cli import app
+
+    commands = get_command(app).commands
+    pages = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
+    named = {(page, *words) for page, text in pages.items()
+             for words in re.findall(r"(?:^|[`/ ])finestra ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?",
+                                     "\n".join(re.findall(r"`[^`\n]+`|^.*bin/finestra .*$|"
+                                                          r"^finestra .*$", text, re.M)), re.M)}
+    assert len(named) > 20
+    for page, verb, second in sorted(named):
+        assert verb in commands, (page, verb)
+        below = getattr(commands[verb], "commands", None)
+        assert not below or not second or second in below, (page, verb, second)
