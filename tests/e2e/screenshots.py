@@ -66,10 +66,10 @@ def run_shots(browser: Browser, server: Server) -> None:
     quiet = {"exact_match": False}
     start(server, name="higher-rate", training={**short, "learning_rate": 5e-3}, evaluation=quiet)
     start(server, name="rank-4", training=short, tuner={"r": 4}, evaluation=quiet)
-    server.until("it has been evaluated", lambda: len(server.points(live, "eval_loss")) > 1, 600)
+    server.until("it has been evaluated", lambda: len(server.points(live, "eval_loss")) > 1, 1200)
     take(open_page(browser, server, f"/run?id={live}"), "run-light")
     take(open_page(browser, server, f"/run?id={live}", theme="dark"), "run-dark")
-    server.until("it has ended", lambda: server.run(live)["state"] in ENDED, 600)
+    server.until("it has ended", lambda: server.run(live)["state"] in ENDED, 1200)
     server.until("the next has points", lambda: len(server.points(
         server.api.get("/runs").json()["runs"][1]["id"])) > 12, 120)
     take(open_page(browser, server, "/"), "runs-light")

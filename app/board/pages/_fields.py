@@ -193,7 +193,7 @@ def _chooser(locale: str, info: FieldInfo, *, several: bool = False) -> str:
     return (f'<div class="f-combo">{chips}<input type="text" role="combobox" '
             f'aria-expanded="false" aria-autocomplete="list" aria-controls="{identity}-list" '
             f"{_names(info)}{value}{hint}>"
-            f'<ul class="f-list-of" id="{identity}-list" role="listbox" '
+            f'<ul class="f-list-of" id="{identity}-list" role="listbox" tabindex="-1" '
             f'aria-label="{text(field_title(locale, info))}" hidden></ul></div>')
 
 
