@@ -241,7 +241,7 @@ def _rewards(config: RunConfig) -> str:
             raise ConfigError([Problem(
                 field="rollout.rewards", code="script_reward",
                 message=f"The reward '{use.name}' has no plain form.",
-                advice="Take it out, or write it as a Python function.",
+                advice="Leave it out here, and write it as a function into the script.",
                 params={"name": use.name})])
         name, keys = REWARDS[use.name]
         given = ", ".join(f"{key}={getattr(use, key)!r}" for key in keys
