@@ -26,10 +26,10 @@ demo: $(READY) ## Trains the starter on the sample data and shows what it learne
 test: $(READY) chromium ## Every suite but the long one, one after the other
 	@$(BIN)/python -m tests.suites
 
-test-fast: $(READY) ## Unit tests only: no browser, no training, under a minute
+test-fast: $(READY) ## Unit tests only: no browser, no training, a minute or so
 	@$(BIN)/python -m tests.suites unit
 
-test-long: $(READY) chromium ## What takes long: three seeds, shuffled answers, the wheel
+test-long: $(READY) chromium ## What takes long: three seeds, shuffled answers, every family, recipe and optimizer
 	@$(BIN)/python -m tests.suites long
 
 test-matrix: $(READY) ## Every pair of choices of the form: trained two steps, or refused with a reason (long)

@@ -41,9 +41,10 @@ class Suite:
         return " and ".join([self.name, *(f"not {name}" for name in (*later, "long"))])
 
 
+# Training has most to do: a few real steps of each objective, method, optimizer and recipe.
 SUITES = (
-    Suite("unit", 60), Suite("training", 480), Suite("faults", 240), Suite("serving", 240),
-    Suite("browser", 300), Suite("long", 3600),
+    Suite("unit", 90), Suite("training", 600), Suite("faults", 240), Suite("serving", 120),
+    Suite("browser", 360), Suite("long", 3600),
 )
 
 
