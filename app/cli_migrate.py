@@ -16,6 +16,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 def import_file(
         file: Annotated[Path, typer.Argument(help="A training file of LLaMA-Factory (YAML, "
                                              "JSON).")],
+        overrides: Annotated[list[str] | None, typer.Argument(
+            metavar="[KEY=VALUE]...", help="What stood behind the file on the command line.")
+        ] = None,
         output: Annotated[Path | None, typer.Option(
             "--output", "-o", help="Write the config here instead of printing it.")] = None,
         as_json: Json = False) -> None:
@@ -24,7 +27,8 @@ def import_file(
 
     from app.migrate import import_llamafactory
 
-    found = import_llamafactory(read_text(file), folder=file.resolve().parent)
+    found = import_llamafactory(read_text(file), folder=file.resolve().parent,
+                                overrides=overrides or ())
     text = yaml.safe_dump(found.values, sort_keys=False, allow_unicode=True, width=100)
     if output is not None:
         write_text(output, text)

@@ -67,7 +67,7 @@ _GROUPS: dict[str, str] = {
     VOCABULARY: "use_fast_tokenizer resize_vocab split_special_tokens add_tokens "
                 "add_special_tokens new_special_tokens_config init_special_tokens",
     ARCHITECTURE: "rope_scaling shift_attn mixture_of_depths moe_aux_loss_coef "
-                  "train_from_scratch use_llama_pro",
+                  "train_from_scratch",
     PPO_ONLY: "ppo_buffer_size ppo_epochs ppo_score_norm ppo_target ppo_whiten_rewards "
               "reward_model_adapters reward_model_quantization_bit reward_model_type",
     PRECISION: "upcast_layernorm upcast_lmhead_output tf32 bf16_full_eval fp16_full_eval",
@@ -85,8 +85,8 @@ _GROUPS: dict[str, str] = {
     LOADER: "dataloader_drop_last dataloader_num_workers dataloader_pin_memory "
             "dataloader_persistent_workers dataloader_prefetch_factor remove_unused_columns "
             "label_names length_column_name sortish_sampler ignore_pad_token_for_loss "
-            "tool_format default_system preserve_thinking",
-    SAVING: "save_only_model enable_jit_checkpoint adapter_folder pissa_convert",
+            "tool_format preserve_thinking",
+    SAVING: "save_only_model enable_jit_checkpoint adapter_folder",
     DETERMINISM: "ignore_data_skip restore_callback_states_from_checkpoint full_determinism",
     METRICS: "prediction_loss_only eval_do_concat_batches eval_accumulation_steps "
              "include_for_metrics batch_eval_metrics eval_delay eval_on_each_dataset",
@@ -99,13 +99,33 @@ _GROUPS: dict[str, str] = {
         "galore_proj_type apollo_proj apollo_proj_type apollo_scale_type apollo_scale_front",
     "BAdam goes through blocks of layers.":
         "badam_mode badam_start_block badam_update_ratio badam_mask_mode badam_verbose",
+    "LLaMA Pro trains blocks that lie all over the model; here freeze trains the last layers.":
+        "use_llama_pro",
+    "Rows without a system message get none, or the template's own: put it into the rows.":
+        "default_system",
     "The reference is the model as it was when the run began.":
         "ref_model_adapters ref_model_quantization_bit",
     "'Keep the best' compares the evaluation loss.": "greater_is_better",
 }
 ABSENT: dict[str, str] = {key: reason for reason, keys in _GROUPS.items() for key in keys.split()}
 
+# Keys that LLaMA-Factory, or a release before, hands on to Ray, Megatron and KTransformers.
+_HANDED_ON: dict[str, str] = {
+    ONE_DEVICE: "placement_strategy resources_per_worker ray_run_name ray_storage_path "
+                "tensor_model_parallel_size pipeline_model_parallel_size "
+                "expert_model_parallel_size context_parallel_size "
+                "virtual_pipeline_model_parallel_size sequence_parallel "
+                "use_distributed_optimizer overlap_param_gather overlap_grad_reduce",
+    OTHER_PROGRAMS: "kt_optimize_rule cpu_infer chunk_size kt_mode kt_maxlen kt_use_cuda_graph "
+                    "kt_force_think bias_activation_fusion apply_rope_fusion moe_grouped_gemm "
+                    "moe_token_dispatcher_type moe_shared_expert_overlap recompute_granularity "
+                    "recompute_method recompute_num_layers",
+}
+HANDED_ON: dict[str, str] = {key: reason for reason, keys in _HANDED_ON.items()
+                             for key in keys.split()}
+
 ALWAYS: dict[str, str] = {
+    "pissa_convert": "An adapter that began as PiSSA is always saved as a plain LoRA.",
     "plot_loss": "The curves are always drawn.",
     "compute_accuracy": "Token accuracy is always measured.",
     "include_effective_tokens_per_second": "Tokens per second are always measured.",

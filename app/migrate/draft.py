@@ -23,7 +23,7 @@ class Draft:
     def __init__(self, source: Mapping[str, Any]) -> None:
         """Begin with the keys of a file; those that are empty are settled at once."""
         self.source = {key: value for key, value in source.items()
-                       if value is not None and value != ""}
+                       if value is not None and value not in ("", {}, [])}
         self.values: dict[str, Any] = {}
         self.rows: dict[str, Row] = {}
         self.defaults: list[Row] = []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from app.migrate.absent import ABSENT, ALWAYS, OFF, OLD, UNKNOWN, is_off
+from app.migrate.absent import ABSENT, ALWAYS, HANDED_ON, OFF, OLD, UNKNOWN, is_off
 from app.migrate.data import data
 from app.migrate.draft import Draft
 from app.migrate.finish import finish
@@ -15,28 +16,31 @@ from app.migrate.known import DEFAULTS
 from app.migrate.model import model
 from app.migrate.objective import NOT_HERE, objective
 from app.migrate.optimizing import optimizing
-from app.migrate.reading import read_keys
+from app.migrate.reading import filled, read_keys, read_overrides
 from app.migrate.rows import Imported
 from app.migrate.training import tracking, training
 from app.migrate.tuner import tuner
 
 
-def import_llamafactory(text: str, *, folder: Path | None = None) -> Imported:
+def import_llamafactory(text: str, *, folder: Path | None = None,
+                        overrides: Iterable[str] = ()) -> Imported:
     """Make a run config of a training file of LLaMA-Factory.
 
     Args:
         text: The file, YAML or JSON.
         folder: Where the file lies, to look for its datasets and models beside it; None looks
             at no file at all.
+        overrides: ``key=value`` texts that go before the file's keys.
 
     Returns:
         A config that always parses, a row for every key of the file, and what speaks against it
         being a training run.
 
     Raises:
-        ConfigError: The text is neither YAML nor JSON, or holds no mapping.
+        ConfigError: The text is neither YAML nor JSON, or holds no mapping; or an override is
+            none.
     """
-    source, old = _renewed(read_keys(text))
+    source, old = _renewed(filled({**read_keys(text), **read_overrides(overrides)}))
     draft = Draft(source)
     _purpose(draft)
     chosen = objective(draft)
@@ -71,7 +75,13 @@ def _purpose(draft: Draft) -> None:
     """Tell files that train from those that do something else."""
     trains = draft.flag("do_train", True)
     others = [key for key in ("do_predict", "do_eval") if draft.flag(key)]
-    if "export_dir" in draft.source:
+    if any(key.startswith(("top.", "train.")) for key in draft.source):
+        draft.refuse("import_webui", "This is what LLaMA Board keeps of its form, not a training "
+                     "file.", "Take training_args.yaml from the output folder of a run instead.")
+        for key in draft.source:
+            if key.startswith(("top.", "train.")):
+                draft.drop(key, "It is a field of LLaMA Board's form.")
+    elif "export_dir" in draft.source:
         draft.refuse("import_export", "This file exports a model, it does not train one.",
                      "The result of a run lies in its folder, as adapter/ or model/; there "
                      "is no command yet that merges or converts it.")
@@ -100,6 +110,8 @@ def _rest(draft: Draft) -> None:
         elif key in ABSENT:
             off = is_off(value) or value == DEFAULTS.get(key, object())
             draft.say(key, "kept" if off else "dropped", OFF if off else ABSENT[key])
+        elif key in HANDED_ON:
+            draft.drop(key, HANDED_ON[key])
         elif key in DEFAULTS:
             draft.drop(key, NOT_HERE)
         elif key in OLD:

@@ -60,13 +60,15 @@ def _quantization(draft: Draft) -> None:
         if draft.has("double_quantization"):
             draft.put("double_quantization", "model.double_quantization",
                       draft.flag("double_quantization", True))
-    _method(draft, method, bits)
+    _method(draft, method, bits if wanted else None)
 
 
 def _method(draft: Draft, method: str, bits: int | None) -> None:
     if method in ("", "bnb", "bitsandbytes"):
         draft.say("quantization_method", "kept", "bitsandbytes is what quantizes here.",
                   "model.quantization" if bits else None)
+    elif "quantization_bit" in draft.source and not bits:
+        draft.drop("quantization_method", "The weights stay whole, see quantization_bit.")
     elif method in PREQUANTIZED:
         draft.say("quantization_method", "changed", "A model that was stored quantized is loaded "
                   "as it is; it says itself how.")

@@ -113,8 +113,7 @@ def _projection(draft: Draft, prefix: str) -> None:
         draft.put(f"{prefix}_scale", f"{where}.scale", scale)
     names = draft.names(f"{prefix}_target")
     if names:
-        draft.put(f"{prefix}_target", f"{where}.target_modules", [] if names == ["all"] else names,
-                  "Attention and mlp are what is projected." if names == ["all"] else "")
+        draft.put(f"{prefix}_target", f"{where}.target_modules", [] if names == ["all"] else names)
     draft.default(f"{prefix}_rank", f"{where}.rank", 16)
     draft.default(f"{prefix}_scale", f"{where}.scale", 2.0 if prefix == "galore" else 32.0)
 

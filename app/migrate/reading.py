@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -40,7 +41,7 @@ _Loader.add_implicit_resolver(
 
 
 def read_keys(text: str) -> dict[str, Any]:
-    """Return the keys of a file, YAML or JSON, in its order; ``${key}`` is filled in.
+    """Return the keys of a file, YAML or JSON, in its order.
 
     Raises:
         ConfigError: It is neither, or not a mapping, or a key stands there twice.
@@ -64,7 +65,33 @@ def read_keys(text: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise _error("yaml_mapping", "A run config is a mapping of keys.",
                      "Begin with a line such as 'model_name_or_path: Qwen/Qwen3-0.6B'.")
-    return {key: _filled(value, values) for key, value in values.items()}
+    return values
+
+
+def filled(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill ``${key}`` in from the other keys, one level deep."""
+    return {key: _filled(value, keys) for key, value in keys.items()}
+
+
+def read_overrides(texts: Iterable[str]) -> dict[str, Any]:
+    """Return what stands behind a file on LLaMA-Factory's command line: ``key=value`` texts.
+
+    Raises:
+        ConfigError: A text has no '=', or its value is no YAML.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        try:
+            found[key.strip()] = yaml.load(value, Loader=_Loader)
+        except yaml.YAMLError:
+            equals = ""
+        if not equals or not key.strip():
+            raise ConfigError([Problem(
+                field="", code="override_syntax", message=f"{text!r} is no override.",
+                advice="Write key=value, for example learning_rate=1e-5.",
+                params={"text": text})])
+    return found
 
 
 def _json(text: str, error: yaml.YAMLError) -> Any:
@@ -82,8 +109,8 @@ def _json(text: str, error: yaml.YAMLError) -> Any:
                     "what": str(what)})]) from None
 
 
-def _filled(value: Any, keys: dict[str, Any]) -> Any:
-    """Fill ``${key}`` in from the other keys, one level deep; other resolvers stay as they are."""
+def _filled(value: Any, keys: Mapping[str, Any]) -> Any:
+    """Fill one value in; other resolvers stay as they are."""
     if not isinstance(value, str) or "${" not in value:
         return value
     if whole := _REFERENCE.fullmatch(value.strip()):

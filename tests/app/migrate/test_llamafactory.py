@@ -18,7 +18,7 @@ from trainer.contract import ConfigError
 from trainer.contract.config import RunConfig, parse
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
-NOT_TRAINING = {"predict", "export", "chat", "benchmark"}
+NOT_TRAINING = {"predict", "export", "chat", "benchmark", "board-form"}
 BASE = {"model_name_or_path": "Qwen/Qwen3-0.6B", "dataset": "sample_instructions",
         "do_train": True}
 
@@ -147,11 +147,30 @@ def test_what_a_key_means(keys: dict[str, Any], path: str, value: Any) -> None:
     ({"report_to": "wandb"}, "report_to", "dropped", "SwanLab"),
     ({"dataset": "alpaca_en_demo"}, "dataset", "changed", "finestra data add"),
     ({"stage": "ppo", "reward_model": "r"}, "stage", "changed", "PPO has no counterpart"),
+    ({"lr_scheduler_kwargs": {}}, "lr_scheduler_kwargs", "kept", "empty"),
+    ({"quantization_bit": 2, "quantization_method": "hqq"}, "quantization_method", "dropped",
+     "stay whole"),
+    ({"placement_strategy": "PACK"}, "placement_strategy", "dropped", "one device"),
+    ({"cpu_infer": 32}, "cpu_infer", "dropped", "another training program"),
+    ({"default_system": "Be short."}, "default_system", "dropped", "system message"),
+    ({"pissa_convert": True}, "pissa_convert", "kept", "plain LoRA"),
 ])
 def test_what_is_said(keys: dict[str, Any], key: str, action: str, word: str) -> None:
     _, rows, found = run_of(**keys)
     assert (rows[key].action, word in rows[key].reason) == (action, True), rows[key]
     assert "hf_abc" not in json.dumps(found.document())
+
+
+def test_what_stands_behind_the_file_goes_before_it() -> None:
+    text = "model_name_or_path: a\ndataset: sample_text\nlearning_rate: 1e-4\nrun_name: ${seed}\n"
+    found = import_llamafactory(text, overrides=["learning_rate=5e-6", "seed=7", "stage=pt"])
+    config = parse(found.values)
+    assert (config.training.learning_rate, config.name, config.objective) == (
+        5e-6, "7", "pretrain")
+    for wrong in ("learning_rate", "=3", "a=[1"):
+        with pytest.raises(ConfigError) as caught:
+            import_llamafactory(text, overrides=[wrong])
+        assert caught.value.problems[0].code == "override_syntax"
 
 
 def test_mixtures_have_weights() -> None:
