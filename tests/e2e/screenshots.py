@@ -7,6 +7,7 @@ would see: nothing is drawn or made up.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -74,10 +75,14 @@ def run_shots(browser: Browser, server: Server) -> None:
         server.api.get("/runs").json()["runs"][1]["id"])) > 12, 120)
     take(open_page(browser, server, "/"), "runs-light")
     take(open_page(browser, server, "/", theme="dark", locale="zh"), "runs-dark-zh")
+    chat(open_page(browser, server, f"/run?id={live}"))
+
+
+def form_shots(browser: Browser, server: Server) -> None:
+    """Take the pictures of the Train page."""
     train = "/train?preset=quickstart"
     take(open_page(browser, server, train), "train-light")
     take(open_page(browser, server, train, locale="zh"), "train-zh")
-    chat(open_page(browser, server, f"/run?id={live}"))
 
 
 def chat(page: Page) -> None:
@@ -118,8 +123,11 @@ def data_shots(browser: Browser, server: Server) -> None:
     take(page, "data-row-dark")
 
 
-def main() -> None:
-    """Take all pictures."""
+SHOTS = {"data": data_shots, "form": form_shots, "runs": run_shots}
+
+
+def main(wanted: list[str]) -> None:
+    """Take all pictures, or those of the pages that are named: data, form, runs."""
     TARGET.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="finestra-pictures-") as folder:
         server = Server(Path(folder) / "home")
@@ -127,12 +135,12 @@ def main() -> None:
         try:
             with sync_playwright() as playwright:
                 browser = launch(playwright)
-                data_shots(browser, server)
-                run_shots(browser, server)
+                for name in wanted or SHOTS:
+                    SHOTS[name](browser, server)
                 browser.close()
         finally:
             server.close()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

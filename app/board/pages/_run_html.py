@@ -123,10 +123,15 @@ def _proposal(locale: str, run: Run) -> str:
                 f'href="{text(address)}">{text(t(locale, "finder.use"))}</a></div>')
 
 
+def gives_scores(run: Run) -> bool:
+    """Tell whether a run's model scores texts instead of writing any."""
+    facts = OBJECTIVES.get(run.objective)
+    return bool(facts and facts.head)
+
+
 def cannot_chat(locale: str, run: Run) -> str:
     """Say why a result cannot be talked to; nothing for one that can, or that is not there yet."""
-    facts = OBJECTIVES.get(run.objective)
-    kind = "finder" if is_sweep(run) else "head" if facts and facts.head else ""
+    kind = "finder" if is_sweep(run) else "head" if gives_scores(run) else ""
     if not kind or run.state != RunState.COMPLETED:
         return ""
     return card(t(locale, "chat.title"), _quiet(t(locale, f"chat.cannot.{kind}")),

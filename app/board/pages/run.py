@@ -170,7 +170,8 @@ class RunPage:
             "health": _run_html.health(locale, run, studio.warnings(run.id),
                                        resume_step=resume, result=_result(studio, run)),
             "cannot": _run_html.cannot_chat(locale, run),
-            "samples": _run_html.samples(locale, studio.samples(run.id)),
+            "samples": "" if _run_html.gives_scores(run) or _run_html.is_sweep(run)
+            else _run_html.samples(locale, studio.samples(run.id)),
             "data": _run_html.data(locale, studio.data_events(run.id)),
             "checkpoints": None if found is None else _run_html.checkpoints(locale, found),
             "choices": _run_html.choices(locale, studio.choices(run.id)),

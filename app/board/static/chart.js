@@ -411,8 +411,11 @@
       const small = shown.filter((c) => !c.panel.wide);
       this.element.style.setProperty("--f-columns", small.length === 4 ? 2 : Math.min(3, small.length || 1));
       this.none.hidden = shown.length > 0;
+      /* Headings help where groups are large; a heading for each chart would only take room. */
+      const groups = new Set(small.map((c) => c.panel.group)).size;
+      const grouped = small.length >= 7 && small.length >= 2.5 * groups;
       for (const [group, heading] of Object.entries(this.headings)) {
-        heading.hidden = small.length < 7 || !small.some((c) => c.panel.group === group);
+        heading.hidden = !grouped || !small.some((c) => c.panel.group === group);
       }
     }
 

@@ -17,7 +17,8 @@
     ["answers", "logps_chosen", { smooth: true, beside: ["logps_rejected"] }],
     ["answers", "logits_chosen", { smooth: true, beside: ["logits_rejected"] }],
     ["training", "learning_rate", {}], ["training", "grad_norm", { smooth: true, log: true }],
-    ["machine", "tokens_per_s", {}], ["machine", "mfu", {}], ["machine", "memory_mib", {}],
+    ["machine", "tokens_per_s", {}], ["machine", "tflops_per_s", {}],
+    ["machine", "mfu", {}], ["machine", "memory_mib", {}],
   ];
   const NEVER = ["lr_finder_rate", "proposed_learning_rate", "samples_per_s", "train_runtime_s",
     "num_tokens", "min_reward", "max_reward"];

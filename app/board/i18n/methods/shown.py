@@ -9,6 +9,7 @@ EN: dict[str, str] = {
     "chosen.result": "Result", "chosen.lm_head": "Output head", "chosen.reference": "Reference",
     "chosen.weights": "Weights in memory", "value.true": "on", "value.false": "off",
     # Charts
+    "chart.tflops_per_s": "TFLOP per second",
     "chart.nll_loss": "Loss on chosen answers", "chart.log_odds_ratio": "Log odds ratio",
     "chart.log_odds_chosen": "Log odds of chosen answers",
     "chart.logits_chosen": "Mean logit, chosen", "chart.logits_rejected": "Mean logit, rejected",

@@ -5,6 +5,7 @@ from __future__ import annotations
 ZH: dict[str, str] = {
     "chosen.result": "结果", "chosen.lm_head": "输出头", "chosen.reference": "参考模型",
     "chosen.weights": "内存中的权重", "value.true": "开", "value.false": "关",
+    "chart.tflops_per_s": "每秒 TFLOP",
     "chart.nll_loss": "好回答的损失", "chart.log_odds_ratio": "对数几率比",
     "chart.log_odds_chosen": "好回答的对数几率",
     "chart.logits_chosen": "好回答的平均 logit", "chart.logits_rejected": "差回答的平均 logit",
