@@ -74,6 +74,7 @@ class Planner:
         self._plan = Plan()
         self._having: dict[tuple[str, str], list[Values]] = {}
         self._covered: set[Pair] = set()
+        self._hopeless: set[Any] = set()
 
     def make(self) -> Plan:
         """Return the plan."""
@@ -96,7 +97,7 @@ class Planner:
         return self._plan
 
     def _settle(self, values: Values, kept: tuple[str, ...] = ()) -> Settled:
-        found = settle(values, self._check, self._chance, kept=kept)
+        found = settle(values, self._check, self._chance, kept=kept, hopeless=self._hopeless)
         for _, _, code, _ in found.refusals:
             self._plan.codes[code] = self._plan.codes.get(code, 0) + 1
         self._plan.silent += [f"{p.field} {p.code}" for p in found.problems
@@ -119,27 +120,28 @@ class Planner:
             for value in choices_of(info):
                 if (info.path, shown(value)) in self._having:
                     continue
-                code = self._try({info.path: value}, None)
-                if code:
+                case = self._settled({info.path: value}, None)
+                self._keep(case)
+                if case.problems:
+                    code = case.problems[0].code
                     found[info.path, shown(value)] = code
                     self._plan.impossible.append((info.path, shown(value), code))
         return found
 
     def _reach(self, a: str, x: Any, b: str, y: Any) -> str:
         """Find a case with both choices; returns '' or the code that refuses them."""
-        bases = self._having.get((a, shown(x)), [])
-        for base in self._chance.sample(bases, min(1, len(bases))):
-            if not self._try({a: x, b: y}, base):
-                return ""
-        return self._try({a: x, b: y}, None)
+        plain = self._settled({a: x, b: y}, None)
+        if plain.problems:
+            return plain.problems[0].code
+        rich = self._settled({a: x, b: y}, self._chance.choice(self._having[a, shown(x)]))
+        self._keep(plain if rich.problems else rich)
+        return ""
 
-    def _try(self, wanted: Values, base: Values | None) -> str:
-        """Keep a case with these choices; returns '' or the first code that forbids it."""
+    def _settled(self, wanted: Values, base: Values | None) -> Settled:
+        """Look for a case with these choices, beside those of a base or the defaults."""
         values = {info.path: (base or {}).get(info.path, info.default) for info in always()}
         values = filled({**values, **wanted}, self._chance if base else _Defaults())
-        found = self._settle(values, tuple(wanted))
-        self._keep(found)
-        return found.problems[0].code if found.problems else ""
+        return self._settle(values, tuple(wanted))
 
 
 class _Defaults(random.Random):

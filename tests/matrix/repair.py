@@ -33,15 +33,28 @@ class Settled:
 
 
 def settle(values: Values, check: Check, chance: random.Random, *,
-           kept: Collection[str] = ()) -> Settled:
-    """Change what is refused until nothing is; the fields in ``kept`` stay as they are."""
+           kept: Collection[str] = (), hopeless: set[Any] | None = None) -> Settled:
+    """Change what is refused until nothing is.
+
+    Args:
+        values: The config.
+        check: What the form says against one.
+        chance: Chooses among what may be tried.
+        kept: Fields that stay as they are.
+        hopeless: Searched in vain so far; for these only what is likely is tried again.
+    """
+    hopeless = set() if hopeless is None else hopeless
     found = Settled(dict(values))
     for _ in range(ROUNDS):
         found.problems = check(found.values)
         if not found.problems or any(not p.message or not p.advice for p in found.problems):
             return found
-        way = way_out(found.values, found.problems, check, chance, kept)
+        vain = (found.problems[0].field, found.problems[0].code, tuple(kept))
+        likely = ways(found.values, owner(found.problems[0].field), chance, vain not in hopeless)
+        way = next((one for one in likely if one[0] not in kept
+                    and helps(found.values, one, found.problems, check)), None)
         if way is None:
+            hopeless.add(vain)
             return found
         problem = found.problems[0]
         value = found.values.get(owner(problem.field), problem.field)
@@ -50,29 +63,22 @@ def settle(values: Values, check: Check, chance: random.Random, *,
     return found
 
 
-def way_out(values: Values, problems: list[Problem], check: Check, chance: random.Random,
-            kept: Collection[str]) -> Way | None:
-    """Return (field, value) that takes the first problem away and brings no other."""
+def helps(values: Values, way: Way, problems: list[Problem], check: Check) -> bool:
+    """Tell whether a change takes the first problem away and brings no other."""
     known = {(p.field, p.code) for p in problems}
-    first = (problems[0].field, problems[0].code)
-    for path, value in ways(values, owner(problems[0].field), chance):
-        if path in kept:
-            continue
-        left = {(p.field, p.code) for p in check({**values, path: value})}
-        if first not in left and left <= known:
-            return path, value
-    return None
+    left = {(p.field, p.code) for p in check({**values, way[0]: way[1]})}
+    return (problems[0].field, problems[0].code) not in left and left <= known
 
 
-def ways(values: Values, mine: str, chance: random.Random) -> Iterator[Way]:
-    """Yield what may be tried, the likeliest first: the field itself, then returns to defaults."""
+def ways(values: Values, mine: str, chance: random.Random, every: bool) -> Iterator[Way]:
+    """Yield what may be tried: the field itself, then returns to defaults, then ``every`` way."""
     fields = all_fields()
     if mine in values:
         yield from _others(values, mine, chance)
     given_up = [path for path in values if path != mine and values[path] != default_of(path)]
     for path in sorted(given_up, key=lambda path: len(choices_of(fields[path]))):
         yield path, default_of(path)
-    for path in values:
+    for path in values if every else ():
         if path != mine:
             yield from _others(values, path, chance)
 

@@ -16,6 +16,7 @@ from allpairspy import AllPairs
 from trainer.contract.config import FieldInfo, all_fields, default_of, is_relevant
 
 Values = dict[str, Any]
+COMPILED = 25
 
 # Another value beside the default, for fields that are neither a choice nor a tick.
 OTHERS: dict[str, list[Any]] = {
@@ -75,6 +76,7 @@ LEFT_OUT: dict[str, str] = {
     "training.per_device_eval_batch_size": FACTOR, "training.learning_rate": FACTOR,
     "training.seed": FACTOR, "training.device": "this machine's",
     "training.save_total_limit": FACTOR, "training.stop_on_nan": FACTOR,
+    "training.torch_compile": "compiling takes longer than all else: every 25th case, see rows",
     "teacher.name_or_path": "the starter", "teacher.revision": "hubs only",
     "classification.labels": "taken from the data", "rollout.max_completion_length": "eight",
     "lr_finder.enabled": "no training: tested apart", "tracking.project": "no effect",
@@ -113,14 +115,19 @@ def sometimes() -> list[FieldInfo]:
 
 
 def rows(seed: int = 0) -> Iterator[Values]:
-    """Yield configs as values by dotted path: every pair of the fields of ``always`` is in one."""
+    """Yield configs as values by dotted path: every pair of the fields of ``always`` is in one.
+
+    Every ``COMPILED``-th is compiled as well.
+    """
     chance = random.Random(seed)
     fields = sorted(always(), key=lambda info: -len(choices_of(info)))
     shuffled = [chance.sample(choices_of(info), len(choices_of(info))) for info in fields]
     indices = [list(range(len(values))) for values in shuffled]
-    for chosen in AllPairs(indices):
+    for number, chosen in enumerate(AllPairs(indices), start=1):
         values = {info.path: options[index]
                   for info, options, index in zip(fields, shuffled, chosen, strict=True)}
+        if number % COMPILED == 0:
+            values["training.torch_compile"] = True
         yield filled(values, chance)
 
 
@@ -158,7 +165,7 @@ def small(values: Values) -> Values:
     rows_kind = OBJECTIVES[objective].rows
     return {"data.max_samples": 40, "data.max_length": 128, **values, "name": "matrix",
             "data.train": [SAMPLES[rows_kind]], "training.max_steps": 2,
-            "evaluation.limit": 8, "evaluation.max_new_tokens": 8,
+            "evaluation.limit": 4, "evaluation.max_new_tokens": 4,
             "rollout.max_completion_length": 8, "training.per_device_eval_batch_size": 4,
             **({"teacher.name_or_path": "starter"} if OBJECTIVES[objective].teacher else {}),
             **({"rollout.rewards": [{"name": "regex", "pattern": "[aeiou]"}]}

@@ -385,7 +385,7 @@ def test_targets_that_fit_nothing_are_said(tmp_path: Path) -> None:
 
 
 def test_targets_by_name_and_pattern(tmp_path: Path) -> None:
-    for wanted, count in ((["q_proj"], 2), ([r".*layers\.1\..*_proj"], 7), ([], 14)):
+    for wanted, count in ((["q_proj"], 2), (["mlp"], 6), ([r".*layers\.1\..*_proj"], 7), ([], 14)):
         config = config_of("galore_adamw", projection={"target_modules": wanted})
         assert len(make_optimizer(config, make_model(), tmp_path).seats) == count
 

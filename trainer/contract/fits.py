@@ -8,6 +8,7 @@ from pathlib import Path
 
 from trainer.contract.config import RunConfig
 from trainer.contract.config.checks.memory import FUSED_HEAD
+from trainer.contract.config.optimizers import GALORE_ONLY
 from trainer.contract.families import fused_parameters, quantized_problems
 from trainer.contract.models import (
     ModelError,
@@ -17,7 +18,14 @@ from trainer.contract.models import (
     resolve_adapter,
 )
 from trainer.contract.problems import Problem
-from trainer.contract.targets import EMBEDDINGS, adapted, is_inside, linear_shapes, target_names
+from trainer.contract.targets import (
+    EMBEDDINGS,
+    adapted,
+    is_inside,
+    is_named,
+    linear_shapes,
+    target_names,
+)
 
 Shape = tuple[int, int]
 # Which of a layer's widths a block size must divide: (out, in).
@@ -36,7 +44,7 @@ _OF_WEIGHTS = ("pissa", "pissa_niter_16", "olora", "loftq", "eva")
 
 def unfit(config: RunConfig, facts: ModelFacts) -> list[Problem]:
     """Return what of the tuner section this model cannot have."""
-    found = list(quantized_problems(config, facts))
+    found = [*quantized_problems(config, facts), *_projected(config, facts)]
     if config.tuner.continue_from or not config.tuner.is_layered:
         return [*found, *_tokens(config, facts), *_depth(config, facts)]
     shapes = adapted(config, facts)
@@ -78,6 +86,19 @@ def adapter_problems(config: RunConfig, runs: Path) -> list[Problem]:
 def _of_error(field: str, error: ModelError, name: str) -> Problem:
     return Problem(field=field, code=error.code, message=str(error), advice=error.advice,
                    params={"name": name})
+
+
+def _projected(config: RunConfig, facts: ModelFacts) -> Iterator[Problem]:
+    """Names of modules whose gradients are to be projected, and that no layer has."""
+    training, known = config.training, linear_shapes(facts)
+    wanted = training.projection.target_modules
+    if training.optim not in GALORE_ONLY["training.optim"] or not wanted or not known:
+        return
+    if not any(is_named(module, name) for module in known for name in wanted):
+        yield Problem(field="training.projection.target_modules", code="projection_target",
+                      message=f"No linear layer is named {', '.join(wanted)}.",
+                      advice=f"Leave it empty, or use names such as {_last_names(known)[0]}.",
+                      params={"name": ", ".join(wanted)})
 
 
 def _targets(config: RunConfig, facts: ModelFacts) -> Iterator[Problem]:

@@ -70,6 +70,16 @@ def is_target(tuner: TunerConfig, module: str) -> bool:
     return True
 
 
+def is_named(module: str, wanted: str) -> bool:
+    """Tell whether a module is, or lies in, what a name or a pattern of whole names says."""
+    if f".{wanted}." in f".{module}.":
+        return True
+    try:
+        return re.fullmatch(wanted, module) is not None
+    except re.error:
+        return False
+
+
 def is_inside(name: str, module: str) -> bool:
     """Tell whether a weight is part of what ``modules_to_save`` names: PEFT compares endings."""
     parts = name.split(".")[:-1]

@@ -15,6 +15,7 @@ from transformers import Trainer, TrainingArguments
 
 from trainer.contract.config.optimizers import LAYERWISE, PACKAGES
 from trainer.contract.config.training import TrainingConfig
+from trainer.contract.targets import is_named
 from trainer.emit import EventWriter
 from trainer.failures import Failure
 from trainer.optim.adam_mini import AdamMini
@@ -249,21 +250,12 @@ def _projection_targets(bench: Bench) -> set[nn.Parameter]:
     found = {module.weight for name, module in bench.model.named_modules()
              if isinstance(module, nn.Linear) and module.weight in trained
              and module.weight not in outer
-             and (not wanted or any(_fits(name, one) for one in wanted))}
+             and (not wanted or any(is_named(name, one) for one in wanted))}
     if not found:
         named = f" that {', '.join(wanted)} would fit" if wanted else ""
         raise Failure("optimizer_targets", f"There is no trained linear layer{named}.",
                       "Name modules of this model such as q_proj, or leave the list empty.")
     return found
-
-
-def _fits(name: str, wanted: str) -> bool:
-    if name == wanted or name.endswith(f".{wanted}"):
-        return True
-    try:
-        return re.fullmatch(wanted, name) is not None
-    except re.error:
-        return False
 
 
 _MAKERS: dict[str, Callable[[Bench], Optimizer]] = {

@@ -42,6 +42,22 @@ def test_what_the_starter_cannot_have_is_refused(tuner, code):
     assert not unfit(config(), facts)
 
 
+@pytest.mark.parametrize("objective", ["dpo", "grpo", "distillation"])
+def test_tokens_of_a_tied_head_are_not_trained_past_it(objective):
+    facts, tokens = read_folder(starter()), {"trainable_token_indices": [5]}
+    assert not unfit(config(tuner=tokens), facts)
+    assert [p.code for p in unfit(config(objective=objective, tuner=tokens), facts)] \
+        == ["tokens_fused_head"]
+
+
+def test_projections_are_of_layers_that_exist():
+    facts = read_folder(starter())
+    for names, codes in ((["w_q"], ["projection_target"]), (["mlp"], []), ([r".*\.q_proj"], [])):
+        training = {"optim": "galore_adamw", "projection": {"target_modules": names}}
+        found = unfit(config(training=training, tuner={"type": "full"}), facts)
+        assert [p.code for p in found] == codes
+
+
 def test_quantized_linear_layers_are_not_kept_whole():
     values = config(tuner={"modules_to_save": ["q_proj"], "target_modules": "v_proj"},
                     model={"quantization": "nf4"})

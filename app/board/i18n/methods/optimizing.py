@@ -51,6 +51,7 @@ MESSAGES: dict[str, str] = {
     "layerwise_float16": "“{optim}”在除去 float16 的损失缩放之前就已更新权重。",
     "layerwise_adalora": "AdaLoRA 按梯度衡量各秩，而此时“{optim}”已丢弃梯度。",
     "layerwise_fp16": "该优化器在除去 float16 的损失缩放之前就已更新权重。",
+    "projection_target": "没有名为 {name} 的线性层。",
     "optimizer_needs_full":
         "“{optim}”在训练模型自身的矩阵时才省内存；“{tuner}”训练的是旁边的小矩阵。",
     "optimizer_package": "该优化器所需的软件包没有安装。",
@@ -71,6 +72,7 @@ ADVICE: dict[str, str] = {
     "layerwise_float16": "选择 bfloat16 或 float32，或换一个优化器。",
     "layerwise_adalora": "选择 AdamW，或换一种微调方法。",
     "layerwise_fp16": "使用 bfloat16 或 float32，或换一个优化器。",
+    "projection_target": "请留空，或填写 q_proj、mlp 这样的名称。",
     "optimizer_needs_full": "选择微调方法“full”或“freeze”，或使用 AdamW。",
     "optimizer_package": "安装它：pip install 'finestra[optim]'；或换一个优化器。",
     "optimizer_targets": "填写该模型的模块名，例如 q_proj，或留空。",
