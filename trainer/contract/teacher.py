@@ -50,7 +50,8 @@ def teacher_problem(config: RunConfig, runs: Path, student: Path | None) -> Prob
     except ModelError as error:
         message, advice = message_and_advice(error)
         return Problem(field="teacher.name_or_path", code=error.code, scope="machine",
-                       message=message, advice=advice)
+                       message=message, advice=advice,
+                       params={"name": config.teacher.name_or_path})
     if student is None or not source.is_folder:
         return None
     told = difference(read_vocabulary(student / "tokenizer.json"),
