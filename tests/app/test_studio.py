@@ -142,8 +142,10 @@ def test_what_there_is_to_choose_from(studio, tmp_path, monkeypatch):
     (own / "config.json").write_text("{}")
     assert studio.models() == ["starter", str(own), "a/b"]
     kinds = {c.name: (c.kind, c.objectives) for c in studio.datasets()}
-    assert kinds["sample_instructions"] == ("alpaca", ("sft",))
-    assert kinds["sample_preferences"] == ("preference", ("dpo",))
+    assert kinds["sample_instructions"] == (
+        "alpaca", ("sft", "grpo", "rloo", "distillation", "gkd"))
+    assert kinds["sample_preferences"] == (
+        "preference", ("dpo", "orpo", "simpo", "cpo", "kto", "reward"))
 
 
 def test_an_added_file_is_copied_and_can_be_trained_on(studio, tmp_path):

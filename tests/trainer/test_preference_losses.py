@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 from trainer.contract.config import RunConfig
 from trainer.contract.config.checks import check
+
+if TYPE_CHECKING:
+    import torch
 
 pytestmark = pytest.mark.training
 PAIRS = [
@@ -24,6 +26,12 @@ JUDGED = [{"prompt_ids": pair["prompt_ids"], "completion_ids": pair[kind], "labe
           for pair, kind, good in zip(PAIRS, ("chosen_ids", "rejected_ids") * 2,
                                       (True, False) * 2, strict=True)]
 BETA = 0.3
+
+
+def setup_module() -> None:
+    """Import torch when the first test runs, not when tests are collected: it takes seconds."""
+    global torch
+    import torch
 
 
 @pytest.fixture

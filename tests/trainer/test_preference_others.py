@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
+from tests.trainer import test_preference_losses
 from tests.trainer.test_preference_losses import (
     BETA,
     JUDGED,
@@ -25,8 +25,19 @@ from tests.trainer.test_preference_losses import (
     taken,
 )
 
+if TYPE_CHECKING:
+    import torch
+
 pytestmark = pytest.mark.training
 __all__ = ["cf", "maker"]
+
+
+def setup_module() -> None:
+    """Import torch when the first test runs, as the module that this one reads from does."""
+    global torch
+    import torch
+
+    test_preference_losses.setup_module()
 
 
 def mean_of(lines: list[torch.Tensor]) -> torch.Tensor:

@@ -102,7 +102,8 @@ HH = {"chosen": "\n\nHuman: a\n\nAssistant: b", "rejected": "\n\nHuman: a\n\nAss
     ({"text": "a"}, "sft", "text_for_sft", "Choose objective: pretrain"),
     ({"text": "a"}, "dpo", "text_for_dpo", "Choose objective: pretrain"),
     (QA, "dpo", "question_answer_for_dpo", "objective: sft"),
-    (QA, "grpo", "unknown_objective", "There is no objective 'grpo'"),
+    (PAIR, "grpo", "preference_for_grpo", "Choose objective: dpo"),
+    (QA, "ppo", "unknown_objective", "There is no objective 'ppo'"),
     ({"a": 1}, "sft", "unknown_shape", "the columns are 'a'")])
 def test_data_of_another_objective_is_refused_by_name(
         make: Make, row: dict[str, Any], objective: str, code: str, words: str) -> None:
@@ -114,8 +115,11 @@ def test_data_of_another_objective_is_refused_by_name(
 
 
 def test_which_objectives_a_shape_fits() -> None:
-    assert (objectives_of("alpaca"), objectives_of("hh_rlhf"), objectives_of("kto")) == (
-        ["sft"], ["dpo"], ["kto"])
+    pairs = ["dpo", "orpo", "simpo", "cpo", "kto", "reward"]
+    assert objectives_of("alpaca") == ["sft", "grpo", "rloo", "distillation", "gkd"]
+    assert (objectives_of("hh_rlhf"), objectives_of("kto")) == (pairs, ["kto"])
+    assert objectives_of("classification") == [
+        "sft", "grpo", "rloo", "distillation", "gkd", "classification"]
 
 
 def test_without_an_objective_every_known_shape_is_checked(make: Make) -> None:
