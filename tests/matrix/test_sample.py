@@ -12,7 +12,7 @@ from tests.matrix.space import rows
 
 pytestmark = pytest.mark.training
 # The first rows of all hold the most pairs.
-CASES = 20
+CASES = 15
 
 
 def test_a_sample_of_the_matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
