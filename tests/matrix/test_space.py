@@ -2,6 +2,8 @@
 
 from itertools import product
 
+import pytest
+
 from tests.matrix.plan import pairs_of
 from tests.matrix.space import (
     LEFT_OUT,
@@ -25,6 +27,7 @@ def test_every_field_is_combined_or_left_out_with_a_reason():
     assert all(default_of(path) not in values for path, values in OTHERS.items())
 
 
+@pytest.mark.long
 def test_every_pair_of_the_fields_that_are_always_there_is_asked_for():
     asked = set().union(*map(pairs_of, rows()))
     for first in always():
