@@ -31,6 +31,9 @@ from trainer.contract.config import OBJECTIVES, all_fields
 from trainer.contract.events import ChoiceEvent, DataEvent, SampleEvent, WarningEvent
 
 
+_ACCURACIES = ("eval_accuracy", "eval_rewards_accuracies")
+
+
 def _stat(value: str, label: str) -> str:
     return f"<div><b>{text(value)}</b><span>{text(label)}</span></div>"
 
@@ -49,6 +52,9 @@ def _stats(locale: str, run: Run, matches: tuple[float | None, float | None]) ->
         stats.append(_stat(number(latest["reward"], 3), t(locale, "stat.reward")))
     elif latest.get("loss") is not None:
         stats.append(_stat(loss(latest["loss"]), t(locale, "stat.loss")))
+    held_out = next((latest[key] for key in _ACCURACIES if latest.get(key) is not None), None)
+    if held_out is not None:
+        stats.append(_stat(percent(held_out), t(locale, "stat.accuracy")))
     if latest.get("tokens_per_s"):
         stats.append(_stat(number(round(latest["tokens_per_s"] or 0)), t(locale, "stat.tokens_s")))
     if latest.get("memory_mib"):

@@ -126,6 +126,7 @@ EN: dict[str, str] = {
     "chat.cannot.head": "This result gives scores, not words: it cannot be talked to.",
     "chat.cannot.finder": "A learning rate finder trains nothing, so there is no result to talk "
                           "to.",
+    "stat.accuracy": "held-out accuracy",
     "stat.reward": "reward",
     # Charts
     "chart.reward": "Reward", "chart.reward_std": "Spread of rewards",

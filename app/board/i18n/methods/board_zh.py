@@ -100,6 +100,7 @@ ZH: dict[str, str] = {
     "warning.best_checkpoint": "未能采用最佳检查点",
     "chat.cannot.head": "这个结果给出分数而不是文字，不能与它对话。",
     "chat.cannot.finder": "学习率搜索不训练模型，因此没有可以对话的结果。",
+    "stat.accuracy": "评估准确率",
     "stat.reward": "奖励",
     "chart.reward": "奖励", "chart.reward_std": "奖励的离散度",
     "chart.rewards_chosen": "好回答的奖励", "chart.rewards_rejected": "差回答的奖励",
