@@ -83,7 +83,7 @@ def read_overrides(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         key, equals, value = text.partition("=")
         try:
-            found[key.strip()] = yaml.load(value, Loader=_Loader)
+            found[key.strip()] = _Loader(value).get_single_data()
         except yaml.YAMLError:
             equals = ""
         if not equals or not key.strip():
