@@ -102,6 +102,8 @@ def reason_text(locale: str, reason: str) -> str:
                 values = match.groupdict()
                 if "shape" in values:
                     values["shape"] = shape_text(locale, values["shape"]).removesuffix("。")
+                if "reason" in values:
+                    values["reason"] = reason_text(locale, values["reason"])
                 return _fill(words, values)
     return reason
 

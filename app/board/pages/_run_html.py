@@ -30,7 +30,8 @@ from trainer.contract.commits import CheckpointInfo
 from trainer.contract.config import OBJECTIVES, all_fields
 from trainer.contract.events import ChoiceEvent, DataEvent, SampleEvent, WarningEvent
 
-
+# What a sweep does on purpose: it raises the rate until training breaks.
+_MEANT = {"gradient_spike", "nan_gradient"}
 _ACCURACIES = ("eval_accuracy", "eval_rewards_accuracies")
 
 
@@ -102,12 +103,13 @@ def health(locale: str, run: Run, warnings: Sequence[WarningEvent], *, resume_st
         body = paragraph(reason) + paragraph(advice if run.state == RunState.FAILED else "")
         body += paragraph(_resume_words(locale, run, resume_step))
         banners.append(note(kind, t(locale, f"ended.{run.state}"), body))
-    seen = dict.fromkeys((warning.code, warning.message) for warning in warnings)
+    seen = dict.fromkeys((warning.code, warning.message) for warning in warnings
+                         if not (is_sweep(run) and warning.code in _MEANT))
     for code, message in list(seen)[-4:]:
         steps = [w.step for w in warnings if w.code == code and w.step is not None]
         words = t(locale, f"warning.{code}") if has(f"warning.{code}") else message
         where = t(locale, "warning.at", step=count(steps[-1])) if steps else ""
-        detail = paragraph(message) if has(f"warning.{code}") else ""
+        detail = paragraph(reason_text(locale, message)) if has(f"warning.{code}") else ""
         banners.append(note("warn", f"{words} {where}".strip(), detail))
     return _proposal(locale, run) + "".join(banners)
 

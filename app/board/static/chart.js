@@ -236,7 +236,9 @@
       }
       pen.textBaseline = "top"; pen.textAlign = "center";
       if (this.panel.x) {
-        for (const v of logTicks(r.x0, r.x1)) pen.fillText(v.toExponential(0), X(v), area.bottom + 8);
+        for (const v of logTicks(r.x0, r.x1)) {
+          pen.fillText(v >= .01 && v < 1e4 ? label(v) : v.toExponential(0), X(v), area.bottom + 8);
+        }
         return;
       }
       for (const v of ticks(r.x0, r.x1, Math.max(2, (area.right - area.left) / 90))) {
@@ -254,7 +256,7 @@
       pen.setLineDash([]);
       pen.fillStyle = css("--f-ok"); pen.textBaseline = "top";
       pen.textAlign = x > (area.left + area.right) / 2 ? "right" : "left";
-      pen.fillText(`${this.words.proposal} ${show(this.mark)}`, x + (pen.textAlign === "right" ? -6 : 6), area.top);
+      pen.fillText(`${this.words.proposal} ${label(this.mark)}`, x + (pen.textAlign === "right" ? -6 : 6), area.top);
     }
 
     line(pen, line, X, Y) {

@@ -209,6 +209,10 @@ def test_a_result_that_cannot_be_talked_to_says_why(objective, latest, words):
     assert _run_html.cannot_chat("en", replace(run, objective="dpo", latest={})) == ""
 
 
+SPIKE = ("The gradient norm of step 20 is 42.5, 56 times the median of the steps before (0.765). "
+         "If the loss jumps as well, lower the learning rate or clip harder.")
+
+
 def test_a_sweep_offers_its_rate_once_it_has_ended():
     latest = {"lr_finder_rate": 1.0, "proposed_learning_rate": 0.0003}
     run = a_run(id="a b", state=RunState.COMPLETED, latest=latest)
@@ -216,6 +220,18 @@ def test_a_sweep_offers_its_rate_once_it_has_ended():
     assert "./train?clone=a%20b&amp;rate=3e-4" in html and "3e-4" in html
     running = replace(run, state=RunState.RUNNING)
     assert _run_html.health("en", running, [], resume_step=0, result=None) == ""
+    spike = WarningEvent(code="gradient_spike", message=SPIKE, step=20)
+    assert _run_html.health("en", running, [spike], resume_step=0, result=None) == ""
+    trains = replace(run, latest={}, state=RunState.RUNNING)
+    assert "42.5" in _run_html.health("en", trains, [spike], resume_step=0, result=None)
+    assert "第 20 步的梯度范数为 42.5" in _run_html.health(
+        "zh", trains, [spike], resume_step=0, result=None)
+
+
+def test_held_out_accuracy_stands_at_the_head():
+    run = a_run(objective="classification", latest={"loss": 1.0, "eval_accuracy": 0.875})
+    assert "87.5 %" in _run_html.hero("en", run, (None, None), 0)
+    assert "held-out accuracy" in _run_html.hero("en", run, (None, None), 0)
 
 
 def test_where_answers_are_scored_the_reward_stands_in_place_of_the_loss():

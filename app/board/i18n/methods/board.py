@@ -105,7 +105,7 @@ EN: dict[str, str] = {
     "finder.button": "Find a learning rate", "finder.suffix": " · learning rate",
     "finder.taken": "Cloned with the learning rate {rate} that the sweep proposed.",
     "finder.title": "Learning rate finder", "finder.use": "Use this rate",
-    "finder.proposal": "The sweep proposes {rate}: where the loss falls fastest.",
+    "finder.proposal": "The sweep proposes the learning rate {rate}.",
     "finder.none": "The sweep found no rate at which the loss falls. Widen its bounds, or raise "
                    "its steps.",
     # Import

@@ -87,7 +87,7 @@ ZH: dict[str, str] = {
     "finder.button": "寻找学习率", "finder.suffix": " · 学习率",
     "finder.taken": "已克隆，并采用搜索建议的学习率 {rate}。",
     "finder.title": "学习率搜索", "finder.use": "采用这个学习率",
-    "finder.proposal": "搜索建议 {rate}：损失在此处下降最快。",
+    "finder.proposal": "搜索建议的学习率：{rate}。",
     "finder.none": "没有找到能让损失下降的学习率。请放宽范围，或增加步数。",
     "import.help": "本工作室的配置，或 LLaMA-Factory 的 YAML：其中的键会被翻译过来。",
     "import.empty": "请先粘贴一份配置。", "import.untouched": "表单保持不变。",

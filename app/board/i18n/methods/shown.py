@@ -122,6 +122,10 @@ MESSAGES: dict[str, str] = {}
 ADVICE: dict[str, str] = {}
 # Values that a choice has in words.
 REASONS: dict[str, str] = {
+    "The gradient norm of step {step} is {norm}, {times} times the median of the steps before "
+    "({usual}). If the loss jumps as well, lower the learning rate or clip harder.":
+        "第 {step} 步的梯度范数为 {norm}，是此前各步中位数（{usual}）的 {times} 倍。"
+        "如果损失也突然变大，请降低学习率或加强裁剪。",
     "a frozen copy": "一份冻结的副本", "reused": "沿用之前的",
     "experts are not adapted": "专家不被适配", "stopped at step {step}": "在第 {step} 步停止",
     "the mean of the weights at step {step}": "第 {step} 步的权重平均",
