@@ -80,18 +80,9 @@ def read_config(path: Path, overrides: list[str]) -> dict[str, Any]:
     Raises:
         ConfigError: It cannot be read, is not YAML, or an override is not ``key=value``.
     """
-    from trainer.contract import ConfigError, Problem
     from trainer.contract.config import apply_overrides, load_yaml
 
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError([Problem(field="", code="config_unreadable",
-                                   message=f"The config '{path}' cannot be read: {why}.",
-                                   advice="Check the path.",
-                                   params={"name": str(path)})]) from None
-    return apply_overrides(load_yaml(text), overrides)
+    return apply_overrides(load_yaml(cli_migrate.read_text(path)), overrides)
 
 
 def follow_run(studio: Any, run: Run) -> Run:

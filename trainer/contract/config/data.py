@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Tag, field_validator
 from pydantic_core import PydanticCustomError
 
 from trainer.contract.config.base import Section, field
+from trainer.contract.config.texts import Expression
 
 SplitName = Literal["train", "eval"]
 
@@ -48,20 +48,10 @@ class FilterConfig(Section):
         None, "Longest", "Leave out rows with more text.", unit="characters", ge=1)
     languages: list[str] = field(
         list, "Languages", "Keep only rows in these languages (ISO 639-1 codes such as en, zh).")
-    include: str | None = field(
+    include: Expression | None = field(
         None, "Must contain", "Keep only rows in whose text this regular expression is found.")
-    exclude: str | None = field(
+    exclude: Expression | None = field(
         None, "Must not contain", "Leave out rows in whose text this regular expression is found.")
-
-    @field_validator("include", "exclude")
-    @classmethod
-    def _expression(cls, value: str | None) -> str | None:
-        try:
-            re.compile(value or "")
-        except re.error as error:
-            raise PydanticCustomError("regular_expression", "This is not a regular expression: "
-                                      "{why}.", {"why": str(error)}) from None
-        return value
 
     @property
     def active(self) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Literal
 
 from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
 from trainer.contract.config.base import Section, field
-from trainer.contract.config.texts import Place, a_place
+from trainer.contract.config.texts import Expression, Place, a_place
 
 RewardName = Literal["exact_answer", "regex", "format", "length", "language", "json_schema",
                      "reward_model", "judge", "python"]
@@ -21,7 +20,7 @@ class RewardUse(Section):
 
     name: RewardName = field(..., "Reward", "Which function scores.")
     weight: float = field(1.0, "Weight", "Factor of the score in the sum.", ge=-100, le=100)
-    pattern: str | None = field(
+    pattern: Expression | None = field(
         None, "Pattern", "Regular expression: of 'regex' what must be found, of 'format' what the "
         "whole answer must match, of 'exact_answer' where the answer stands (first group).")
     target: int | None = field(None, "Target length", "Of 'length', in tokens.", ge=1)
@@ -42,16 +41,6 @@ class RewardUse(Section):
     sha256: str | None = field(
         None, "Consent", "Of 'python': the SHA-256 of the file that may run, so that a changed "
         "file asks again.", pattern=r"^[0-9a-f]{64}$")
-
-    @field_validator("pattern")
-    @classmethod
-    def _expression(cls, value: str | None) -> str | None:
-        try:
-            re.compile(value or "")
-        except re.error as error:
-            raise PydanticCustomError("regular_expression", "This is not a regular expression: "
-                                      "{why}.", {"why": str(error)}) from None
-        return value
 
     @field_validator("json_schema")
     @classmethod

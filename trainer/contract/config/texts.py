@@ -1,7 +1,8 @@
-"""Texts that name a place: a folder, a file, a hub id, a run's id."""
+"""Texts that name a place (a folder, a file, a hub id, a run's id), and regular expressions."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -36,4 +37,19 @@ def a_place(value: str) -> str:
     return value
 
 
+def an_expression(value: str) -> str:
+    """Refuse what is no regular expression.
+
+    Raises:
+        PydanticCustomError: It does not compile; ``why`` is Python's own word.
+    """
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise PydanticCustomError("regular_expression", "This is not a regular expression: {why}.",
+                                  {"why": str(error)}) from None
+    return value
+
+
 Place = Annotated[str, AfterValidator(a_place)]
+Expression = Annotated[str, AfterValidator(an_expression)]
