@@ -86,6 +86,8 @@ class Planner:
         for a, x, b, y in all_pairs():
             self._plan.asked += 1
             pair = (a, shown(x), b, shown(y))
+            if self._plan.asked % 2000 == 0:
+                self._tell(f"{self._plan.asked:,} pairs looked at")
             if pair in self._covered:
                 continue
             code = impossible.get(pair[:2]) or impossible.get(pair[2:]) or self._reach(a, x, b, y)
