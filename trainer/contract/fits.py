@@ -23,6 +23,7 @@ from trainer.contract.targets import (
     adapted,
     is_inside,
     is_named,
+    layer_of,
     linear_shapes,
     target_names,
 )
@@ -46,7 +47,8 @@ def unfit(config: RunConfig, facts: ModelFacts) -> list[Problem]:
     """Return what of the tuner section this model cannot have."""
     found = [*quantized_problems(config, facts), *_projected(config, facts)]
     if config.tuner.continue_from or not config.tuner.is_layered:
-        return [*found, *_tokens(config, facts), *_depth(config, facts)]
+        return [*found, *_tokens(config, facts), *_depth(config, facts),
+                *_frozen(config, facts)]
     shapes = adapted(config, facts)
     for rule in (_targets, _patterns, _depth, _parameters, _tokens, _whole):
         found += rule(config, facts)
@@ -146,6 +148,24 @@ def _depth(config: RunConfig, facts: ModelFacts) -> Iterator[Problem]:
                       message=f"The model has {depth} layers, not {abs(tuner.freeze.layers)}.",
                       advice=f"Write at most {depth}.",
                       params={"layer": str(tuner.freeze.layers), "depth": str(depth)})
+
+
+def _frozen(config: RunConfig, facts: ModelFacts) -> Iterator[Problem]:
+    """Names of weights to be trained that the model has not."""
+    if config.tuner.type != "freeze" or not facts.tensors:
+        return
+    freeze = config.tuner.freeze
+    for where, names, inside in (("modules", freeze.modules, True),
+                                 ("extra_modules", freeze.extra_modules, False)):
+        known = {part for name in facts.tensors if (layer_of(name) is not None) == inside
+                 for part in name.split(".")[:-1]}
+        known |= {"score"} if config.facts.head and not inside else set()
+        for missing in [name for name in names if name not in known]:
+            yield Problem(field=f"tuner.freeze.{where}", code="freeze_no_module",
+                          message=f"No weight {'in' if inside else 'outside'} the layers is named "
+                          f"{missing}.", advice="Write names such as "
+                          f"{'mlp, q_proj' if inside else 'embed_tokens, norm'}.",
+                          params={"name": missing})
 
 
 def _parameters(config: RunConfig, facts: ModelFacts) -> Iterator[Problem]:

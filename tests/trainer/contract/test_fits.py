@@ -35,7 +35,9 @@ def config(**values):
     ({"type": "fourierft", "fourierft": {"n_frequency": 100_000}}, "more_than_weights"),
     ({"type": "shira", "r": 200}, "more_than_weights"),
     ({"init_lora_weights": "pissa", "r": 200}, "rank_beyond"),
-    ({"type": "freeze", "freeze": {"layers": 7}}, "layer_beyond")])
+    ({"type": "freeze", "freeze": {"layers": 7}}, "layer_beyond"),
+    ({"type": "freeze", "freeze": {"modules": ["norm"]}}, "freeze_no_module"),
+    ({"type": "freeze", "freeze": {"extra_modules": ["lm_head"]}}, "freeze_no_module")])
 def test_what_the_starter_cannot_have_is_refused(tuner, code):
     facts = read_folder(starter())
     assert {p.code for p in unfit(config(tuner=tuner), facts)} == {code}
@@ -56,6 +58,15 @@ def test_projections_are_of_layers_that_exist():
         training = {"optim": "galore_adamw", "projection": {"target_modules": names}}
         found = unfit(config(training=training, tuner={"type": "full"}), facts)
         assert [p.code for p in found] == codes
+
+
+def test_what_a_freeze_names_exists():
+    freeze = {"layers": 2, "modules": ["mlp", "input_layernorm"], "extra_modules": ["norm"]}
+    facts = read_folder(starter())
+    assert not unfit(config(tuner={"type": "freeze", "freeze": freeze}), facts)
+    head = {"type": "freeze", "freeze": {"extra_modules": ["score"]}}
+    assert not unfit(config(tuner=head, objective="reward"), facts)
+    assert unfit(config(tuner=head), facts)
 
 
 def test_quantized_linear_layers_are_not_kept_whole():
