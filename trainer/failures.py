@@ -31,6 +31,24 @@ _OOM_ADVICE = ("Use a smaller batch size with more gradient accumulation, a smal
                "length, gradient checkpointing, or QLoRA (quantization 'nf4'); or free the GPU.")
 
 
+_CALMER = ("Lower the learning rate, switch gradient clipping on (max_grad_norm 1), or take other "
+           "numbers back to their defaults.")
+# What PyTorch says (a part of its text), and what it means: (text, code, message, advice).
+_OF_LIBRARIES = (
+    ("probability tensor contains either", "nan_sampled",
+     "No token can be drawn any more: the model's probabilities are no numbers.", _CALMER),
+    ("algorithm failed to converge because the input", "nan_gradients",
+     "A matrix cannot be decomposed: its numbers are no numbers any more.", _CALMER),
+    ("CUBLAS_STATUS_ALLOC_FAILED", "cuda_oom", "The GPU has too little memory.", _OOM_ADVICE),
+    ("index out of range in self", "index_beyond",
+     "A token or a position lies outside the model's tables.",
+     "Lower data.max_length, or use the tokenizer that belongs to the model."),
+    ("no kernel image is available", "cuda_build",
+     "This build of PyTorch does not know the GPU.",
+     "Install a build of PyTorch for it, or set training.device to 'cpu'."),
+)
+
+
 def classify(error: BaseException) -> Verdict:
     """Say what an exception of the trainer means.
 
@@ -54,6 +72,9 @@ def classify(error: BaseException) -> Verdict:
     if isinstance(error, FileNotFoundError):
         return Verdict("file_missing", f"A file is missing: {error.filename or text}",
                        "Check the path and that the file was not moved.")
+    for part, code, message, advice in _OF_LIBRARIES:
+        if part in text:
+            return Verdict(code, message, advice)
     return Verdict("error", f"{type(error).__name__}: {text}".rstrip(": "),
                    "The traceback is at the end of the log.", known=False)
 
