@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 
 SHOWN_S = 30
+# A busy machine needs long to import Gradio.
+STARTED_S = 90
 
 
 class Server:
@@ -33,7 +35,12 @@ class Server:
                 [sys.executable, "-m", "app", "serve", "--port", str(self.port),
                  "--home", str(self.home)],
                 cwd=self.home, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.until("the server answers", self.answers)
+        try:
+            self.until("the server answers", self.answers, STARTED_S)
+        except AssertionError:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def answers(self) -> bool:
         assert self.process.poll() is None, (self.home / "server.log").read_text()

@@ -26,7 +26,7 @@ def test_a_sweep_proposes_a_rate_that_the_form_takes(page: Page, server: Server,
     page.wait_for_url(re.compile(r"/run\?id="))
     run_id = page.url.partition("id=")[2]
 
-    state(page, "completed", 120)
+    state(page, "completed", 180)
     points = server.points(run_id, "lr_finder_loss")
     chart = page.locator("#run-charts [data-chart=lr_finder_loss]")
     expect(chart).to_have_attribute("data-points", str(len(points)))
