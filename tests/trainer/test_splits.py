@@ -127,7 +127,7 @@ def test_what_a_mixture_holds_is_what_its_weights_say(runs: Any, cf: Any, tmp_pa
         used[strategy] = data_of(events)["train"].used
         assert len(rows) == used[strategy] == len(splits.train.lengths)
         assert splits.train.lengths == [len(row) for row in rows]
-        assert f"{other.name}: {second} of {len(rows)} rows" in said and colours.name in said
+        assert f"{other.name}: {second} / {len(rows)} (" in said and colours.name in said
         assert second / len(rows) == pytest.approx(0.25, abs=0.1)
     assert used["concat"] == 4 * 48 and used["interleave_under"] < 96 < used["interleave_over"]
 

@@ -115,7 +115,7 @@ def longer(config: RunConfig) -> RunConfig:
 @pytest.mark.training
 @pytest.mark.parametrize("name", SAME)
 def test_a_script_learns_what_the_run_learns(name: str, logged: dict[str, list[float]],
-                                             tmp_path: Path,
+                                             tmp_path: Path, warm: None,
                                              monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FINESTRA_RUNS", str(tmp_path))
     monkeypatch.delenv("FINESTRA_HOME", raising=False)
