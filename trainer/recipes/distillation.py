@@ -1,4 +1,4 @@
-"""On-policy distillation: the student's own answers, compared with the teacher word by word."""
+"""On-policy distillation: the student's own answers, compared with the teacher token by token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an answer is in the language that is wanted, by py3langid (extra ``data``)."""
+"""Whether an answer is in the language that is wanted, by py3langid (extra ``rewards``)."""
 
 from __future__ import annotations
 
