@@ -201,7 +201,12 @@ def _whole(config: RunConfig, facts: ModelFacts) -> Iterator[Problem]:
     """Modules that cannot be trained whole here."""
     tuner, linear = config.tuner, linear_shapes(facts)
     tied = bool(facts.config.get("tie_word_embeddings"))
+    targets = adapted(config, facts)
     for name in tuner.modules_to_save:
+        if targets and all(is_inside(f"{module}.weight", name) for module in targets):
+            yield _cannot_save(name, "module_holds_targets", "It holds every layer that would be "
+                               "adapted", "Name smaller modules, or choose full training.")
+            continue
         exists = name == "lm_head" or any(is_inside(key, name) for key in facts.tensors)
         packed = config.model.quantization != "none" and any(
             is_inside(f"{module}.weight", name) for module in linear)

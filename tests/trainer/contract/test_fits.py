@@ -29,6 +29,7 @@ def config(**values):
     ({"target_parameters": ["mlp.experts.down_proj"]}, "no_parameter"),
     ({"trainable_token_indices": [4096]}, "token_beyond"),
     ({"modules_to_save": ["nowhere"]}, "module_missing"),
+    ({"modules_to_save": ["layers"]}, "module_holds_targets"),
     ({"type": "vera", "modules_to_save": ["embed_tokens"]}, "module_tied"),
     ({"type": "oft", "oft": {"oft_block_size": 48}}, "block_divides"),
     ({"type": "c3a", "c3a": {"block_size": 100}}, "block_divides"),
