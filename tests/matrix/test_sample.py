@@ -10,7 +10,8 @@ from tests.matrix.plan import pairs_of
 from tests.matrix.repair import settle
 from tests.matrix.space import rows
 
-pytestmark = pytest.mark.training
+# What libraries warn of in rare combinations is no failure, as in ``make test-matrix``.
+pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("default")]
 # The first rows of all hold the most pairs.
 CASES = 15
 
