@@ -1,4 +1,4 @@
-"""Whether an answer is in the language that is wanted, by py3langid (extra ``rewards``)."""
+"""Whether an answer is in the wanted language, by py3langid (extras ``data``, ``rewards``)."""
 
 from __future__ import annotations
 
