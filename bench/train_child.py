@@ -39,10 +39,10 @@ class Watch:
 
 def main(folder: Path) -> None:
     """Train, then print the shares as JSON."""
-    from trainer import loop as loops
     from trainer.__main__ import main as train
     from trainer.callbacks import Reporter
     from trainer.emit import EventWriter
+    from trainer.loops import loop as loops
 
     ours, whole, step = Watch(), Watch(), Watch()
     for name in HOOKS:

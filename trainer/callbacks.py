@@ -17,7 +17,7 @@ from trainer.context import Context
 from trainer.contract.events import MetricsEvent, SampleEvent, finite
 from trainer.failures import Failure
 from trainer.flops import Cost, cost_of, device_peak, utilisation
-from trainer.loop import CommittedLoop
+from trainer.loops.loop import CommittedLoop
 
 _OTHER_NAMES = {"mean_token_accuracy": "token_accuracy"}
 # What Trainer logs that is no metric of the model, or that is measured better here.

@@ -9,11 +9,11 @@ from trainer import finder, measures, work
 from trainer.callbacks import Reporter
 from trainer.checkpoint import Selected
 from trainer.context import Context
-from trainer.packing import pack_training
+from trainer.loops.packing import pack_training
 from trainer.splits import load_splits
 
 if TYPE_CHECKING:
-    from trainer.loop import CommittedLoop
+    from trainer.loops.loop import CommittedLoop
     from trainer.splits import Splits
     from trainer.workbench import Workbench
 

@@ -28,7 +28,7 @@ from trainer.splits import load_splits
 if TYPE_CHECKING:
     from trainer.checkpoint import Selected
     from trainer.course import Build
-    from trainer.loop import CommittedLoop
+    from trainer.loops.loop import CommittedLoop
 
 FILE = "lr_finder.json"
 SMOOTHING, EXPLODED, SHARE, LEAST = 0.8, 4.0, 0.1, 5

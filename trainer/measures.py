@@ -10,7 +10,7 @@ from trainer.context import Context
 from trainer.contract.events import MetricsEvent, ProgressEvent, SampleEvent, Stage
 from trainer.contract.files import read_json, write_json
 from trainer.evaluate import Answerer, Question, score, write_predictions
-from trainer.loop import CommittedLoop, untouched_chance
+from trainer.loops.loop import CommittedLoop, untouched_chance
 from trainer.splits import Splits
 from trainer.workbench import Workbench
 

@@ -103,7 +103,7 @@ def load_model(base: Base, config: RunConfig, precision: Precision,
         ModelError: It cannot be loaded, or has no words where they are needed.
     """
     from trainer.adapters import merge_adapters
-    from trainer.heads import refuse_head
+    from trainer.loops.heads import refuse_head
     from trainer.quantization import quantization_config
 
     if labels is None or base.source.adapters:

@@ -11,7 +11,7 @@ import torch
 
 from trainer.contract.files import fsync_folder, read_json, write_json
 from trainer.failures import Failure
-from trainer.heads import write_classes
+from trainer.loops.heads import write_classes
 from trainer.prompts import Template
 from trainer.tuners.results import write_adapter
 

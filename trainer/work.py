@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from trainer.callbacks import Reporter
-    from trainer.loop import CommittedLoop
+    from trainer.loops.loop import CommittedLoop
     from trainer.prompts import Template
     from trainer.splits import Splits
 
@@ -89,7 +89,7 @@ def choose_adapter(context: Context) -> Any:
 def record(context: Context, bench: Workbench, splits: Splits, start: Selected) -> None:
     """Write the manifest; a resumed run must still have the inputs of its first attempt."""
     from trainer import manifest
-    from trainer.teacher import locate_teacher
+    from trainer.loops.teacher import locate_teacher
 
     teacher = locate_teacher(context) if context.config.facts.teacher else None
     values = manifest.build(context, bench=bench, teacher=teacher, datasets=splits.sources,
@@ -102,7 +102,7 @@ def adopt(context: Context, loop: CommittedLoop, splits: Splits, start: Selected
     import torch
 
     from trainer.adapters import cast_adapter
-    from trainer.loop import LoopSettings
+    from trainer.loops.loop import LoopSettings
     from trainer.tuners.prepare import finish_adapter
 
     config = context.config

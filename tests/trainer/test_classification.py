@@ -23,7 +23,7 @@ def cf(request: pytest.FixtureRequest) -> Any:
 def test_losses_are_those_of_the_formulas() -> None:
     import torch
 
-    from trainer.classification import ClassLoss, balanced
+    from trainer.loops.classification import ClassLoss, balanced
 
     chance = torch.Generator().manual_seed(0)
     logits = 2 * torch.randn(6, 4, generator=chance)
@@ -48,7 +48,7 @@ def test_losses_are_those_of_the_formulas() -> None:
 def test_macro_f1_by_hand() -> None:
     import torch
 
-    from trainer.classification import macro_f1
+    from trainer.loops.classification import macro_f1
 
     counts = torch.tensor([[4, 1, 0, 0], [2, 3, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]])
     first, second = 2 * 4 / (5 + 7), 2 * 3 / (5 + 4)
@@ -77,7 +77,7 @@ def texts(run: Any) -> tuple[list[list[int]], list[int]]:
 @pytest.mark.parametrize("tuner", ["lora", pytest.param("full", marks=pytest.mark.long)])
 def test_the_classifier_classifies_and_loads_again(runs: Any, cf: Any, tuner: str,
                                                    monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainer.classification import CommittedClassifier, load_classifier
+    from trainer.loops.classification import CommittedClassifier, load_classifier
 
     trained: list[Any] = []
     original = CommittedClassifier.settle

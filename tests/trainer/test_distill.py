@@ -217,7 +217,7 @@ def test_sampled_answers_count_their_own_tokens(make_loop: Make, taught: Any) ->
 
 
 def test_what_stands_before_the_first_label_is_the_prompt() -> None:
-    from trainer.distilling import PromptedCollator
+    from trainer.loops.distilling import PromptedCollator
 
     batch = PromptedCollator(0)([{"input_ids": [5, 6, 7], "labels": [-100, -100, 7]},
                                  {"input_ids": [8, 9], "labels": [-100, 9]}])

@@ -82,7 +82,7 @@ def test_it_resumes_exactly(runs: Any, cf: Any, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_each_prompt_meets_the_answer_of_the_row_before_it() -> None:
-    from trainer.kto import NeighbourCollator
+    from trainer.loops.kto import NeighbourCollator
 
     rows = [{"prompt_ids": [1, 2], "completion_ids": [3], "label": True},
             {"prompt_ids": [4], "completion_ids": [5, 6, 7], "label": False},

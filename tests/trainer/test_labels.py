@@ -28,7 +28,7 @@ def test_labels_that_reach_the_model(runs: Any, cf: Any, tmp_path: Path, tiny_mo
                                      monkeypatch: pytest.MonkeyPatch) -> None:
     from tokenizers import Tokenizer
 
-    from trainer.loop import CommittedLoop
+    from trainer.loops.loop import CommittedLoop
 
     seen: list[dict[str, Any]] = []
     real = CommittedLoop.training_step

@@ -27,7 +27,7 @@ def lengths_of(count: int) -> list[int]:
 
 @pytest.mark.parametrize("name", ["best_fit", "wrapped"])
 def test_every_token_is_packed_once(name: str) -> None:
-    from trainer import packing
+    from trainer.loops import packing
 
     pack = getattr(packing, name)
     lengths = lengths_of(400)
@@ -43,7 +43,7 @@ def test_every_token_is_packed_once(name: str) -> None:
 
 
 def test_best_fit_is_nearly_as_full_as_can_be() -> None:
-    from trainer.packing import Piece, best_fit
+    from trainer.loops.packing import Piece, best_fit
 
     lengths = lengths_of(400)
     packs = best_fit(lengths, CAPACITY, range(400))
@@ -54,7 +54,7 @@ def test_best_fit_is_nearly_as_full_as_can_be() -> None:
 
 
 def test_wrapped_leaves_no_gap() -> None:
-    from trainer.packing import Piece, wrapped
+    from trainer.loops.packing import Piece, wrapped
 
     assert wrapped([6, 3, 4], 5, [2, 0, 1]) == [
         [Piece(2, 0, 4)], [Piece(0, 1, 6)], [Piece(1, 0, 3)]]
@@ -91,7 +91,7 @@ BLIND = [("qwen3", "sdpa"), ("qwen3", "eager"), ("mistral", "sdpa"), ("gemma2", 
 def test_packed_rows_say_what_each_says_alone(family: str, attention: str, flat: bool) -> None:
     import torch
 
-    from trainer.packing import BlindCollator, sees_other_rows
+    from trainer.loops.packing import BlindCollator, sees_other_rows
 
     model, chance = make(family, attention), torch.Generator().manual_seed(0)
     rows = [torch.randint(5, 120, (size,), generator=chance) for size in (9, 12, 5, 17, 8)]
@@ -115,14 +115,14 @@ def test_packed_rows_say_what_each_says_alone(family: str, attention: str, flat:
 
 @pytest.mark.parametrize("family", ["opt", "mamba", "bloom"])
 def test_families_that_leak_are_found(family: str) -> None:
-    from trainer.packing import sees_other_rows
+    from trainer.loops.packing import sees_other_rows
 
     model = make(family, "eager")
     assert sees_other_rows(model, tolerance=1e-3) == "a row sees the row before it"
 
 
 def test_padding_is_no_token() -> None:
-    from trainer.packing import BlindCollator, count_tokens
+    from trainer.loops.packing import BlindCollator, count_tokens
 
     rows = [{"input_ids": [7] * 9, "labels": [7] * 9, "seq_lengths": [4, 2, 3]},
             {"input_ids": [8] * 4, "labels": [8] * 4, "seq_lengths": [2, 2]}]

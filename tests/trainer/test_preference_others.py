@@ -54,7 +54,7 @@ def test_orpo_weighs_odds(maker: Maker, tiny_model: Path) -> None:
 
 
 def test_orpo_stays_finite_where_an_answer_is_certain() -> None:
-    from trainer.preference import log_odds
+    from trainer.loops.preference import log_odds
 
     sure = torch.tensor([0.0, -1e-9, -1e-3, -50.0], requires_grad=True)
     odds = log_odds(sure)

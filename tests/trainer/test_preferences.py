@@ -109,7 +109,7 @@ def tokens(row: dict[str, str], answer: str, tokenizer: Any) -> list[int]:
 def test_a_finished_reward_model_gives_the_scores_it_was_measured_with(
         runs: Any, cf: Any, pairs: Path, tmp_path: Path, tuner: str,
         over: dict[str, Any]) -> None:
-    from trainer.heads import load_scorer
+    from trainer.loops.heads import load_scorer
 
     held = cf.preference_rows(9)[::2]
     path = cf.write_rows(tmp_path / "held.jsonl", held)
@@ -133,7 +133,7 @@ def test_a_finished_reward_model_gives_the_scores_it_was_measured_with(
 
 
 def test_scores_and_words_are_not_mistaken_for_each_other(runs: Any, cf: Any, pairs: Path) -> None:
-    from trainer.heads import load_scorer
+    from trainer.loops.heads import load_scorer
 
     words = runs.make("words", training={"max_steps": 1})
     scores = runs.make("scores", objective="reward", data={"train": [str(pairs)]},

@@ -124,7 +124,7 @@ def test_an_explicit_checkpoint_makes_later_ones_the_past(runs: Any, cf: Any,
 
 def test_stopped_in_an_evaluation(runs: Any, cf: Any, held_out: Path,
                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainer.sft import CommittedSFTTrainer
+    from trainer.loops.sft import CommittedSFTTrainer
 
     over = {"data": {"eval": [str(held_out)]},
             "training": {"max_steps": 6, "eval_steps": 3, "per_device_eval_batch_size": 2}}

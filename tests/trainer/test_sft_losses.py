@@ -61,7 +61,7 @@ def by_hand(name: str, logits: Any, base: Any, labels: Any) -> list[float]:
 
 @pytest.mark.parametrize("name", ["nll", "dft", "eaft", "asft", "smoothed"])
 def test_losses_are_those_of_the_formulas(name: str) -> None:
-    from trainer.sft_losses import TokenLoss, score_logits
+    from trainer.loops.sft_losses import TokenLoss, score_logits
 
     logits, base, labels = batch()
     loss = TokenLoss("nll" if name == "smoothed" else name, eaft_alpha=2.0, asft_alpha=0.3,
@@ -76,7 +76,7 @@ def test_weights_pass_no_gradient() -> None:
     """The gradient of DFT and EAFT is the weight times that of the likelihood."""
     import torch
 
-    from trainer.sft_losses import dft, eaft, smoothed
+    from trainer.loops.sft_losses import dft, eaft, smoothed
 
     logits, _, _ = batch()
     rows, targets = logits[0].requires_grad_(), torch.arange(6)
@@ -91,7 +91,7 @@ def test_weights_pass_no_gradient() -> None:
 def test_asft_is_dft_where_nothing_moved() -> None:
     import torch
 
-    from trainer.sft_losses import asft, dft
+    from trainer.loops.sft_losses import asft, dft
 
     logits, base, _ = batch()
     targets = torch.arange(6)

@@ -160,7 +160,7 @@ def test_a_full_disk_at_a_checkpoint_keeps_the_one_before(runs: Any, cf: Any,
 
 
 def test_zero_loss_is_noticed(runs: Any, cf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainer.loop import CommittedLoop
+    from trainer.loops.loop import CommittedLoop
 
     monkeypatch.setattr(CommittedLoop, "close_step", lambda loop: 0.0)
     events = runs.train(runs.make("zero", training={"max_steps": 12}))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from trainer import work
 from trainer.arguments import shared_arguments
-from trainer.classification import ClassLoss, CommittedClassifier, LabelledCollator
 from trainer.context import Context
-from trainer.heads import headed, load_with_head
+from trainer.loops.classification import ClassLoss, CommittedClassifier, LabelledCollator
+from trainer.loops.heads import headed, load_with_head
 from trainer.precision import Precision
 from trainer.splits import Splits
 from trainer.workbench import Workbench

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from trainer.context import Context
-from trainer.pairs import pair_loop
-from trainer.preference import PairLoop, cpo_loss
+from trainer.loops.pairs import pair_loop
+from trainer.loops.preference import PairLoop, cpo_loss
 from trainer.splits import Splits
 from trainer.workbench import Workbench
 

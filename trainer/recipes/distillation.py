@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from trainer import work
 from trainer.context import Context
-from trainer.distilling import CommittedDistillationTrainer
-from trainer.rewarding import listening, require_room, sampling, shared
+from trainer.loops.distilling import CommittedDistillationTrainer
+from trainer.loops.rewarding import listening, require_room, sampling, shared
+from trainer.loops.teacher import load_teacher
 from trainer.splits import Splits
-from trainer.teacher import load_teacher
 from trainer.workbench import Workbench
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from trainer import work
 from trainer.context import Context
-from trainer.dpo import CommittedDPOTrainer, UniformReference
-from trainer.pairs import materials, settings
-from trainer.preference import NoReference, frozen_copy
+from trainer.loops.dpo import CommittedDPOTrainer, UniformReference
+from trainer.loops.pairs import materials, settings
+from trainer.loops.preference import NoReference, frozen_copy
 from trainer.splits import Splits
 from trainer.workbench import Workbench
 

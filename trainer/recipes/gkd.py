@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from trainer import work
 from trainer.arguments import shared_arguments
 from trainer.context import Context
-from trainer.distilling import CommittedGKDTrainer, PromptedCollator
-from trainer.rewarding import listening, require_room
+from trainer.loops.distilling import CommittedGKDTrainer, PromptedCollator
+from trainer.loops.rewarding import listening, require_room
+from trainer.loops.teacher import load_teacher
 from trainer.splits import Splits
-from trainer.teacher import load_teacher
 from trainer.workbench import Workbench
 
 if TYPE_CHECKING:

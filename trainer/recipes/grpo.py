@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainer.context import Context
-from trainer.rewarded import CommittedGRPOTrainer
-from trainer.rewarding import build_with, settings
+from trainer.loops.rewarded import CommittedGRPOTrainer
+from trainer.loops.rewarding import build_with, settings
 from trainer.splits import Splits
 from trainer.workbench import Workbench
 

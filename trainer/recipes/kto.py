@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from trainer import work
 from trainer.context import Context
-from trainer.kto import CommittedKTOTrainer, NeighbourCollator
-from trainer.pairs import materials, settings
-from trainer.preference import frozen_copy
+from trainer.loops.kto import CommittedKTOTrainer, NeighbourCollator
+from trainer.loops.pairs import materials, settings
+from trainer.loops.preference import frozen_copy
 from trainer.splits import Splits
 from trainer.workbench import Workbench
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from trainer import work
 from trainer.context import Context
-from trainer.heads import headed, load_with_head
-from trainer.pairs import materials, settings
-from trainer.reward import CommittedRewardTrainer, ScoredCollator
+from trainer.loops.heads import headed, load_with_head
+from trainer.loops.pairs import materials, settings
+from trainer.loops.reward import CommittedRewardTrainer, ScoredCollator
 from trainer.splits import Splits
 from trainer.workbench import Workbench
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from trainer import work
 from trainer.arguments import shared_arguments
 from trainer.context import Context
-from trainer.packing import blind_collator
+from trainer.loops.packing import blind_collator
+from trainer.loops.sft import CommittedSFTTrainer, has_adapted_head, head_shown_plain
+from trainer.loops.sft_losses import TokenLoss
 from trainer.precision import Precision
-from trainer.sft import CommittedSFTTrainer, has_adapted_head, head_shown_plain
-from trainer.sft_losses import TokenLoss
 from trainer.splits import Splits
 from trainer.workbench import Workbench
 

@@ -10,7 +10,7 @@ from trainer.failures import Failure
 from trainer.rewards.base import Batch, Help, Reward, Score
 
 if TYPE_CHECKING:
-    from trainer.heads import Scorer
+    from trainer.loops.heads import Scorer
 
 
 class RewardModel(Reward):
@@ -39,7 +39,7 @@ def build(use: RewardUse, help: Help) -> Reward:
     Raises:
         Failure: Its tokens have other numbers than those of the model that answers.
     """
-    from trainer.heads import load_scorer
+    from trainer.loops.heads import load_scorer
 
     if not use.model:
         raise Failure("reward_needs", "The reward 'reward_model' needs 'model'.", "Add it.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from trainer.contract.config import RunConfig
 from trainer.contract.models import read_adapter, resolve_adapter
 from trainer.failures import Failure
-from trainer.heads import has_head
+from trainer.loops.heads import has_head
 
 if TYPE_CHECKING:
     import torch

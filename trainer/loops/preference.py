@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional
 from trl import DPOTrainer
 
-from trainer.loop import CommittedLoop
+from trainer.loops.loop import CommittedLoop
 
 if TYPE_CHECKING:
     from trainer.contract.config import CPOConfig, ORPOConfig, RunConfig, SimPOConfig

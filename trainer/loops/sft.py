@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from trl import SFTTrainer
 
-from trainer.loop import CommittedLoop
-from trainer.packing import count_tokens
-from trainer.sft_losses import Scores, TokenLoss, score_logits
+from trainer.loops.loop import CommittedLoop
+from trainer.loops.packing import count_tokens
+from trainer.loops.sft_losses import Scores, TokenLoss, score_logits
 
 
 class CommittedSFTTrainer(CommittedLoop, SFTTrainer):

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from trl import DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from trainer.loop import CommittedLoop
-from trainer.preference import PairMeans
+from trainer.loops.loop import CommittedLoop
+from trainer.loops.preference import PairMeans
 
 REFERENCE = "reference.safetensors"
 ADVANCE_NAMES = ("ref_chosen_logps", "ref_rejected_logps")

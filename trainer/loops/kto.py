@@ -8,7 +8,7 @@ from typing import Any, Literal
 from trl import KTOTrainer
 from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 
-from trainer.loop import CommittedLoop
+from trainer.loops.loop import CommittedLoop
 
 Mode = Literal["train", "eval"]
 REWARDS = ("rewards/chosen", "rewards/rejected")

@@ -11,9 +11,9 @@ from trl.trainer.utils import add_fused_lm_head
 
 from trainer.contract.events import SampleEvent, finite
 from trainer.generate import cut_at
-from trainer.loop import CommittedLoop
+from trainer.loops.loop import CommittedLoop
+from trainer.loops.rollout import InGroups, Rollout, Row
 from trainer.rewards import Reward
-from trainer.rollout import InGroups, Rollout, Row
 
 EQUAL_BATCHES = 5
 

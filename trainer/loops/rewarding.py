@@ -8,14 +8,14 @@ from trainer import work
 from trainer.arguments import shared_arguments
 from trainer.context import Context
 from trainer.failures import Failure
-from trainer.preference import frozen_copy
+from trainer.loops.preference import frozen_copy
+from trainer.loops.rollout import Listening
 from trainer.rewards import Help, Reward, make_all
-from trainer.rollout import Listening
 from trainer.splits import Splits
 from trainer.workbench import Workbench
 
 if TYPE_CHECKING:
-    from trainer.rewarded import Rewarded
+    from trainer.loops.rewarded import Rewarded
 
     Loop = TypeVar("Loop", bound=Rewarded)
 
@@ -58,7 +58,7 @@ def build_with(kind: type[Loop], arguments: Any, context: Context, bench: Workbe
     Raises:
         Failure: Rewards have nothing to compare with, or prompt and answer do not fit the model.
     """
-    from trainer.rewarded import as_trl
+    from trainer.loops.rewarded import as_trl
 
     config = context.config
     beta = getattr(config, config.objective).beta

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from trainer.contract.files import read_json, write_json
-from trainer.heads import CLASSES, Scorer, load_scorer
-from trainer.loop import CommittedLoop
+from trainer.loops.heads import CLASSES, Scorer, load_scorer
+from trainer.loops.loop import CommittedLoop
 
 if TYPE_CHECKING:
     from trainer.contract.config import RunConfig

@@ -7,8 +7,8 @@ from typing import Any
 from trl import RewardTrainer
 from trl.trainer.reward_trainer import DataCollatorForPreference
 
-from trainer.loop import CommittedLoop
-from trainer.preference import PairMeans
+from trainer.loops.loop import CommittedLoop
+from trainer.loops.preference import PairMeans
 
 
 class ScoredCollator(DataCollatorForPreference):

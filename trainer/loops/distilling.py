@@ -12,11 +12,11 @@ from trl.experimental.gkd import GKDTrainer
 
 from trainer.contract.events import SampleEvent
 from trainer.generate import cut_at
-from trainer.loop import CommittedLoop
-from trainer.rollout import InGroups, Rollout, Row
+from trainer.loops.loop import CommittedLoop
+from trainer.loops.rollout import InGroups, Rollout, Row
 
 if TYPE_CHECKING:
-    from trainer.rollout import Listening
+    from trainer.loops.rollout import Listening
 
 IGNORED = -100
 

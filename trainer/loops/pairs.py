@@ -11,7 +11,7 @@ from trainer.splits import Splits
 from trainer.workbench import Workbench
 
 if TYPE_CHECKING:
-    from trainer.preference import Loss, PairLoop
+    from trainer.loops.preference import Loss, PairLoop
 
 
 def materials(context: Context, bench: Workbench, splits: Splits, model: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def pair_loop(context: Context, bench: Workbench, splits: Splits, loss: Loss) ->
     """Put the loop of pairs around the model, for a loss that needs no reference."""
     from trl import DPOConfig
 
-    from trainer.preference import PairLoop
+    from trainer.loops.preference import PairLoop
 
     model = work.load_trainable(context, bench)
     try:

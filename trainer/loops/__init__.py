@@ -1,0 +1,1 @@
+"""The loop of each objective: what Finestra adds to the trainers of TRL and Transformers."""
