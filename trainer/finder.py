@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 FILE = "lr_finder.json"
 SMOOTHING, EXPLODED, SHARE, LEAST = 0.8, 4.0, 0.1, 5
+# What counts as a fall, of the whole fall of the sweep; a few batches differ by less.
+FALLEN = 0.1
 HALF_WINDOW = 10 ** 0.5
 
 
@@ -84,12 +86,23 @@ def propose(points: Sequence[Point]) -> Proposal:
 
 
 def _steepest(points: Sequence[Point]) -> int:
-    """Return where the loss falls most over a decade of rates around: less is mere chance."""
+    """Return where the loss falls most over a decade of rates around, once it has begun to fall.
+
+    Less than a decade, or a dip before a tenth of the whole fall is behind, is mere chance.
+    """
     inner = range(1, len(points) - 1)
     whole = [i for i in inner if points[i].rate >= points[0].rate * HALF_WINDOW]
-    return min(whole or inner, key=lambda i: _slope(
+    begun = [i for i in whole if points[i].smoothed <= _level(points)]
+    return min(begun or whole or inner, key=lambda i: _slope(
         [p for p in points if points[i].rate / HALF_WINDOW <= p.rate
          <= points[i].rate * HALF_WINDOW]))
+
+
+def _level(points: Sequence[Point]) -> float:
+    """Return the loss at which FALLEN of the fall from the first decade's mean is behind."""
+    first = [p.smoothed for p in points if p.rate <= points[0].rate * HALF_WINDOW ** 2]
+    begin = sum(first) / len(first)
+    return begin - FALLEN * (begin - points[-1].smoothed)
 
 
 def _slope(points: Sequence[Point]) -> float:

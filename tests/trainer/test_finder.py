@@ -69,6 +69,16 @@ def test_chance_in_the_beginning_is_no_descent() -> None:
     assert found.rate == pytest.approx(3e-3, rel=0.1)
 
 
+def test_a_dip_before_the_fall_is_no_descent() -> None:
+    from trainer.finder import Point, propose
+
+    rates = [1e-6 * 10 ** (i / 4) for i in range(21)]
+    losses = [3.0, 3.3, 3.1, 2.9, 2.8, 2.85, 3.0, 3.05, 3.0, 3.0, 2.98, 2.95, 2.9, 2.6, 2.2, 1.8,
+              1.5, 1.3, 1.2, 1.15, 9.0]
+    found = propose([Point(r, v, v) for r, v in zip(rates, losses, strict=True)])
+    assert 1e-3 < found.steepest < 1e-2
+
+
 def test_a_loss_that_never_falls_gives_no_rate() -> None:
     from trainer.failures import Failure
     from trainer.finder import propose
