@@ -134,6 +134,7 @@ def test_adapters_that_cannot_be_merged_or_continued(tmp_path: Path):
     ({"tuner": {"rank_pattern": {"(": 3}}}, "pattern_invalid"),
     ({"tuner": {"lora_fa": True, "loraplus_lr_ratio": 4}}, "lora_plus_fa"),
     ({"tuner": {"target_modules": ["q_proj"], "modules_to_save": ["q_proj"]}}, "module_twice"),
+    ({"tuner": {"type": "delora", "modules_to_save": ["norm"]}}, "module_like_adapter"),
     ({"tuner": {"type": "p_tuning"}, "objective": "dpo"}, "prompt_objective"),
     ({"tuner": {"type": "prefix_tuning"}, "training": {"gradient_checkpointing": True}},
      "prefix_checkpointing"),

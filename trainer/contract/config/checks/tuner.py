@@ -185,6 +185,17 @@ def _twice(config: RunConfig) -> list[Problem]:
     return found
 
 
+def _named_like_the_adapter(config: RunConfig) -> list[Problem]:
+    """PEFT finds modules to save by the end of their name; DeLoRA has a part 'delora_w_norm'."""
+    caught = [name for name in config.tuner.modules_to_save if "delora_w_norm".endswith(name)]
+    if config.tuner.type != "delora":
+        return []
+    return [Problem(field="tuner.modules_to_save", code="module_like_adapter",
+                    params={"name": name, "tuner": config.tuner.type},
+                    message=f"'{name}' would take a part of the adapter '{config.tuner.type}' too.",
+                    advice="Choose LoRA, or leave that module out.") for name in caught]
+
+
 def _continued(config: RunConfig) -> list[Problem]:
     """A finished adapter has begun long ago."""
     tuner = config.tuner
@@ -242,4 +253,5 @@ def _bias_reference(config: RunConfig) -> list[Problem]:
 
 
 RULES = (_full_on_quantized, _on_quantized, _loftq, _ranks, _adalora_steps, _patterns, _numbers,
-         _plus_without_a, _parameters, _twice, _continued, _prompts, _bias_reference)
+         _plus_without_a, _parameters, _twice, _named_like_the_adapter, _continued, _prompts,
+         _bias_reference)
