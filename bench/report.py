@@ -135,6 +135,6 @@ HOW = {STUDIO: """How each number is taken:
 - **Process start to first step**: from starting the process to the end of its first step; reading
   and tokenising the rows is in it on all sides.
 - **Our callbacks and events**: the time in everything of ours that the loop calls, as a share of
-  the loop's time (`bench/train_child.py`).
+  the loop's time, in one run as by default (`bench/train_child.py`).
 - **CUDA**: `bench/gpu.py`, Qwen3-0.6B's shape and that of an 8B with random weights, 2,048 tokens,
   gradient checkpointing; what the run itself reports."""}

@@ -13,7 +13,7 @@ from tests.matrix.space import rows
 # What libraries warn of in rare combinations is no failure, as in ``make test-matrix``.
 pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("default")]
 # The first rows of all hold the most pairs.
-CASES = 15
+CASES = 10
 
 
 def test_a_sample_of_the_matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
