@@ -29,8 +29,9 @@ def main(model: str, source: Path, folder: Path) -> None:
     (folder / "rows.json").write_text(json.dumps(
         [{"instruction": row["question"], "input": "", "output": row["answer"]} for row in rows]))
     (folder / "dataset_info.json").write_text(json.dumps({"rows": {"file_name": "rows.json"}}))
-    run_exp({"stage": "sft", "do_train": True, "finetuning_type": "lora", "template": "qwen3_nothink",
-             "model_name_or_path": model, "dataset": "rows", "dataset_dir": str(folder),
+    run_exp({"stage": "sft", "do_train": True, "finetuning_type": "lora",
+             "template": "qwen3_nothink", "model_name_or_path": model,
+             "dataset": "rows", "dataset_dir": str(folder),
              "cutoff_len": 512, "output_dir": str(folder / "out"), "overwrite_cache": True,
              "lora_rank": 8, "lora_alpha": 16, "lora_target": "all", "lora_dropout": 0.0,
              "per_device_train_batch_size": 8, "num_train_epochs": 1, "learning_rate": 2e-4,

@@ -50,7 +50,8 @@ class Bench:
         self.count = 0
 
     def close(self) -> None:
-        """End the data worker."""
+        """End the data workers: the runs' and the preflight's."""
+        self.preflight.data.close()
         self.worker.end()
 
     def check(self, values: Values) -> list[Problem]:

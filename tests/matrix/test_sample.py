@@ -1,6 +1,7 @@
 """A sample of the matrix: what is refused says why, what is let through trains two steps."""
 
 import random
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -22,12 +23,12 @@ def test_a_sample_of_the_matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
     monkeypatch.setenv("FINESTRA_HOME", str(tmp_path))
     monkeypatch.setenv("FINESTRA_RUNS", str(tmp_path / "runs"))
-    bench, chance = Bench(tmp_path), random.Random(0)
-    settled = [settle(values, bench.check, chance) for values in islice(rows(), CASES)]
-    assert not [found.problems for found in settled if found.problems]
-    assert all(code for found in settled for _, _, code, _ in found.refusals)
-    found = [bench.try_out(one.values) for one in settled]
-    bench.close()
+    with closing(Bench(tmp_path)) as bench:
+        chance = random.Random(0)
+        settled = [settle(values, bench.check, chance) for values in islice(rows(), CASES)]
+        assert not [found.problems for found in settled if found.problems]
+        assert all(code for found in settled for _, _, code, _ in found.refusals)
+        found = [bench.try_out(one.values) for one in settled]
     pairs = set().union(*(pairs_of(one.values) for one in found))
     refused = sum(len(one.refusals) for one in settled)
     with capsys.disabled():
