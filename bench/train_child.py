@@ -39,20 +39,22 @@ class Watch:
 
 def main(folder: Path) -> None:
     """Train, then print the shares as JSON."""
+    from transformers import Trainer
+
     from trainer.__main__ import main as train
     from trainer.callbacks import Reporter
     from trainer.emit import EventWriter
-    from trainer.loops import loop as loops
+    from trainer.loops.loop import CommittedLoop
 
     ours, whole, step = Watch(), Watch(), Watch()
     for name in HOOKS:
         setattr(Reporter, name, ours.around(getattr(Reporter, name)))
     EventWriter.__call__ = ours.around(EventWriter.__call__)  # type: ignore[method-assign]
-    inner = loops.Trainer.training_step
-    loops.Trainer.training_step = step.around(inner)
+    inner = Trainer.training_step
+    Trainer.training_step = step.around(inner)
     outer = Watch()
-    loops.CommittedLoop.training_step = outer.around(loops.CommittedLoop.training_step)
-    loops.CommittedLoop.train = whole.around(loops.CommittedLoop.train)
+    CommittedLoop.training_step = outer.around(CommittedLoop.training_step)
+    CommittedLoop.train = whole.around(CommittedLoop.train)
     status = train(folder)
     added = ours.seconds + max(0.0, outer.seconds - step.seconds)
     print(json.dumps({"status": status, "train_s": whole.seconds, "ours_s": added,
