@@ -127,11 +127,13 @@ HOW = {STUDIO: """How each number is taken:
        METHODS: """How each number is taken:
 
 - **Samples a second**: the first 512 questions of GSM8K's training rows, the starter, LoRA of rank
-  8 beside every linear layer, batches of 8, float32, no checkpointing, one epoch in the order of
-  the file; from the fifth step to the last, the median of the processes of each side, in turns.
-  All sides have as many threads as there are cores. Bare TRL is `bench/bare_trl.py`;
-  LLaMA-Factory is measured where `FINESTRA_LLAMAFACTORY_PYTHON` names an interpreter that has it
-  (`bench/llamafactory_training.py`, version 0.9.5 with the versions it admits).
+  8 beside every linear layer, batches of 8, no checkpointing, one epoch in the order of the file;
+  from the fifth step to the last, the median of the processes of each side, in turns. All sides
+  have as many threads as there are cores. The frozen base is held in float32 (what Finestra and TRL
+  choose on a CPU) or in bfloat16 (as the starter is stored, which LLaMA-Factory follows; for
+  float32 it gets a copy that says so); adapters are float32 on all sides. Bare TRL is
+  `bench/bare_trl.py`; LLaMA-Factory is measured where `FINESTRA_LLAMAFACTORY_PYTHON` names an
+  interpreter that has it (`bench/llamafactory_training.py`, 0.9.5 with the versions it admits).
 - **Process start to first step**: from starting the process to the end of its first step; reading
   and tokenising the rows is in it on all sides.
 - **Our callbacks and events**: the time in everything of ours that the loop calls, as a share of

@@ -20,6 +20,7 @@ from trainer.contract.redact import known_secrets, redact
 from trainer.contract.rundir import RunDir
 from trainer.emit import EventWriter
 from trainer.failures import Failure, classify
+from trainer.lean import NEVER, hidden, spare
 from trainer.stop import Stop, Stopped
 from trainer.streams import forgive
 
@@ -64,8 +65,9 @@ def main(run_dir: Path) -> int:
 def _work(context: Context, start: Selected) -> Metrics:
     """Run the recipe; the libraries are imported here, after the first events are out."""
     context.emit.stage("loading", "Starting torch and the trainers")
-    course = import_module("trainer.course")
-    recipe = import_module(f"trainer.recipes.{context.config.objective}")
+    with hidden(NEVER):
+        course = import_module("trainer.course")
+        recipe = import_module(f"trainer.recipes.{context.config.objective}")
     metrics: Metrics = course.run(context, start, recipe.build)
     return metrics
 
@@ -96,4 +98,5 @@ if __name__ == "__main__":
         print("usage: python -m trainer RUN_DIR  (a folder with config.yaml)", file=sys.stderr)
         sys.exit(2)
     forgive()
+    spare(RunDir(Path(sys.argv[1]).resolve()))
     sys.exit(main(Path(sys.argv[1])))

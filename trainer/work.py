@@ -102,6 +102,7 @@ def adopt(context: Context, loop: CommittedLoop, splits: Splits, start: Selected
     import torch
 
     from trainer.adapters import cast_adapter
+    from trainer.loops.cpu_head import score_trained_only
     from trainer.loops.loop import LoopSettings
     from trainer.tuners.prepare import finish_adapter
 
@@ -109,6 +110,9 @@ def adopt(context: Context, loop: CommittedLoop, splits: Splits, start: Selected
     if config.model.quantization != "none":
         cast_adapter(loop.model, torch.float32)
     finish_adapter(context, loop, splits, start)
+    if not config.training.torch_compile:
+        for model in filter(None, (loop.model, getattr(loop, "ref_model", None))):
+            score_trained_only(model, getattr(loop, "temperature", 1.0))
     keeper = CheckpointKeeper(context.run, context.emit, config.training.save_total_limit,
                               start.step)
     keeper.sweep()

@@ -17,6 +17,10 @@ OPTIMIZERS = Literal[
 PACKAGES = {"schedule_free_adamw": "schedulefree", "schedule_free_radam": "schedulefree",
             "schedule_free_sgd": "schedulefree", "adamw_torch_8bit": "torchao",
             "adamw_torch_4bit": "torchao"}
+# Those of bitsandbytes and torchao, and what is laid over them.
+LOW_BIT = ("adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit", "adamw_torch_8bit",
+           "adamw_torch_4bit", "lion_32bit", "lion_8bit", "paged_lion_8bit", "ademamix",
+           "ademamix_8bit", "paged_ademamix_8bit", "galore_adamw_8bit")
 LAYERWISE = ("lomo", "adalomo", "galore_adamw_layerwise", "apollo_adamw_layerwise")
 SCHEDULE_FREE = ("schedule_free_adamw", "schedule_free_radam", "schedule_free_sgd")
 _GALORE = ("galore_adamw", "galore_adamw_8bit", "galore_adafactor", "galore_adamw_layerwise")
