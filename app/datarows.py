@@ -22,8 +22,6 @@ from trainer.data.templates.sandbox import TemplateError
 if TYPE_CHECKING:
     from app.datasets import DataService
 
-FULL_LENGTHS = 200_000_000
-
 
 @dataclass(frozen=True)
 class ViewOptions:

@@ -34,7 +34,8 @@ Side = Callable[[], tuple[Steps, float]]
 def config(source: Path, *, grouped: bool, dtype: str) -> RunConfig:
     """Return our run: one epoch, in the file's order or, as by default, grouped by length."""
     return RunConfig.model_validate({
-        "name": "bench", "model": {"dtype": dtype}, "data": {"train": [str(source)], "max_length": 512, "shuffle": grouped},
+        "name": "bench", "model": {"dtype": dtype},
+        "data": {"train": [str(source)], "max_length": 512, "shuffle": grouped},
         "tuner": {"r": 8, "lora_alpha": 16},
         "training": {"num_train_epochs": 1, "per_device_train_batch_size": BATCH,
                      "learning_rate": 2e-4, "eval_steps": None, "save_steps": None},

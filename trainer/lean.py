@@ -41,7 +41,7 @@ def quantizes(config: RunConfig, runs: Path) -> bool:
     training = config.training
     if config.model.quantization != "none" or training.fp8 or training.optim in LOW_BIT:
         return True
-    if config.facts.generates and any(use.name == "reward_model" for use in config.grpo.rewards):
+    if config.facts.generates and any(use.name == "reward_model" for use in config.rollout.rewards):
         return True
     names = [config.model.name_or_path]
     if config.facts.teacher:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from trainer.contract.choose import DeviceKind, choose_dtype, dtype_problem
+from trainer.contract.choose import BF16_UNITS, DeviceKind, choose_dtype, dtype_problem
 from trainer.contract.config import RunConfig
 from trainer.contract.families import EAGER_REASON, attention_wanted
 from trainer.contract.models import ModelFacts
@@ -119,7 +119,17 @@ def _compute(config: RunConfig, gpu: Gpu | None) -> Choice:
     capability = None if gpu is None else gpu.capability
     if problem := dtype_problem(asked, kind, capability):
         raise Failure("dtype_unusable", problem, "Set model.dtype to 'auto' or 'float32'.")
+    if asked == "auto" and gpu is None and has_bf16_units():
+        return Choice("float32", BF16_UNITS)
     return Choice(*choose_dtype(asked, kind, capability))
+
+
+def has_bf16_units() -> bool:
+    """Tell whether this machine's processor multiplies bfloat16 matrices by itself."""
+    import torch
+
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 def _is_pure(config: RunConfig) -> bool:

@@ -48,7 +48,7 @@ def write_script(config: RunConfig, *, home: Path | None, runs: Path) -> Script:
         raise ConfigError([Problem(
             field="objective", code="script_objective",
             message=f"There is no plain script for the objective '{config.objective}'.",
-            advice="TRL's experimental trainers of distillation read other rows.",
+            advice="Only its config can be carried: train it with 'finestra train'.",
             params={"objective": config.objective})])
     found = gather(config, home, runs)
     parts = [_settings(found), _part("rows"), _tokenizer(found), _part("chat"),

@@ -8,7 +8,7 @@ import random
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -160,6 +160,59 @@ class Runs:
         main(run.path)
         return events_of(attempt)
 
+    def loop(self, **over: Any) -> Any:
+        """Build the loop of a run as its course does, ready for a step, without training it."""
+        from importlib import import_module
+
+        from trainer import work
+        from trainer.checkpoint import Selected
+        from trainer.context import Context
+        from trainer.emit import EventWriter
+        from trainer.splits import load_splits
+        from trainer.stop import Stop
+
+        run = self.make(f"loop-{len(list(self.root.iterdir()))}", **over)
+        attempt, config = self.attempt(run), run.read_config()
+        context = Context(run, attempt, config, EventWriter(attempt.events, 1), Stop(), "cpu")
+        bench = work.set_up(context)
+        splits = load_splits(context, bench)
+        loop = import_module(f"trainer.recipes.{config.objective}").build(context, bench, splits)
+        work.adopt(context, loop, splits, Selected())
+        loop.current_gradient_accumulation_steps = config.training.gradient_accumulation_steps
+        loop.model.train()
+        return loop
+
+    def in_halves(self, monkeypatch: pytest.MonkeyPatch, stop: int, **over: Any) -> Halves:
+        """Train once without a break, and once more stopped after a step and resumed."""
+        whole = self.make("whole", **over)
+        halves = self.make("halves", **over)
+        unbroken = self.train(whole)
+        with monkeypatch.context() as patch:
+            StopAt(patch, stop)
+            first = self.train(halves)
+        found = Halves(whole, halves, unbroken, first, self.train(halves))
+        ends = [end_of(found.unbroken), end_of(found.first), end_of(found.second)]
+        assert [end.outcome for end in ends] == ["completed", "stopped", "completed"], ends
+        assert max(series(first, "loss")) == stop and min(series(found.second, "loss")) == stop + 1
+        return found
+
+
+class Halves(NamedTuple):
+    """A run without a break and its twin in two attempts: folders, then what each wrote."""
+
+    whole: RunDir
+    halves: RunDir
+    unbroken: list[AnyEvent]
+    first: list[AnyEvent]
+    second: list[AnyEvent]
+
+    def require_same(self, *names: str) -> None:
+        """Assert that every value of these metrics is the same to the last bit."""
+        for name in names:
+            wanted = series(self.unbroken, name)
+            assert wanted, f"no step has {name}"
+            assert series(self.first, name) | series(self.second, name) == wanted, name
+
 
 def events_of(attempt: Attempt) -> list[AnyEvent]:
     """Read an attempt's events."""
@@ -177,6 +230,12 @@ def series(events: list[AnyEvent], name: str) -> dict[int, float | None]:
     """Return a metric by step."""
     return {e.step: e.values[name] for e in events
             if isinstance(e, MetricsEvent) and name in e.values}
+
+
+@pytest.fixture(scope="session")
+def cf(request: pytest.FixtureRequest) -> Any:
+    """This module, for its functions."""
+    return request.config.pluginmanager.get_plugin(str(Path(__file__)))
 
 
 @pytest.fixture

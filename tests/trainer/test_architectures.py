@@ -45,18 +45,10 @@ def each(names: Iterable[str]) -> list[Any]:
             for name in names]
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 @pytest.fixture(scope="module")
-def tokenizer_folder(request: pytest.FixtureRequest,
-                     tmp_path_factory: pytest.TempPathFactory) -> Path:
-    conftest: Any = request.config.pluginmanager.get_plugin(
-        str(Path(__file__).with_name("conftest.py")))
+def tokenizer_folder(cf: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizer")
-    conftest.make_tokenizer(folder)
+    cf.make_tokenizer(folder)
     return folder
 
 

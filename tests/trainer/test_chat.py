@@ -18,11 +18,6 @@ pytestmark = pytest.mark.training
 ASK = [{"role": "user", "content": "What colour is the door?"}]
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 class Child:
     """Speaks to `python -m trainer.chat`."""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from trainer import precision
+from trainer.contract.choose import BF16_UNITS
 from trainer.contract.config import RunConfig
 from trainer.contract.models import ModelError
 from trainer.contract.problems import ConfigError, Problem
@@ -18,6 +21,23 @@ H200, T4 = Gpu("an H200", (9, 0)), Gpu("a T4", (7, 5))
 
 def config(**over: Any) -> RunConfig:
     return RunConfig.model_validate(over)
+
+
+@pytest.fixture(autouse=True)
+def units(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Say whether the processor has bf16 units; it has none unless told so."""
+    def say(found: bool) -> None:
+        monkeypatch.setattr(precision, "has_bf16_units", lambda: found)
+    say(False)
+    return say
+
+
+def test_a_processor_with_bf16_units_is_told_of(units: Callable[[bool], None]) -> None:
+    assert choose(config(), "cpu", None).compute.reason != BF16_UNITS
+    units(True)
+    assert choose(config(), "cpu", None).compute == ("float32", BF16_UNITS)
+    assert choose(config(model={"dtype": "float32"}), "cpu", None).compute.reason != BF16_UNITS
+    assert choose(config(), "GPU-1", H200).compute.value == "bfloat16"
 
 
 @pytest.mark.parametrize(("values", "device", "gpu", "expected"), [

@@ -14,12 +14,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ["animal", "food", "home", "music", "work"]
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    """The helpers of conftest.py."""
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 def test_losses_are_those_of_the_formulas() -> None:
     import torch
 

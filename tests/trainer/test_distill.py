@@ -14,29 +14,21 @@ from trainer.contract.events import SampleEvent, WarningEvent
 
 pytestmark = pytest.mark.training
 
-Make = Callable[..., Any]
 DISTIL: dict[str, Any] = {
     "objective": "distillation", "evaluation": {"samples": 1},
     "rollout": {"max_completion_length": 12}, "training": {"max_steps": 4}}
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    cf = request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
+def asked(tmp_path_factory: pytest.TempPathFactory, cf: Any) -> Path:
     return cf.write_rows(tmp_path_factory.mktemp("data") / "asked.jsonl", [
         {"prompt": row["instruction"], "reference": row["output"]} for row in cf.colour_rows(48)])
 
 
 @pytest.fixture(scope="module")
 def teacher(tiny_model: Path, colours: Path, tmp_path_factory: pytest.TempPathFactory,
-            request: pytest.FixtureRequest) -> Path:
+            cf: Any) -> Path:
     """A folder of runs with one, 'teacher', that was trained on the colours with LoRA."""
-    cf = request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
     root = tmp_path_factory.mktemp("teachers")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FINESTRA_RUNS", str(root))
@@ -141,39 +133,12 @@ def over_model(run: Any) -> str:
     return str(run.read_config().model.name_or_path)
 
 
-@pytest.fixture
-def make_loop(runs: Any, cf: Any) -> Make:
-    """Build the loop of a run as its course does, without training it."""
-    def make(values: dict[str, Any]) -> Any:
-        from importlib import import_module
-
-        from trainer import work
-        from trainer.checkpoint import Selected
-        from trainer.context import Context
-        from trainer.emit import EventWriter
-        from trainer.splits import load_splits
-        from trainer.stop import Stop
-
-        run = runs.make(f"loop-{len(list(runs.root.iterdir()))}", **values)
-        attempt, config = runs.attempt(run), run.read_config()
-        context = Context(run, attempt, config, EventWriter(attempt.events, 1), Stop(), "cpu")
-        bench = work.set_up(context)
-        splits = load_splits(context, bench)
-        loop = import_module(f"trainer.recipes.{config.objective}").build(context, bench, splits)
-        work.adopt(context, loop, splits, Selected())
-        loop.current_gradient_accumulation_steps = config.training.gradient_accumulation_steps
-        loop.model.train()
-        return loop
-
-    return make
-
-
 @pytest.mark.parametrize("objective", ["distillation", "gkd"])
-def test_the_divergence_is_that_of_its_paper(make_loop: Make, taught: Any,
+def test_the_divergence_is_that_of_its_paper(runs: Any, taught: Any,
                                              objective: str) -> None:
     import torch
 
-    loop = make_loop(taught(objective))
+    loop = runs.loop(**taught(objective))
     rows = [loop.train_dataset[index] for index in (0, 5, 11)]
     if objective == "gkd":
         inputs = loop.data_collator(rows)
@@ -198,10 +163,10 @@ def test_the_divergence_is_that_of_its_paper(make_loop: Make, taught: Any,
     assert not any(p.requires_grad for p in loop.teacher_model.parameters())
 
 
-def test_sampled_answers_count_their_own_tokens(make_loop: Make, taught: Any) -> None:
+def test_sampled_answers_count_their_own_tokens(runs: Any, taught: Any) -> None:
     import torch
 
-    loop = make_loop(taught("gkd", teacher={"lmbda": 1.0}))
+    loop = runs.loop(**taught("gkd", teacher={"lmbda": 1.0}))
     inputs = loop.data_collator([loop.train_dataset[index] for index in (0, 5)])
     data_tokens = (inputs["labels"] != -100).sum()
     prompts = inputs["prompts"].clone()
@@ -229,19 +194,10 @@ def test_what_stands_before_the_first_label_is_the_prompt() -> None:
 
 
 @pytest.mark.parametrize("objective", ["distillation", "gkd"])
-def test_it_resumes_exactly(runs: Any, cf: Any, taught: Any, objective: str,
+def test_it_resumes_exactly(runs: Any, taught: Any, objective: str,
                             monkeypatch: pytest.MonkeyPatch) -> None:
     over = taught(objective, training={"max_steps": 8, "gradient_accumulation_steps": 2})
-    whole = runs.train(runs.make("whole", **over))
-    assert cf.end_of(whole).outcome == "completed", cf.end_of(whole)
-    run = runs.make("halves", **over)
-    with monkeypatch.context() as patch:
-        cf.StopAt(patch, 3)
-        first = runs.train(run)
-    second = runs.train(run)
-    assert cf.end_of(second).outcome == "completed", cf.end_of(second)
-    for name in ("loss", "grad_norm", "num_tokens"):
-        assert cf.series(first, name) | cf.series(second, name) == cf.series(whole, name), name
+    runs.in_halves(monkeypatch, 3, **over).require_same("loss", "grad_norm", "num_tokens")
 
 
 def test_a_changed_teacher_is_refused_on_resume(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +12,6 @@ import pytest
 from trainer.contract.events import ChoiceEvent
 
 pytestmark = pytest.mark.training
-
-
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
 
 
 def points(losses: list[float]) -> list[Any]:

@@ -21,11 +21,6 @@ GRPO: dict[str, Any] = {
     "training": {"per_device_train_batch_size": BATCH, "max_steps": 4}}
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 @pytest.fixture(scope="module")
 def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [{"prompt": f"What is {a} + {b}?" + " Please!" * (a % 3), "reference": str(a + b)}
@@ -42,26 +37,7 @@ Make = Callable[..., Any]
 def make_loop(runs: Any, cf: Any, questions: Path) -> Make:
     """Build the loop of a run as its course does, without training it."""
     def make(**over: Any) -> Any:
-        from importlib import import_module
-
-        from trainer import work
-        from trainer.checkpoint import Selected
-        from trainer.context import Context
-        from trainer.emit import EventWriter
-        from trainer.splits import load_splits
-        from trainer.stop import Stop
-
-        values = cf.merge(cf.merge(GRPO, {"data": {"train": [str(questions)]}}), over)
-        run = runs.make(f"loop-{len(list(runs.root.iterdir()))}", **values)
-        attempt, config = runs.attempt(run), run.read_config()
-        context = Context(run, attempt, config, EventWriter(attempt.events, 1), Stop(), "cpu")
-        bench = work.set_up(context)
-        splits = load_splits(context, bench)
-        loop = import_module(f"trainer.recipes.{config.objective}").build(context, bench, splits)
-        work.adopt(context, loop, splits, Selected())
-        loop.current_gradient_accumulation_steps = config.training.gradient_accumulation_steps
-        loop.model.train()
-        return loop
+        return runs.loop(**cf.merge(cf.merge(GRPO, {"data": {"train": [str(questions)]}}), over))
 
     return make
 
@@ -312,18 +288,9 @@ def test_it_resumes_exactly(runs: Any, cf: Any, questions: Path, stop: int, over
         "data": {"train": [str(questions)], "val_size": 4},
         "training": {"max_steps": 19, "gradient_accumulation_steps": 2, "eval_steps": 2,
                      "per_device_train_batch_size": 4}}), over)
-    whole = runs.train(runs.make("whole", **values))
-    assert cf.end_of(whole).outcome == "completed", cf.end_of(whole)
-    run = runs.make("halves", **values)
-    with monkeypatch.context() as patch:
-        cf.StopAt(patch, stop)
-        first = runs.train(run)
-    second = runs.train(run)
-    assert cf.end_of(second).outcome == "completed", cf.end_of(second)
-    assert min(cf.series(second, "loss")) == stop + 1
-    for name in ("loss", "grad_norm", "reward", "entropy", "num_tokens", "eval_reward",
-                 "completions_mean_length"):
-        assert cf.series(first, name) | cf.series(second, name) == cf.series(whole, name), name
+    runs.in_halves(monkeypatch, stop, **values).require_same(
+        "loss", "grad_norm", "reward", "entropy", "num_tokens", "eval_reward",
+        "completions_mean_length")
 
 
 def test_equal_rewards_are_said(runs: Any, cf: Any, questions: Path) -> None:

@@ -16,11 +16,6 @@ pytestmark = pytest.mark.training
 
 
 @pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
-@pytest.fixture
 def judged(tmp_path: Path) -> Path:
     """The judged sample answers with their labels dealt out anew."""
     lines = (share() / "data" / "sample_kto.jsonl").read_text(encoding="utf-8").splitlines()
@@ -70,15 +65,8 @@ def test_full_weights_keep_a_reference_and_weights_of_the_kinds_count(runs: Any,
 
 def test_it_resumes_exactly(runs: Any, cf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     over = cf.merge(KTO, {"training": {"max_steps": 8}, "tuner": {"lora_dropout": 0.1}})
-    whole = runs.train(runs.make("whole", **over))
-    run = runs.make("halves", **over)
-    with monkeypatch.context() as patch:
-        cf.StopAt(patch, 4)
-        first = runs.train(run)
-    second = runs.train(run)
-    assert cf.end_of(second).outcome == "completed", cf.end_of(second)
-    for name in ("loss", "grad_norm", "rewards_margins", "kl", "num_tokens"):
-        assert cf.series(first, name) | cf.series(second, name) == cf.series(whole, name), name
+    runs.in_halves(monkeypatch, 4, **over).require_same(
+        "loss", "grad_norm", "rewards_margins", "kl", "num_tokens")
 
 
 def test_each_prompt_meets_the_answer_of_the_row_before_it() -> None:

@@ -19,11 +19,6 @@ ROWS = [
 ]
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 def test_labels_that_reach_the_model(runs: Any, cf: Any, tmp_path: Path, tiny_model: Path,
                                      monkeypatch: pytest.MonkeyPatch) -> None:
     from tokenizers import Tokenizer

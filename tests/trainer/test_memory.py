@@ -13,12 +13,6 @@ from trainer.contract.models import read_safetensors_header
 pytestmark = pytest.mark.training
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    """The helpers of conftest.py."""
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 PLAIN: dict[str, Any] = {"max_steps": 3, "group_by_length": False}
 
 

@@ -16,12 +16,6 @@ pytestmark = pytest.mark.training
 LORA: dict[str, Any] = {"training": {"max_steps": 30}}
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    """The helpers of conftest.py."""
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 def falls(values: dict[int, float | None], *, to: float) -> bool:
     """Tell whether a series ends below a share of where it began."""
     seen = [v for _, v in sorted(values.items()) if v is not None]

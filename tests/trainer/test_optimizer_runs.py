@@ -16,11 +16,6 @@ from trainer.contract.problems import ConfigError
 pytestmark = pytest.mark.training
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 # In every run of the tests one of each kind; test_optimizers.py steps with all of them.
 OFTEN = ("adamw_torch", "adamw_8bit", "galore_adamw", "apollo_adamw", "lomo", "badam", "muon",
          "adam_mini", "schedule_free_adamw", "adamw_torch_8bit")
@@ -73,18 +68,11 @@ def test_a_resumed_run_equals_one_that_never_stopped(name: str, tuner: str, runs
         pytest.importorskip(package)
     over = {"tuner": {"type": tuner}, "data": {"eval": [str(held_out)]},
             "training": training_of(name, max_steps=6, eval_steps=3)}
-    whole = runs.train(one := runs.make("whole", **over))
-    assert cf.end_of(whole).outcome == "completed", cf.end_of(whole)
-    run = runs.make("halves", **over)
-    with monkeypatch.context() as patch:
-        cf.StopAt(patch, 3)
-        first = runs.train(run)
-    second = runs.train(run)
-    for series in ("loss", "eval_loss", "learning_rate"):
-        joined = {**cf.series(first, series), **cf.series(second, series)}
-        assert joined == cf.series(whole, series), series
+    found = runs.in_halves(monkeypatch, 3, **over)
+    found.require_same("loss", "eval_loss", "learning_rate")
     folder = "adapter" if tuner == "lora" else "model"
-    ours, theirs = (load_file(next((r.path / folder).glob("*.safetensors"))) for r in (run, one))
+    ours, theirs = (load_file(next((run.path / folder).glob("*.safetensors")))
+                    for run in (found.halves, found.whole))
     assert all((ours[key] == theirs[key]).all() for key in theirs)
 
 

@@ -14,12 +14,6 @@ pytestmark = pytest.mark.training
 CAPACITY = 64
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    """The helpers of conftest.py."""
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 def lengths_of(count: int) -> list[int]:
     chance = random.Random(1)
     return [chance.randint(1, CAPACITY) for _ in range(count)]

@@ -11,12 +11,6 @@ pytestmark = pytest.mark.training
 STEPS, BATCH, RATE = 5, 4, 5e-3
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    """The helpers of conftest.py."""
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 def plain_model(folder: Path) -> Any:
     """Attach LoRA with PEFT alone, from the seed that the run has."""
     import torch

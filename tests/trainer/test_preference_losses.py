@@ -34,11 +34,6 @@ def setup_module() -> None:
     import torch
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 class Maker:
     """Builds recipes' loops around the tiny model and a few rows, all in one run's folder."""
 

@@ -20,11 +20,6 @@ BASE: dict[str, Any] = {
                  "per_device_eval_batch_size": 12}}
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 def settings(cf: Any, objective: str, tuner: str = "lora", **over: Any) -> dict[str, Any]:
     return cf.merge(cf.merge(BASE, {"objective": objective, "tuner": {"type": tuner},
                                     "training": {"learning_rate": RATES[tuner]}}), over)
@@ -85,15 +80,8 @@ def test_it_resumes_exactly(runs: Any, cf: Any, pairs: Path, monkeypatch: pytest
                             objective: str, over: dict[str, Any]) -> None:
     over = cf.merge({"objective": objective, "data": {"train": [str(pairs)]},
                      "training": {"max_steps": 6}}, over)
-    whole = runs.train(runs.make("whole", **over))
-    run = runs.make("halves", **over)
-    with monkeypatch.context() as patch:
-        cf.StopAt(patch, 3)
-        first = runs.train(run)
-    second = runs.train(run)
-    assert cf.end_of(second).outcome == "completed", cf.end_of(second)
-    for name in ("loss", "grad_norm", "rewards_margins", "rewards_accuracies", "num_tokens"):
-        assert cf.series(first, name) | cf.series(second, name) == cf.series(whole, name), name
+    runs.in_halves(monkeypatch, 3, **over).require_same(
+        "loss", "grad_norm", "rewards_margins", "rewards_accuracies", "num_tokens")
 
 
 def tokens(row: dict[str, str], answer: str, tokenizer: Any) -> list[int]:

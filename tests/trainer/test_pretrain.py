@@ -17,11 +17,6 @@ TEXT: dict[str, Any] = {
     "training": {"max_steps": 30, "per_device_train_batch_size": 4, "learning_rate": 3e-3}}
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 def test_the_loss_falls_on_shakespeare(shared: Path, runs: Any, cf: Any) -> None:
     book = shared / "data" / "real" / "tinyshakespeare.txt"
     run = runs.make("book", **cf.merge(TEXT, {"data": {"train": [str(book)],
@@ -55,12 +50,5 @@ def test_a_base_without_a_chat_template_will_do(runs: Any, cf: Any, tiny_model: 
 def test_it_resumes_exactly(runs: Any, cf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     over = cf.merge(TEXT, {"data": {"train": ["sample_text"]},
                            "training": {"max_steps": 8, "eval_steps": 2}})
-    whole = runs.train(runs.make("whole", **over))
-    run = runs.make("halves", **over)
-    with monkeypatch.context() as patch:
-        cf.StopAt(patch, 4)
-        first = runs.train(run)
-    second = runs.train(run)
-    assert cf.end_of(second).outcome == "completed", cf.end_of(second)
-    for name in ("loss", "grad_norm", "eval_loss", "num_tokens"):
-        assert cf.series(first, name) | cf.series(second, name) == cf.series(whole, name), name
+    runs.in_halves(monkeypatch, 4, **over).require_same(
+        "loss", "grad_norm", "eval_loss", "num_tokens")

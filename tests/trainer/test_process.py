@@ -18,11 +18,6 @@ from trainer.contract.events import from_line
 pytestmark = pytest.mark.training
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 def start(run: Any, attempt: Any) -> subprocess.Popen[bytes]:
     with attempt.log.open("ab") as log:
         return subprocess.Popen([sys.executable, "-P", "-m", "trainer", str(run.path)],

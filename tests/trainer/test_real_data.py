@@ -20,11 +20,6 @@ DATASETS = {
     "tinyshakespeare.txt": "pretrain", "llamafactory/c4_demo.jsonl": "pretrain"}
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 @pytest.mark.parametrize("name", DATASETS)
 def test_two_steps(shared: Path, runs: Any, cf: Any, name: str) -> None:
     objective = DATASETS[name]

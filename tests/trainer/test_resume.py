@@ -17,11 +17,6 @@ pytestmark = pytest.mark.training
 NAMES = ("loss", "grad_norm", "learning_rate", "num_tokens", "eval_loss", "token_accuracy")
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 def curves(cf: Any, *attempts: Any) -> dict[str, dict[int, float | None]]:
     """Join the series of attempts; what a later one says of a step counts."""
     joined: dict[str, dict[int, float | None]] = {name: {} for name in NAMES}

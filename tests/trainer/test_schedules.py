@@ -125,21 +125,11 @@ def test_greedy_lowers_and_raises_within_its_bounds() -> None:
 
 
 @pytest.mark.parametrize("name", ["reduce_lr_on_plateau", "warmup_stable_decay", "greedy"])
-def test_a_run_goes_on_where_its_schedule_was(name: str, runs: Any, held_out: Path,
-                                              request: pytest.FixtureRequest,
+def test_a_run_goes_on_where_its_schedule_was(name: str, runs: Any, cf: Any, held_out: Path,
                                               monkeypatch: pytest.MonkeyPatch) -> None:
-    cf = request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
     over = {"data": {"eval": [str(held_out)]}, "training": {
         "max_steps": 10, "eval_steps": 1, "lr_scheduler_type": name, "learning_rate": 0.3,
         "schedule": {"patience": 1, "min_lr_rate": 0.01}}}
-    whole = runs.train(runs.make("whole", **over))
-    assert cf.end_of(whole).outcome == "completed", cf.end_of(whole)
-    run = runs.make("halves", **over)
-    with monkeypatch.context() as patch:
-        cf.StopAt(patch, 5)
-        first = runs.train(run)
-    second = runs.train(run)
-    joined = {**cf.series(first, "learning_rate"), **cf.series(second, "learning_rate")}
-    rates = cf.series(whole, "learning_rate")
-    assert joined == rates
-    assert min(rates.values()) < 0.3
+    found = runs.in_halves(monkeypatch, 5, **over)
+    found.require_same("learning_rate")
+    assert min(cf.series(found.unbroken, "learning_rate").values()) < 0.3

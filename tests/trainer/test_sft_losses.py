@@ -13,12 +13,6 @@ from trainer.contract.events import ChoiceEvent
 pytestmark = pytest.mark.training
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    """The helpers of conftest.py."""
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 def batch() -> tuple[Any, Any, Any]:
     """Return logits (2, 6, 50), the base's logits and labels (2, 6) with gaps."""
     import torch

@@ -20,11 +20,6 @@ pytestmark = pytest.mark.training
 SHORT: dict[str, Any] = {"training": {"max_steps": 3}}
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 @pytest.fixture(autouse=True)
 def own_child(warm: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Start the data's child for each run, as a trainer does: it is what is tested here."""

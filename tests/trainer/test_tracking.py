@@ -12,11 +12,6 @@ import pytest
 pytestmark = pytest.mark.training
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 def test_swanlab_offline_writes_into_the_run(runs: Any, cf: Any,
                                              monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("swanlab")

@@ -17,11 +17,6 @@ pytestmark = pytest.mark.training
 
 
 @pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
-@pytest.fixture
 def model_copy(tiny_model: Path, tmp_path: Path) -> Path:
     """A copy of the tiny model that a test may spoil."""
     return Path(shutil.copytree(tiny_model, tmp_path / "spoilt"))

@@ -40,11 +40,6 @@ OFTEN = ("plain", "dora", "pissa", "eva", "fa", "plus", "patterns", "tokens", "e
 
 
 @pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
-@pytest.fixture
 def trained(runs: Any, cf: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Train a run; return it, its losses, and what the trained model says in the end."""
     import torch

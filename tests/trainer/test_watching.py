@@ -16,11 +16,6 @@ BREAKS = {"learning_rate": 0.15, "max_steps": 12, "eval_steps": 2, "max_grad_nor
           "lr_scheduler_type": "constant"}
 
 
-@pytest.fixture
-def cf(request: pytest.FixtureRequest) -> Any:
-    return request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
-
-
 def weights_of(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
@@ -83,20 +78,15 @@ def test_early_stopping_survives_a_resume(runs: Any, cf: Any, held_out: Path,
                                           monkeypatch: pytest.MonkeyPatch) -> None:
     over = {"data": {"eval": [str(held_out)]}, "training": {
         **BREAKS, "max_steps": 40, "early_stopping_patience": 3}}
-    whole = runs.train(runs.make("whole", **over))
+    whole = runs.train(runs.make("alone", **over))
     assert cf.end_of(whole).outcome == "completed"
     last = max(cf.series(whole, "loss"))
     assert last < 40
     assert choices(whole, "training.early_stopping_patience")[0].value == f"stopped at step {last}"
-    run = runs.make("halves", **over)
-    with monkeypatch.context() as patch:
-        cf.StopAt(patch, last - 3)  # in the middle of its patience
-        first = runs.train(run)
-    assert cf.end_of(first).outcome == "stopped"
-    second = runs.train(run)
-    assert max(cf.series(second, "loss")) == last
-    joined = {**cf.series(first, "eval_loss"), **cf.series(second, "eval_loss")}
-    assert joined == cf.series(whole, "eval_loss")
+    middle = last - 3  # of its patience
+    found = runs.in_halves(monkeypatch, middle, **over)
+    assert max(cf.series(found.second, "loss")) == last
+    found.require_same("eval_loss")
 
 
 def replayed(kind: str, decay: float, path: list[Any]) -> Any:
@@ -160,21 +150,16 @@ def test_the_mean_is_measured_saved_and_resumed(runs: Any, cf: Any, held_out: Pa
                                                 monkeypatch: pytest.MonkeyPatch) -> None:
     over = {"data": {"eval": [str(held_out)]}, "training": {
         "max_steps": 10, "eval_steps": 2, "learning_rate": 2e-2, "ema": {"type": "ema"}}}
-    whole = runs.train(one := runs.make("whole", **over))
+    found = runs.in_halves(monkeypatch, 5, **over)
+    whole = found.unbroken
     plain = runs.train(runs.make("plain", **cf.merge(over, {"training": {
         "ema": {"type": "none"}}})))
     assert cf.series(whole, "loss") == cf.series(plain, "loss")
     assert cf.series(whole, "eval_loss") != cf.series(plain, "eval_loss")
     assert choices(whole, "result")[0].value == "the mean of the weights at step 10"
-    run = runs.make("halves", **over)
-    with monkeypatch.context() as patch:
-        cf.StopAt(patch, 5)
-        first = runs.train(run)
-    second = runs.train(run)
-    joined = {**cf.series(first, "eval_loss"), **cf.series(second, "eval_loss")}
-    assert joined == cf.series(whole, "eval_loss")
-    ours, theirs = weights_of(run.adapter), weights_of(one.adapter)
-    raw = weights_of(run.checkpoints / "checkpoint-10")
+    found.require_same("eval_loss")
+    ours, theirs = weights_of(found.halves.adapter), weights_of(found.whole.adapter)
+    raw = weights_of(found.halves.checkpoints / "checkpoint-10")
     assert all((ours[name] == theirs[name]).all() for name in ours)
     assert any((ours[name] != raw[name]).any() for name in ours)
 

@@ -9,6 +9,8 @@ Capability = tuple[int, int]
 
 BYTES_OF_DTYPE = {"float32": 4, "bfloat16": 2, "float16": 2}
 BF16_CAPABILITY: Capability = (8, 0)
+BF16_UNITS = ("float32: exact on the CPU; this one has bf16 units, so model.dtype=bfloat16 would "
+              "be faster")
 
 
 def choose_dtype(requested: str, device_kind: DeviceKind,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from trainer import work
 from trainer.context import Context
 from trainer.contract.config import RunConfig
 from trainer.contract.teacher import difference, read_vocabulary
 from trainer.failures import Failure
 from trainer.model import Base, load_model, locate
+from trainer.splits import Splits
 from trainer.workbench import Workbench
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+Loop = TypeVar("Loop")
 
 
 def load_teacher(context: Context, bench: Workbench) -> PreTrainedModel:
@@ -38,6 +43,18 @@ def load_teacher(context: Context, bench: Workbench) -> PreTrainedModel:
                       f"for {rows[1]:,}; their words are the same, their padding is not.",
                       "Choose a teacher whose config has the same vocab_size.")
     return teacher.to(bench.precision.device.value).eval().requires_grad_(False)
+
+
+def build_taught(trainer: Callable[..., Loop], context: Context, bench: Workbench,
+                 splits: Splits, **more: Any) -> Loop:
+    """Put a trainer around the student, the teacher and the rows; ``load_teacher`` may refuse."""
+    teacher, model = load_teacher(context, bench), work.load_trainable(context, bench)
+    try:
+        return trainer(model=model, teacher_model=teacher, train_dataset=splits.train.dataset,
+                       eval_dataset=splits.eval.dataset, processing_class=bench.tokenizer,
+                       peft_config=work.choose_adapter(context), **more)
+    except ValueError as error:
+        raise work.check_targets(error) from error
 
 
 def locate_teacher(context: Context) -> Base:

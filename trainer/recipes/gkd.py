@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainer import work
 from trainer.arguments import shared_arguments
 from trainer.context import Context
 from trainer.loops.distilling import CommittedGKDTrainer, PromptedCollator
 from trainer.loops.rewarding import listening, require_room
-from trainer.loops.teacher import load_teacher
+from trainer.loops.teacher import build_taught
 from trainer.splits import Splits
 from trainer.workbench import Workbench
 
@@ -22,15 +21,9 @@ def build(context: Context, bench: Workbench, splits: Splits) -> CommittedGKDTra
     asked = context.config.teacher.lmbda > 0 or context.config.teacher.seq_kd
     if asked:
         require_room(bench, splits, context.config.rollout.max_completion_length)
-    teacher, model = load_teacher(context, bench), work.load_trainable(context, bench)
-    try:
-        loop = CommittedGKDTrainer(
-            model=model, teacher_model=teacher, args=arguments(context, bench, splits),
-            data_collator=PromptedCollator(bench.tokenizer.pad_token_id),
-            train_dataset=splits.train.dataset, eval_dataset=splits.eval.dataset,
-            processing_class=bench.tokenizer, peft_config=work.choose_adapter(context))
-    except ValueError as error:
-        raise work.check_targets(error) from error
+    loop = build_taught(CommittedGKDTrainer, context, bench, splits,
+                        args=arguments(context, bench, splits),
+                        data_collator=PromptedCollator(bench.tokenizer.pad_token_id))
     loop.listen(listening(context, splits))
     return loop
 

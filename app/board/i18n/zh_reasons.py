@@ -13,6 +13,8 @@ REASONS: dict[str, str] = {
     "set in the config": "由配置指定",
     "float32: exact on the CPU; bf16 is only faster on CPUs with bf16 units":
         "float32：在 CPU 上精确；只有带 bf16 单元的 CPU 才会更快",
+    "float32: exact on the CPU; this one has bf16 units, so model.dtype=bfloat16 would be faster":
+        "float32：在 CPU 上精确；这块 CPU 带 bf16 单元，设 model.dtype=bfloat16 会更快",
     "bf16: the GPU's compute capability is not known yet": "bf16：还不知道 GPU 的计算能力",
     "bf16: this GPU is compute capability {shown}": "bf16：这块 GPU 的计算能力为 {shown}",
     "fp16: this GPU is compute capability {shown}, bf16 needs 8.0":

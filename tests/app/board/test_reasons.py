@@ -15,7 +15,7 @@ from app.runs import Run, RunState
 from app.studio import Studio
 from tests.source_tree import called, modules
 from trainer.contract import RunConfig
-from trainer.contract.choose import choose_dtype
+from trainer.contract.choose import BF16_UNITS, choose_dtype
 from trainer.contract.config.optimizers import OPTIMIZERS
 from trainer.contract.models import ModelFacts
 from trainer.contract.plan import Setting, estimate
@@ -53,6 +53,7 @@ def test_every_part_of_every_estimate(facts):
 def test_every_number_format(asked, kind, capability):
     reason = choose_dtype(asked, kind, capability)[1]
     assert is_chinese(reason_text("zh", reason)), reason
+    assert is_chinese(reason_text("zh", BF16_UNITS))
 
 
 @pytest.mark.parametrize("reason", [

@@ -36,7 +36,7 @@ ADVICE: dict[str, str] = {
     "import_no_model": "请设置 model.name_or_path；现在是“starter”。",
     "import_no_data": "请设置 data.train；现在是“sample_instructions”。",
     "import_ppo": "请在 rollout.rewards 中说明什么是好回答。",
-    "script_objective": "TRL 的实验性蒸馏训练器读取另一种数据行。",
+    "script_objective": "只能带走它的配置：用 finestra train 训练。",
     "script_reward": "请在这里去掉它，再在脚本里写成函数。",
 }
 REASONS: dict[str, str] = {
