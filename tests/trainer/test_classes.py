@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.trainer.test_splits import cf, choices, data_of, home, load
+from tests.trainer.test_splits import choices, data_of, home, load
 from trainer.contract.events import WarningEvent
 
-__all__ = ["cf", "home"]
+__all__ = ["home"]
 pytestmark = pytest.mark.training
 
 

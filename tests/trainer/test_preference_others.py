@@ -16,7 +16,6 @@ from tests.trainer.test_preference_losses import (
     Maker,
     ask,
     base,
-    cf,
     compared,
     log_sigmoid,
     loss_of,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     import torch
 
 pytestmark = pytest.mark.training
-__all__ = ["cf", "maker"]
+__all__ = ["maker"]
 
 
 def setup_module() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.trainer.test_splits import cf, choices, data_of, home, load
+from tests.trainer.test_splits import choices, data_of, home, load
 
-__all__ = ["cf", "home"]
+__all__ = ["home"]
 pytestmark = pytest.mark.training
 TEACHER = {"teacher": {"name_or_path": "starter"}}
 
