@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from trainer.contract.config.base import Section, field
 
@@ -71,4 +71,11 @@ class EMAConfig(Section):
                               only={"training.ema.type": ("ema", "bema")})
 
 
+_NO_MOMENTS = ("adafactor", "galore_adafactor", "sgd", "adagrad", "rmsprop", "schedule_free_sgd",
+               "lomo", "adalomo")
+_SIGN_ONLY = ("lion_32bit", "lion_8bit", "paged_lion_8bit")
+MOMENTS_ONLY = {"training.optim": tuple(
+    name for name in get_args(OPTIMIZERS) if name not in _NO_MOMENTS)}
+EPSILON_ONLY = {"training.optim": tuple(
+    name for name in get_args(OPTIMIZERS) if name not in (*_NO_MOMENTS, *_SIGN_ONLY))}
 GALORE_ONLY = {"training.optim": (*_GALORE, *_APOLLO)}

@@ -6,7 +6,9 @@ from typing import Literal
 
 from trainer.contract.config.base import Section, field
 from trainer.contract.config.optimizers import (
+    EPSILON_ONLY,
     GALORE_ONLY,
+    MOMENTS_ONLY,
     OPTIMIZERS,
     BAdamConfig,
     EMAConfig,
@@ -59,11 +61,11 @@ class TrainingConfig(Section):
         0.0, "Weight decay", "Decoupled decay; never of norms and biases.", ge=0, le=10,
         group="optimizer")
     adam_beta1: float = field(0.9, "Adam beta 1", "Decay of the first moment.", ge=0, lt=1,
-                              group="optimizer")
+                              group="optimizer", only=MOMENTS_ONLY)
     adam_beta2: float = field(0.999, "Adam beta 2", "Decay of the second moment.", ge=0, lt=1,
-                              group="optimizer")
+                              group="optimizer", only=MOMENTS_ONLY)
     adam_epsilon: float = field(1e-8, "Adam epsilon", "Term that keeps the division finite.",
-                                gt=0, le=1, group="optimizer")
+                                gt=0, le=1, group="optimizer", only=EPSILON_ONLY)
     max_grad_norm: float = field(
         1.0, "Gradient clipping", "Largest gradient norm; 0 switches clipping off.", ge=0,
         group="optimizer")
