@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app import cli_data, cli_find, cli_migrate, cli_rewards, cli_runs
+from app import cli_data, cli_find, cli_keys, cli_migrate, cli_rewards, cli_runs
 from app.cli_output import EXPECTED, error_document, note, print_error, print_json
 from app.documents import outcome_document
 from app.runs import Run, RunState
@@ -19,6 +19,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(cli_runs.app, name="runs")
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_rewards.app, name="rewards")
+app.add_typer(cli_keys.keys, name="keys")
+app.add_typer(cli_keys.endpoints, name="endpoints")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 INTERRUPTED = 130

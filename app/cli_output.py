@@ -12,6 +12,7 @@ from rich.console import Console
 from app.home import HomeError
 from app.lock import LockError
 from app.migrations import NewerSchema
+from app.recordfile import RecordError
 from app.runs import RunError
 from app.store import CorruptIndex
 from trainer.contract import ConfigError, Problem
@@ -20,7 +21,7 @@ from trainer.contract.problems import message_and_advice
 from trainer.data import DatasetError
 
 EXPECTED = (ConfigError, RunError, DatasetError, ModelError, HomeError, LockError, NewerSchema,
-            CorruptIndex, OSError)
+            CorruptIndex, RecordError, OSError)
 
 
 def console() -> Console:

@@ -10,12 +10,14 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.apikeys import PREFIX, KeyRing
+from app.keydoor import NO_KEY, NO_LOGIN, Refusal, check_key
 from app.login import Login, TooManyFailures, read_cookie
 from app.login_page import LOGIN_CSP, pick_locale, render
 
@@ -24,7 +26,7 @@ METHODS = SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 OPEN_PATHS = frozenset({"/api/health", "/login"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 # Paths that programs and scripts of a page ask for; everything else is a page or its files.
-PROGRAM_PATHS = ("/api/", "/gradio_api/", "/config", "/file", "/monitoring", "/proxy")
+PROGRAM_PATHS = ("/api/", "/v1/", "/gradio_api/", "/config", "/file", "/monitoring", "/proxy")
 UPLOAD_PATHS = frozenset({"/gradio_api/upload", "/api/datasets"})
 FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 # Gradio builds addresses out of these without asking who sent them.
@@ -61,6 +63,7 @@ class Guard:
         allowed_hosts: Names the server may be called by, lower case, without a port.
         any_address: Also accept a bare IP address as Host (no name, so nothing to rebind).
         login: None when only this machine can reach the port.
+        keys: What programs show instead of the token, as far as their scopes go.
         root_path: Path under which a proxy shows the studio, '' or '/name'.
         max_upload_bytes: Largest upload.
         max_body_bytes: Largest body of any other request.
@@ -69,20 +72,10 @@ class Guard:
     allowed_hosts: frozenset[str] = LOOPBACK_NAMES
     any_address: bool = False
     login: Login | None = None
+    keys: KeyRing | None = None
     root_path: str = ""
     max_upload_bytes: int = 1 << 30
     max_body_bytes: int = 16 << 20
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a request is not let in, as an error document with a status."""
-
-    status: int
-    code: str
-    message: str
-    advice: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 class BodyTooLarge(ValueError):
@@ -225,21 +218,27 @@ def sign_in(scope: Scope, headers: Headers, guard: Guard) -> tuple[str, Refusal 
     """Find out who is calling.
 
     Returns:
-        (user, None), or ('', why not); the user is 'local' when no login is asked for.
+        (user, None), or ('', why not); the user is 'local' when no login is asked for, and
+        'key:ID' for a program with a key.
     """
+    method, path, keys = scope["method"], local_path(scope), guard.keys
+    is_v1 = path.startswith("/v1/")
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    token = token.strip() if scheme.lower() == "bearer" else ""
     if guard.login is None:
+        if keys is not None and is_v1 and keys.asked:
+            return check_key(keys, token, method, path)
         return "local", None
     cookies = "; ".join(headers.getlist("cookie"))
     if guard.login.knows(read_cookie(cookies, guard.login.cookie)):
         return "local", None
-    refusal = Refusal(401, "login", "Sign in first.",
-                      "Open /login, or send 'Authorization: Bearer TOKEN'.",
-                      {"www-authenticate": "Bearer"})
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
+    if token.startswith(PREFIX) and keys is not None:
+        return check_key(keys, token, method, path)
+    refusal = NO_KEY if is_v1 else NO_LOGIN
+    if not token:
         return "", refusal
     try:
-        accepted = guard.login.accepts(token.strip(), client_of(scope))
+        accepted = guard.login.accepts(token, client_of(scope))
     except TooManyFailures as error:
         return "", Refusal(429, "too_many_failures", str(error), "",
                            {"retry-after": f"{error.wait_s:.0f}"})
@@ -356,9 +355,7 @@ async def _answer(refusal: Refusal, scope: Scope, send: Send, guard: Guard) -> N
         extra |= {"content-security-policy": LOGIN_CSP, "content-type": "text/html; charset=utf-8"}
         extra.pop("www-authenticate", None)
     else:
-        error = {"code": refusal.code, "message": refusal.message, "field": "",
-                 "advice": refusal.advice}
-        body = json.dumps({"error": error, "problems": []})
+        body = json.dumps(refusal.document(local_path(scope)))
         extra["content-type"] = "application/json"
     raw = body.encode("utf-8")
     extra["content-length"] = str(len(raw))

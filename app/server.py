@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from fastapi import FastAPI
 
+from app.apikeys import KeyRing
 from app.home import Home, HomeError
 from app.lock import LockError, ServerLock
 from app.login import SHORTEST_TOKEN, Login
@@ -106,7 +107,7 @@ def make_guard(settings: ServerSettings) -> Guard:
         root_path=settings.root_path, max_upload_bytes=settings.max_upload_bytes)
 
 
-async def _keep_going(studio: Studio, chat: ChatService, pause_s: float,
+async def _keep_going(studio: Studio, chat: ChatService, keys: KeyRing, pause_s: float,
                       ending: asyncio.Event) -> None:
     """Advance the queue and read the runs' events until the server ends.
 
@@ -115,7 +116,7 @@ async def _keep_going(studio: Studio, chat: ChatService, pause_s: float,
     """
     said: dict[str, str] = {}
     while not ending.is_set():
-        for work in (studio.tick, studio.ingest, chat.unload_idle):
+        for work in (studio.tick, studio.ingest, chat.unload_idle, keys.save_use):
             # A full disk or a locked index is told once, and tried again.
             (error,) = await asyncio.gather(asyncio.to_thread(work), return_exceptions=True)
             name, text = work.__qualname__, str(error or "")
@@ -142,29 +143,37 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     os.environ["GRADIO_TEMP_DIR"] = str(studio.home.tmp / "gradio")
     from app.api import build
     from app.serving.chat import ChatService
+    from app.serving.endpoints import EndpointBackend, EndpointBook
+    from app.serving.gateway import Gateway
 
     chat = ChatService(studio)
+    keys, endpoints = KeyRing(studio.home), EndpointBook(studio.home)
+    gateway = Gateway([EndpointBackend(endpoints)])
     api = build(studio, max_upload_bytes=settings.max_upload_bytes)
+    api.state.keys, api.state.endpoints = keys, endpoints
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(studio.reconcile)
         ending = asyncio.Event()
-        task = asyncio.create_task(_keep_going(studio, chat, settings.tick_s, ending))
+        task = asyncio.create_task(_keep_going(studio, chat, keys, settings.tick_s, ending))
         try:
             yield
         finally:
             api.state.closing = True
             ending.set()
             await task
+            await gateway.close()
+            keys.save_use(now=True)
             await asyncio.to_thread(chat.close)
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None,
                   redirect_slashes=False)
-    guard = make_guard(settings)
+    guard = replace(make_guard(settings), keys=keys)
     app.add_middleware(SecurityMiddleware, guard=guard)
     add_login(app, guard)
     app.mount("/api", api)
+    app.mount("/v1", gateway.app)
     app.state.studio, app.state.chat, app.state.guard, app.state.api = studio, chat, guard, api
     if settings.board:
         _mount_board(app, studio, chat, settings)

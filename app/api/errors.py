@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from app.recordfile import RecordError
 from app.runs import RunError
 from trainer.contract.models import ModelError
 from trainer.contract.problems import ConfigError, Problem, message_and_advice
@@ -24,14 +25,18 @@ STATUS = {
     "unknown_job": 404,
     "unknown_version": 404,
     "no_such_row": 404,
+    "unknown_key": 404,
+    "unknown_endpoint": 404,
+    "key_exists": 409,
+    "endpoint_exists": 409,
     "dataset_in_use": 409,
     "shared_dataset": 409,
     "path_outside_roots": 403,
     "too_large": 413,
     "no_space": 507,
 }
-HTTP_CODES = {400: "bad_request", 404: "not_found", 405: "method", 413: "too_large",
-              415: "content_type", 503: "busy"}
+HTTP_CODES = {400: "bad_request", 403: "forbidden", 404: "not_found", 405: "method",
+              413: "too_large", 415: "content_type", 503: "busy"}
 
 
 def document(code: str, message: str, *, field: str = "", advice: str = "",
@@ -54,7 +59,8 @@ def _config_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _refused(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RunError | DatasetError | ModelError | TemplateError)
+    assert isinstance(error, RunError | DatasetError | ModelError | TemplateError
+                      | RecordError)
     default = 409 if isinstance(error, RunError) else 422
     message, advice = message_and_advice(error)
     return JSONResponse(document(error.code, message, advice=advice),
@@ -94,7 +100,7 @@ def _internal(request: Request, error: Exception) -> JSONResponse:
 def install(api: FastAPI) -> None:
     """Register a handler for every error that a route may raise on purpose."""
     api.add_exception_handler(ConfigError, _config_error)
-    for kind in (RunError, DatasetError, ModelError, TemplateError):
+    for kind in (RunError, DatasetError, ModelError, TemplateError, RecordError):
         api.add_exception_handler(kind, _refused)
     api.add_exception_handler(RequestValidationError, _bad_request)
     api.add_exception_handler(HTTPException, _http)

@@ -1,0 +1,105 @@
+"""A list of records in one private file of the home: read often, changed seldom, by any process."""
+
+from __future__ import annotations
+
+import copy
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from app.home import Home
+from trainer.contract.files import read_json, write_json
+from trainer.contract.redact import redact
+
+Record = dict[str, Any]
+
+
+class RecordError(ValueError):
+    """A record cannot be made, changed or read.
+
+    Attributes:
+        code: Stable name, such as 'unknown_key' or 'endpoint_exists'.
+        advice: What to do next.
+    """
+
+    def __init__(self, code: str, message: str, advice: str = "") -> None:
+        """Keep code and advice beside the message."""
+        super().__init__(message)
+        self.code, self.advice = code, advice
+
+
+class RecordFile:
+    """Records in ``HOME/NAME`` (0600), read again only when the file has changed."""
+
+    def __init__(self, home: Home, name: str) -> None:
+        """Look at nothing yet."""
+        self.home, self.path = home, home.root / name
+        self._seen: tuple[tuple[int, int, int], list[Record]] = ((0, 0, 0), [])
+
+    def read(self) -> list[Record]:
+        """Return the records; the same object until the file changes, so leave it as it is.
+
+        Raises:
+            RecordError: The file is damaged ('damaged_file').
+        """
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return []
+        # Files are renamed into place: every change is another inode or another time.
+        stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if self._seen[0] != stamp:
+            self._seen = (stamp, self._parse())
+        return self._seen[1]
+
+    def _parse(self) -> list[Record]:
+        records = read_json(self.path)
+        if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
+            raise RecordError("damaged_file", f"'{self.path.name}' in the home folder cannot be "
+                              "read.", "Restore it from a backup, or delete it and begin again.")
+        return records
+
+    @contextmanager
+    def changing(self, action: str, subject: str, who: str) -> Iterator[list[Record]]:
+        """Yield a copy of the records, and write it back when the block ends well.
+
+        Whatever happens, the audit log has one line more.
+
+        Args:
+            action: What the audit log calls it.
+            subject: What it is done to.
+            who: Who does it.
+        """
+        try:
+            with self._locked():
+                records = copy.deepcopy(self.read())
+                yield records
+                write_json(self.path, records, mode=0o600)
+        except BaseException as error:
+            self._note(action, subject, who, f"{type(error).__name__}: {error}")
+            raise
+        self._note(action, subject, who, "")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _note(self, action: str, subject: str, who: str, failure: str) -> None:
+        self.home.append_audit({"time": time.time(), "action": action, "run": subject[:100],
+                                "who": who, "ok": not failure, "detail": redact(failure)[:500],
+                                "id": secrets.token_hex(4)})
+
+    def used_path(self) -> Path:
+        """Return the file beside it that has what is noted often and may be lost."""
+        return self.path.with_name(f"{self.path.stem}_used.json")
