@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,13 +36,18 @@ class Question:
 
 @dataclass(frozen=True)
 class Answerer:
-    """A model that answers greedily; the tokens ``eos_ids`` or ``stop_strings`` end an answer."""
+    """A model that answers greedily; the tokens ``eos_ids`` or ``stop_strings`` end an answer.
+
+    ``autocast`` gives the context it computes in: a quantized base keeps its norms in float32,
+    which some adapters take only beside the autocast of training.
+    """
 
     model: Any
     tokenizer: PreTrainedTokenizerBase
     eos_ids: tuple[int, ...]
     max_new_tokens: int
     stop_strings: tuple[str, ...] = ()
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def answer(self, questions: Sequence[Question],
                progress: Callable[[int], None] = lambda done: None) -> list[str]:
@@ -75,7 +81,7 @@ class Answerer:
                             device=device)
         stops = {"stop_strings": list(self.stop_strings), "tokenizer": self.tokenizer} \
             if self.stop_strings else {}
-        with torch.inference_mode():
+        with torch.inference_mode(), self.autocast():
             out = self.model.generate(
                 input_ids=ids, attention_mask=mask, max_new_tokens=self.max_new_tokens,
                 do_sample=False, num_beams=1, use_cache=True, temperature=None, top_p=None,

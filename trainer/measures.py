@@ -21,7 +21,8 @@ def make_answerer(context: Context, bench: Workbench, loop: CommittedLoop,
                   splits: Splits) -> Answerer:
     """Return the model under training as one that answers."""
     return Answerer(loop.model, bench.tokenizer, splits.template.eos_ids,
-                    context.config.evaluation.max_new_tokens, splits.template.stop_strings)
+                    context.config.evaluation.max_new_tokens, splits.template.stop_strings,
+                    loop.accelerator.autocast)
 
 
 def make_sampler(context: Context, answerer: Answerer,

@@ -22,10 +22,13 @@ from trainer.contract.files import write_json
 from trainer.contract.rundir import Attempt, RunDir
 from trainer.data.children.workers import Limits
 
+# What only the rows can tell, once they are tokens.
+OF_ROWS = ("val_size",)
+
 
 @dataclass
 class Outcome:
-    """What became of a case: trained or failed, with the last words of one that failed."""
+    """What became of a case: trained, refused for its rows, or failed, with its last words."""
 
     kind: str
     values: Values
@@ -84,7 +87,15 @@ class Bench:
                 mock.patch.object(splits, "DataWorker", lambda limits: self.worker):
             main(run.path)
         wrong = verdict(attempt, run)
+        if code := refused_by_rows(attempt):
+            return "rows", code
         return ("failed", f"{wrong}\n{said.getvalue()[-1500:]}") if wrong else ("trained", "")
+
+
+def refused_by_rows(attempt: Attempt) -> str:
+    """Return the code when a run was refused for what its rows turned out to be, else ''."""
+    end = from_line(attempt.events.read_bytes().splitlines()[-1])
+    return end.code if isinstance(end, EndEvent) and end.code in OF_ROWS and end.advice else ""
 
 
 def verdict(attempt: Attempt, run: RunDir) -> str:

@@ -42,7 +42,8 @@ def summary(plan: Plan, known: Mapping[str, Mapping[str, Any]], seed: int) -> st
     left = plan.asked - trained - refused
     lines = [
         f"- {len(plan.cases):,} cases planned (seed {seed}), {len(tried):,} tried: "
-        f"{kinds['trained']:,} trained two steps, {kinds['failed']:,} failed; "
+        f"{kinds['trained']:,} trained two steps, {kinds['failed']:,} failed, "
+        f"{kinds['rows']:,} refused when their rows had been read; "
         f"{minutes:.0f} minutes of one core",
         f"- {plan.asked:,} pairs of choices: {trained:,} trained ({share(trained, plan.asked)}), "
         f"{refused:,} refused ({share(refused, plan.asked)}), {left:,} "

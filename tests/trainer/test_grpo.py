@@ -293,6 +293,15 @@ def test_it_resumes_exactly(runs: Any, cf: Any, questions: Path, stop: int, over
         "completions_mean_length")
 
 
+def test_answers_are_computed_as_in_training(runs: Any, cf: Any, questions: Path) -> None:
+    """SHiRA multiplies by the base's weights, beside norms that a quantized base has in float32."""
+    over = cf.merge(GRPO, {"data": {"train": [str(questions)]}, "training": {"max_steps": 1},
+                           "model": {"quantization": "nf4", "dtype": "bfloat16"},
+                           "tuner": {"type": "shira"}, "evaluation": {"prompts": ["Who?"]}})
+    events = runs.train(runs.make("bf16", **over))
+    assert cf.end_of(events).outcome == "completed", cf.end_of(events)
+
+
 def test_equal_rewards_are_said(runs: Any, cf: Any, questions: Path) -> None:
     over = cf.merge(GRPO, {"data": {"train": [str(questions)]}, "training": {"max_steps": 12}})
     over["rollout"]["rewards"] = [{"name": "regex", "pattern": "never said"}]

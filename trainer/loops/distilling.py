@@ -128,7 +128,7 @@ class CommittedGKDTrainer(CommittedLoop, TokenMean, GKDTrainer):
     def generate_on_policy_outputs(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """Sample as TRL does, and remember it."""
         self._sampled = True
-        with torch.no_grad():
+        with torch.no_grad(), self.accelerator.autocast():
             return GKDTrainer.generate_on_policy_outputs(*args, **kwargs)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False,

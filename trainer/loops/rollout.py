@@ -149,7 +149,9 @@ class Rollout(Trainer):
         return self._seen.prompts, None, {}
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
-        found = super()._generate_single_turn(*args, **kwargs)
+        # A quantized base keeps norms in float32: outside autocast some adapters refuse them.
+        with self.accelerator.autocast():
+            found = super()._generate_single_turn(*args, **kwargs)
         if not self.listening.stop_strings:
             return found
         if isinstance(found, tuple):
