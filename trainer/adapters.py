@@ -43,8 +43,29 @@ def merge_adapters(model: PreTrainedModel, folders: tuple[Path, ...]) -> PreTrai
     """
     for folder in folders:
         require_mergeable(folder)
-        model = attach_adapter(model, folder).merge_and_unload()  # type: ignore[assignment]
+        laid = attach_adapter(model, folder)
+        _part_tied(laid)
+        model = laid.merge_and_unload()  # type: ignore[assignment]
     return model
+
+
+def _part_tied(model: PeftModel) -> None:
+    """Give the head a weight of its own where one of head and embeddings alone is adapted.
+
+    While they are one weight, merging the adapter of one would change the other too.
+    """
+    import torch
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    ends = (model.get_output_embeddings(), model.get_input_embeddings())
+    if not any(isinstance(end, BaseTunerLayer) for end in ends):
+        return
+    head, embeddings = (getattr(end, "base_layer", end) for end in ends)
+    if head is None or head.weight is not embeddings.weight:
+        return
+    head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+    model.config.get_text_config().tie_word_embeddings = False
+    model.config.tie_word_embeddings = False
 
 
 def cast_adapter(model: PeftModel, dtype: torch.dtype) -> None:

@@ -181,6 +181,18 @@ def test_sampled_answers_count_their_own_tokens(runs: Any, taught: Any) -> None:
     assert loop.totals.tokens and torch.isfinite(wanted)
 
 
+def test_gkd_trains_an_adapter_on_the_head(runs: Any, cf: Any, taught: Any) -> None:
+    from safetensors.torch import load_file
+
+    run = runs.make("head", **taught("gkd", training={"max_steps": 2}, tuner={
+        "target_modules": ["lm_head"]}))
+    end = cf.end_of(runs.train(run))
+    assert end.outcome == "completed", end
+    weights = load_file(run.adapter / "adapter_model.safetensors")
+    assert any("lm_head" in name and "lora_B" in name and float(weight.abs().sum()) > 0
+               for name, weight in weights.items())
+
+
 def test_what_stands_before_the_first_label_is_the_prompt() -> None:
     from trainer.loops.distilling import PromptedCollator
 

@@ -197,3 +197,25 @@ def test_frozen_layers_stay_as_they_were(trained: Any, tiny_model: Path, freeze:
         assert all(".layers.0.mlp." in name for name in moved)
     else:
         assert moved == {"model.embed_tokens.weight"}
+
+
+@pytest.mark.parametrize("end", ["lm_head", "embed_tokens"])
+def test_an_end_of_a_tied_base_is_merged_alone(runs: Any, cf: Any, tiny_model: Path,
+                                               end: str) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from trainer.adapters import attach_adapter, merge_adapters
+
+    run = runs.make(end, tuner={"target_modules": [end, "q_proj"]}, training={"max_steps": 4})
+    assert cf.end_of(runs.train(run)).outcome == "completed"
+
+    def base() -> Any:
+        return AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
+
+    ids = torch.randint(5, base().config.vocab_size, (2, 9))
+    with torch.no_grad():
+        plain, adapted = base()(ids).logits, attach_adapter(base(), run.adapter)(ids).logits
+        merged = merge_adapters(base(), (run.adapter,))(ids).logits
+    assert (adapted - plain).abs().max() > 1e-3
+    assert (merged - adapted).abs().max() < 1e-4

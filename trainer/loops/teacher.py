@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +12,7 @@ from trainer.context import Context
 from trainer.contract.config import RunConfig
 from trainer.contract.teacher import difference, read_vocabulary
 from trainer.failures import Failure
+from trainer.loops.sft import head_shown_plain
 from trainer.model import Base, load_model, locate
 from trainer.splits import Splits
 from trainer.workbench import Workbench
@@ -46,13 +48,17 @@ def load_teacher(context: Context, bench: Workbench) -> PreTrainedModel:
 
 
 def build_taught(trainer: Callable[..., Loop], context: Context, bench: Workbench,
-                 splits: Splits, **more: Any) -> Loop:
-    """Put a trainer around the student, the teacher and the rows; ``load_teacher`` may refuse."""
+                 splits: Splits, *, has_logits: bool = False, **more: Any) -> Loop:
+    """Put a trainer around the student, the teacher and the rows; ``load_teacher`` may refuse.
+
+    ``has_logits``: its loss is of the model's logits, so that an adapter may lie on the head.
+    """
     teacher, model = load_teacher(context, bench), work.load_trainable(context, bench)
     try:
-        return trainer(model=model, teacher_model=teacher, train_dataset=splits.train.dataset,
-                       eval_dataset=splits.eval.dataset, processing_class=bench.tokenizer,
-                       peft_config=work.choose_adapter(context), **more)
+        with head_shown_plain(model) if has_logits else nullcontext():
+            return trainer(model=model, teacher_model=teacher, train_dataset=splits.train.dataset,
+                           eval_dataset=splits.eval.dataset, processing_class=bench.tokenizer,
+                           peft_config=work.choose_adapter(context), **more)
     except ValueError as error:
         raise work.check_targets(error) from error
 

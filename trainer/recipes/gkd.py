@@ -22,7 +22,7 @@ def build(context: Context, bench: Workbench, splits: Splits) -> CommittedGKDTra
     if asked:
         require_room(bench, splits, context.config.rollout.max_completion_length)
     loop = build_taught(CommittedGKDTrainer, context, bench, splits,
-                        args=arguments(context, bench, splits),
+                        has_logits=True, args=arguments(context, bench, splits),
                         data_collator=PromptedCollator(bench.tokenizer.pad_token_id))
     loop.listen(listening(context, splits))
     return loop

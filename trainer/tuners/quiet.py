@@ -19,6 +19,8 @@ BENIGN = (
     r"lora with eva initialization used with low_cpu_mem_usage",
     # Weights are tied where the model ties them, else there is nothing to tie.
     r"You have requested `ensure_weight_tying`",
+    # Head and embeddings are parted before such an adapter is merged.
+    r"Model has `tie_word_embeddings=True` and a tied layer is part of the adapter",
     # LLM.int8 computes in float16, which the page says.
     r"MatMul8bitLt: inputs will be cast",
 )
