@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app import cli_data, cli_find, cli_keys, cli_migrate, cli_rewards, cli_runs
+from app import cli_data, cli_find, cli_keys, cli_migrate, cli_models, cli_rewards, cli_runs
 from app.cli_output import EXPECTED, error_document, note, print_error, print_json
 from app.documents import outcome_document
 from app.runs import Run, RunState
@@ -18,6 +18,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
                   help="Finestra: a fine-tuning studio.")
 app.add_typer(cli_runs.app, name="runs")
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_rewards.app, name="rewards")
 app.add_typer(cli_keys.keys, name="keys")
 app.add_typer(cli_keys.endpoints, name="endpoints")

@@ -21,6 +21,7 @@ from app.devices import Device
 from app.home import Home
 from app.ingest import ingest
 from app.logfile import clean, lines_with, read_tail
+from app.models import ModelLibrary
 from app.names import method_of, new_run_id
 from app.preflight import DryRun, Preflight
 from app.rebuild import empty_trash, index_folders, move_to_trash, open_store, recover
@@ -48,6 +49,9 @@ class Studio:
         self.home, self.store, self.scheduler, self.preflight = home, store, scheduler, preflight
         self.data = preflight.data
         self.changes = DataChanges(self.data, self._audited)
+        self.library = ModelLibrary(home, self.runs, scheduler.devices.list,
+                                    audited=self._audited, allowed=self.data.allowed,
+                                    delete_run=lambda run_id, who: self.delete(run_id, who=who))
 
     @classmethod
     def open(cls, home: Path | None = None, *, trainer_argv: Sequence[str] | None = None,
@@ -74,8 +78,9 @@ class Studio:
         return cls(place, store, scheduler, Preflight(place, scheduler.devices, data=data))
 
     def close(self) -> None:
-        """End the work on data, let go of the index; runs go on."""
+        """End the work on data and downloads, let go of the index; runs go on."""
         self.data.close()
+        self.library.close()
         self.scheduler.close()
         self.store.close()
 

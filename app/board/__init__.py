@@ -2,11 +2,12 @@
 
 ``build(studio, chat, locale)`` makes the pages in one language, ``mount`` puts them into the server
 in every language. Addresses: ``/`` (Runs), ``/train``, ``/run?id=RUN_ID``, ``/data`` and
-``/data?name=DATASET`` (with ``row`` and how it is looked at).
+``/data?name=DATASET`` (with ``row`` and how it is looked at), ``/models`` (with ``view=catalogue``
+and the filters).
 
 Element ids that tests and scripts may rely on:
 
-- header: nav-runs, nav-train, nav-data, lang-en, lang-zh, theme-toggle
+- header: nav-runs, nav-train, nav-data, nav-models, lang-en, lang-zh, theme-toggle
 - Runs: new-run, runs-search, runs-state, runs-table (rows: ``.f-row[data-id]``), runs-empty,
   empty-quickstart, runs-compare-button, runs-compare
 - Train: train-preset (its select train-preset-in), train-upload, train-search, train-basic,
@@ -34,6 +35,10 @@ Element ids that tests and scripts may rely on:
   data-effect, data-fix-bad, data-fix-duplicates, ``data-fix-<filter>``, data-fix-go,
   data-split-size, data-split-seed, data-split-go, data-versions, data-train-link, data-check,
   data-delete, data-delete-confirm, data-delete-cancel, data-missing
+- Models: models-tabs, models-search, models-family, models-fits, models-licence, models-access,
+  models-source, models-go, models-work (``[data-download]``), models-table (rows
+  ``.f-row[data-model]``, ``.f-need[data-method][data-fits]``), models-losing,
+  models-delete-confirm, models-delete-cancel
 """
 
 from __future__ import annotations
@@ -54,6 +59,7 @@ from app.board import shell
 from app.board.i18n import LOCALES
 from app.board.pages import runs
 from app.board.pages.data import DataPage
+from app.board.pages.models import ModelsPage
 from app.board.pages.run import RunPage
 from app.board.pages.train import TrainPage
 from app.board.theme import make_theme
@@ -83,6 +89,8 @@ def _pages(studio: Any, chat: Any, locale: str, max_upload: int) -> Any:
         RunPage(studio, chat, locale).build(page)
     with blocks.route("Data", "/data", show_in_navbar=False) as page:
         DataPage(studio, locale, max_upload).build(page)
+    with blocks.route("Models", "/models", show_in_navbar=False) as page:
+        ModelsPage(studio, locale).build(page)
     return blocks
 
 

@@ -23,9 +23,9 @@ from app.board.locale import choose
 
 STATIC = Path(__file__).resolve().parent / "static"
 ASSETS = "/board-assets"
-PAGES = {"/": "runs", "/train": "train", "/run": "run", "/data": "data"}
+PAGES = {"/": "runs", "/train": "train", "/run": "run", "/data": "data", "/models": "models"}
 SCRIPTS = ("board.js", "panels.js", "chart.js", "fields.js", "form.js", "data.js")
-STYLES = ("finestra.css", "data.css", "form.css")
+STYLES = ("finestra.css", "data.css", "form.css", "models.css")
 
 # Runs before the first paint, so that a chosen theme never flashes the other one. Gradio sets the
 # document's language to the browser's; screen readers need the one that the page is written in.
@@ -76,7 +76,7 @@ def header_html(locale: str, page: str) -> str:
     """Return the bar at the top of every page."""
     current = "runs" if page == "run" else page
     links = "".join(_link(locale, page, href, current) for page, href in (
-        ("runs", "./"), ("train", "./train"), ("data", "./data")))
+        ("runs", "./"), ("train", "./train"), ("data", "./data"), ("models", "./models")))
     tongues = "".join(
         f'<button type="button" id="lang-{code}" lang="{code}" data-locale="{code}" '
         f'aria-pressed="{str(code == locale).lower()}">{label}</button>'

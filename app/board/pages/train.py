@@ -41,7 +41,7 @@ from trainer.data.reading.sources import ENDINGS
 
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
                          "api_visibility": "private"}
-ADDRESS = ("clone", "preset", "data", "rate")
+ADDRESS = ("clone", "preset", "data", "rate", "model")
 _DRAFT = "() => { try { return [sessionStorage.getItem('finestra_draft') || '']; } " \
          "catch { return ['']; } }"
 _GO = "(id) => { if (id) { try { sessionStorage.removeItem('finestra_draft'); } catch {} " \
@@ -178,6 +178,8 @@ class TrainPage:
             return self._with_data(address["data"])
         if address["clone"]:
             return self._cloned(address["clone"], address["rate"])
+        if address["model"]:
+            return self._with_model(address["model"][:1000])
         preset = address["preset"]
         recipe = presets.read(preset) if preset else {}
         if recipe is None:
@@ -208,6 +210,12 @@ class TrainPage:
         objective = one.objectives[0] if one.objectives else "sft"
         values = {"name": name[:100], "objective": objective, "data": {"train": [name]}}
         return note("info", t(self.locale, "train.data_chosen")), "", values
+
+    def _with_model(self, name: str) -> tuple[str, str, dict[str, Any]]:
+        """Return the defaults with a base chosen, named after it."""
+        short = name.rstrip("/").rpartition("/")[2]
+        return (note("info", t(self.locale, "train.model_chosen", name=short)), "",
+                {"name": short[:100] or "run", "model": {"name_or_path": name}})
 
     def _fill(self, yaml_text: str) -> Any:
         """Take what can be taken from a pasted config; say what could not."""

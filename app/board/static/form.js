@@ -32,7 +32,7 @@
     if (!values) return;
     tell("train-values", JSON.stringify(values));
     const query = new URLSearchParams(location.search);
-    const address = Object.fromEntries(["clone", "preset", "data", "rate"]
+    const address = Object.fromEntries(["clone", "preset", "data", "rate", "model"]
       .map((key) => [key, query.get(key) || ""]));
     try {
       sessionStorage.setItem("finestra_draft", JSON.stringify({ address, values }));

@@ -8,6 +8,7 @@ from typing import Any
 from app.board.i18n.methods import (
     board,
     migrate,
+    models,
     objectives,
     optimizing,
     preference,
@@ -17,7 +18,7 @@ from app.board.i18n.methods import (
     tuner,
 )
 
-_AREAS = (board, migrate, objectives, optimizing, preference, rollout, sft, shown, tuner)
+_AREAS = (board, migrate, models, objectives, optimizing, preference, rollout, sft, shown, tuner)
 
 
 def together(name: str) -> dict[str, Any]:
