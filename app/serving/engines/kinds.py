@@ -20,6 +20,8 @@ CPU_CONTEXT = 4096
 PROBE_S = 20.0
 # A name that no resolver knows: pictures come as uploads, an engine fetches none (rule R6).
 NO_MEDIA = "media.invalid"
+# Two runs side by side are answered in one pass.
+LORAS_AT_ONCE = 2
 VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
 
@@ -175,7 +177,8 @@ class Vllm(EngineKind):
                 "--served-model-name", BASE_NAME,
                 "--dtype", "float32" if on_cpu and model.dtype == "auto" else model.dtype,
                 "--allowed-media-domains", NO_MEDIA,
-                "--enable-lora", "--max-lora-rank", str(rank)]
+                "--enable-lora", "--max-lora-rank", str(rank), "--max-loras", str(LORAS_AT_ONCE),
+                "--max-cpu-loras", str(max(LORAS_AT_ONCE, self.settings.adapters))]
         if length := self._length(model, on_cpu):
             argv += ["--max-model-len", str(length)]
         if setup.adapter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from app.identity import find_by_environ
@@ -29,15 +30,14 @@ def _listeners() -> Iterator[tuple[str, int, str]]:
 
 
 def _sockets(pid: int) -> set[str]:
-    """Return the inodes of a process's sockets."""
+    """Return the inodes of a process's sockets; those that are closed meanwhile are left out."""
     found = set()
-    try:
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            target = os.readlink(entry.path)
-            if target.startswith("socket:["):
-                found.add(target[8:-1])
-    except OSError:
-        return found
+    with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
+        for entry in entries:
+            with suppress(OSError):
+                target = os.readlink(entry.path)
+                if target.startswith("socket:["):
+                    found.add(target[8:-1])
     return found
 
 

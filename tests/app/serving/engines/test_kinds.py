@@ -60,6 +60,7 @@ def test_vllm_answers_for_a_base_and_its_runs(desk, serve, interpreter, tmp_path
     assert option(argv, "--max-model-len") == "2048" and option(argv, "--max-lora-rank") == "64"
     adapter = desk.home.runs / "one" / "adapter"
     assert json.loads(option(argv, "--lora-modules")) == {"name": "one", "path": str(adapter)}
+    assert option(argv, "--max-loras") == "2" and option(argv, "--max-cpu-loras") == "8"
     assert "--enable-lora" in argv and "--trust-remote-code" not in argv
     assert option(argv, "--allowed-media-domains") == "media.invalid"
     assert len(environ["VLLM_API_KEY"]) >= 32 and environ["VLLM_API_KEY"] not in argv
@@ -93,6 +94,8 @@ def setup(tmp_path):
 
 
 def test_the_command_of_transformers(setup, tmp_path):
+    from trainer.serving.__main__ import _parse
+
     launch = Transformers(EngineSettings(max_model_len=512)).launch(setup, 1)
     assert launch.argv == (
         sys.executable, "-P", "-m", "trainer.serving", "--model", setup.model.source,
@@ -101,6 +104,9 @@ def test_the_command_of_transformers(setup, tmp_path):
         "chatml", "--served-model-name", "base", "--max-model-len", "512",
         "--lora", f"run:checkpoint-4={tmp_path / 'x=y,z'}")
     assert (tmp_path / "abc.key").read_text() == "very-secret"
+    understood = _parse(list(launch.argv[4:]))
+    assert understood.model == setup.model.source and understood.template == "chatml"
+    assert understood.lora == [f"run:checkpoint-4={tmp_path / 'x=y,z'}"]
     assert launch.environ["CUDA_VISIBLE_DEVICES"] == "GPU-1" and launch.port == 0
     assert launch.environ["FINESTRA_RUNS"] == str(tmp_path / "runs")
 
