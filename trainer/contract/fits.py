@@ -20,6 +20,7 @@ from trainer.contract.models import (
 from trainer.contract.problems import Problem
 from trainer.contract.targets import (
     EMBEDDINGS,
+    HEADS,
     adapted,
     is_inside,
     is_named,
@@ -104,11 +105,13 @@ def _projected(config: RunConfig, facts: ModelFacts) -> Iterator[Problem]:
 
 
 def _targets(config: RunConfig, facts: ModelFacts) -> Iterator[Problem]:
-    """Names that no layer has; LoRA also takes embeddings and the head."""
+    """Names that no layer has; LoRA also takes embeddings, and the head where it gives words."""
     names, known = target_names(config.tuner.target_modules), linear_shapes(facts)
     if config.tuner.target_parameters and not names:
         return
     others = EMBEDDINGS if config.tuner.type == "lora" else frozenset()
+    if config.facts.head:
+        others -= set(HEADS)
     missing = [name for name in names if name not in others and not any(
         module == name or module.endswith(f".{name}") for module in known)]
     if missing or not (known or names):

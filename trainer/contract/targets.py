@@ -15,7 +15,7 @@ NORMS = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layerno
          "norm", "final_layernorm", "layernorm", "ln_1", "ln_2", "ln_f")
 # Modules whose weights many models share with each other.
 EMBEDDINGS = frozenset({"embed_tokens", "lm_head", "wte", "embed_in", "embed_out"})
-_HEADS = ("lm_head", "embed_out", "score", "classifier")
+HEADS = ("lm_head", "embed_out", "score", "classifier")
 _EMBEDDINGS = ("embed", "wte", "wpe")
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 Shape = tuple[int, int]
@@ -41,7 +41,7 @@ def linear_shapes(facts: ModelFacts) -> dict[str, Shape]:
     for name, (shape, _) in facts.tensors.items():
         module, _, kind = name.rpartition(".")
         last = module.rpartition(".")[2]
-        if kind == "weight" and len(shape) == 2 and last not in _HEADS \
+        if kind == "weight" and len(shape) == 2 and last not in HEADS \
                 and not any(word in last for word in _EMBEDDINGS) and not is_fused(facts, module):
             found[module] = (shape[0], shape[1])
     return found

@@ -27,7 +27,7 @@ from app.board.wording import ago, count, duration, loss, number, percent, size
 from app.outcome import Result
 from app.runs import ACTIVE, RESUMABLE, Run, RunState
 from trainer.contract.commits import CheckpointInfo
-from trainer.contract.config import OBJECTIVES, all_fields
+from trainer.contract.config import OBJECTIVES, all_fields, brief_yaml, load_yaml, parse
 from trainer.contract.events import ChoiceEvent, DataEvent, SampleEvent, WarningEvent
 
 # What a sweep does on purpose: it raises the rate until training breaks.
@@ -252,11 +252,24 @@ def log(locale: str, tail: str, words: str) -> str:
 
 
 def config(locale: str, yaml_text: str) -> str:
-    """Return the run's config as YAML, with a copy button."""
+    """Return what the run's config has beside the defaults, and all of it folded, as YAML."""
     copy = (f'<button type="button" class="f-button f-small" data-copy="run-yaml">'
             f'{text(t(locale, "copy"))}</button>')
+    brief, folded = _brief(yaml_text), ""
+    if brief != yaml_text:
+        folded = (f'<details class="f-whole"><summary>{text(t(locale, "config.whole"))}</summary>'
+                  f'<pre class="f-code" tabindex="0" id="run-yaml-whole">{text(yaml_text)}</pre>'
+                  "</details>")
     return card(t(locale, "config.title"), f'<pre class="f-code" tabindex="0" id="run-yaml">'
-                f"{text(yaml_text)}</pre>", side=copy)
+                f"{text(brief)}</pre>{folded}", side=copy)
+
+
+def _brief(yaml_text: str) -> str:
+    """Return a config without its defaults; as it is when this version cannot read it."""
+    try:
+        return brief_yaml(parse(load_yaml(yaml_text)))
+    except ValueError:
+        return yaml_text
 
 
 def links(locale: str, run_id: str) -> str:

@@ -248,3 +248,12 @@ def test_a_resumed_run_does_not_call_its_last_attempt_the_whole(changes, words, 
     run = a_run(state=RunState.COMPLETED, started_at=100.0, ended_at=140.0, **changes)
     assert progress_words("en", run) == words
     assert stat in _run_html.hero("en", run, (None, None), 0)
+
+
+def test_a_config_shows_what_differs_and_folds_the_rest():
+    config = RunConfig.model_validate({"name": "mine", "training": {"learning_rate": 0.5}})
+    shown = _run_html.config("en", to_yaml(config))
+    brief, _, whole = shown.partition("<details")
+    assert "learning_rate: 0.5" in brief and "name_or_path: starter" in brief
+    assert "adam_beta1" not in brief and "adam_beta1" in whole
+    assert "<details" not in _run_html.config("en", "objective: of a later version")

@@ -53,6 +53,13 @@ def test_tokens_of_a_tied_head_are_not_trained_past_it(objective):
         == ["tokens_fused_head"]
 
 
+@pytest.mark.parametrize("objective", ["classification", "reward"])
+def test_a_model_of_scores_has_no_head_of_words(objective):
+    facts, head = read_folder(starter()), {"target_modules": ["lm_head"]}
+    assert not unfit(config(tuner=head), facts)
+    assert [p.code for p in unfit(config(objective=objective, tuner=head), facts)] == ["no_target"]
+
+
 def test_projections_are_of_layers_that_exist():
     facts = read_folder(starter())
     for names, codes in ((["w_q"], ["projection_target"]), (["mlp"], []), ([r".*\.q_proj"], [])):

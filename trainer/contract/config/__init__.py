@@ -7,6 +7,7 @@ from trainer.contract.config.fields import FieldInfo, all_fields, default_of, fl
 from trainer.contract.config.model import ModelConfig
 from trainer.contract.config.parse import (
     apply_overrides,
+    brief_yaml,
     load_yaml,
     parse,
     to_yaml,
@@ -20,5 +21,5 @@ from trainer.contract.config.tuner import TunerConfig
 __all__ = ["OBJECTIVES", "DataConfig", "DatasetUse", "EvaluationConfig", "FieldInfo",
            "FilterConfig", "ModelConfig", "ObjectiveFacts", "RewardUse", "RowKind", "RunConfig",
            "TrackingConfig", "TrainingConfig", "TunerConfig", "all_fields", "apply_overrides",
-           "default_of", "flat", "is_relevant", "load_yaml", "objectives_with", "parse",
-           "to_yaml", "without_wrong_fields"]
+           "brief_yaml", "default_of", "flat", "is_relevant", "load_yaml", "objectives_with",
+           "parse", "to_yaml", "without_wrong_fields"]

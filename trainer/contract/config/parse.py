@@ -129,6 +129,17 @@ def _assign(values: dict[str, Any], path: str, value: Any) -> None:
     node[name] = value
 
 
+def brief_yaml(config: RunConfig) -> str:
+    """Write what a run trains on what, and beside it only what differs from the defaults."""
+    told: dict[str, Any] = {
+        "name": config.name, "objective": config.objective,
+        "model": {"name_or_path": config.model.name_or_path}, "data": {"train": config.data.train}}
+    for section, values in config.model_dump(mode="json", exclude_defaults=True).items():
+        both = isinstance(values, dict) and section in told
+        told[section] = {**told[section], **values} if both else values
+    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=100)
+
+
 def to_yaml(config: RunConfig, *, complete: bool = True) -> str:
     """Write a config as YAML, complete or only what differs from the defaults."""
     values = config.dump() if complete else config.model_dump(mode="json", exclude_defaults=True)
