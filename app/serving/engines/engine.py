@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -16,10 +17,12 @@ from app.home import Home
 from app.serving.engines.kinds import BASE_NAME, EngineKind, Setup
 from app.serving.engines.leases import Lease, folder_of
 from app.serving.engines.process import EngineProcess, free_port
+from app.serving.engines.sockets import listening
 from app.serving.engines.targets import Adapter, Model, Target
 from app.serving.route import EngineError, Route
 
 PORT_TRIES = 3
+_log = logging.getLogger(__name__)
 State = Literal["starting", "ready", "ending", "ended"]
 
 
@@ -64,6 +67,7 @@ class Engine:
         self.ending = False
         self.reason: EngineError | None = None
         self.method, self.max_rank = "", 0
+        self.exposed: tuple[int, ...] = ()
         self._loaded: dict[str, str] = {}
         self._loaded_lock, self._changing = threading.Lock(), threading.Lock()
         self._base_name = BASE_NAME
@@ -137,6 +141,10 @@ class Engine:
         with self._loaded_lock:
             if first and first.name in process.models:
                 self._loaded[first.name] = first.mark
+        self.exposed = tuple(port for is_local, port in listening(self.id) if not is_local)
+        if self.exposed:
+            _log.warning("The engine of '%s' listens beyond this machine on port %s.",
+                         self.plan.label, ", ".join(map(str, self.exposed)))
         others = [name for name in process.models if first is None or name != first.name]
         self._base_name = others[0] if others else BASE_NAME
 
@@ -206,4 +214,5 @@ class Engine:
                 "device": plan.device, "state": self.state, "answering": self.holds,
                 "adapters": list(self.adapters), "began_at": self.began_at,
                 "idle_s": 0.0 if self.holds else max(0.0, now - self.used_at),
-                "pid": process.pid if process else None, "log": str(self.log)}
+                "pid": process.pid if process else None, "log": str(self.log),
+                "exposed_ports": list(self.exposed)}

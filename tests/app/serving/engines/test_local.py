@@ -79,6 +79,15 @@ def test_it_listens_on_loopback_only_asks_for_a_key_and_leaves_no_secret(desk, s
         assert key not in Path(f"/proc/{process.pid}/cmdline").read_text()
 
 
+def test_a_port_beyond_this_machine_is_told(serve, monkeypatch, caplog):
+    monkeypatch.setattr("app.serving.engines.engine.listening",
+                        lambda engine_id: [(True, 1), (False, 4711)])
+    served = serve()
+    ask(served, "one")
+    assert served.status()[0]["exposed_ports"] == [4711]
+    assert "beyond this machine on port 4711" in caplog.text
+
+
 def test_secrets_of_the_studio_do_not_reach_an_engine(serve, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "x" * 20)
     served = serve()
