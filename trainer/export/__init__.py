@@ -1,0 +1,1 @@
+"""What a finished model becomes elsewhere: GGUF, Ollama, a model card, a deployment folder."""
