@@ -19,6 +19,8 @@ BUILTINS = {"eval", "exec", "compile", "__import__"}
 DOORS = {
     "trainer/__main__.py": "the trainer's main: any end becomes an end event",
     "trainer/chat.py": "the chat child's loop: one bad question must not end the chat",
+    "trainer/serving/__main__.py": "the engine's main: why it cannot serve is its last line",
+    "trainer/serving/engine.py": "the engine's thread: one bad question must not end the others",
     "trainer/tracking.py": "a tracker's errors: what it raises must not cost the result",
     "app/scheduler.py": "the scheduler's tick: one bad run must not stop the queue",
     "app/board/doors.py": "a page's handler: the page stays, the error is shown",
