@@ -16,7 +16,7 @@ from typing import Any
 from app.datajobs import DataJobs, Job
 from app.devices import Device
 from app.home import Home
-from app.models_delete import Losses, delete_files, loaded_names, losses
+from app.models_delete import Losses, delete_files, engine_labels, loaded_names, losses
 from app.models_fetch import fetch, is_folder
 from app.models_needs import Need, Needs, Room, needs_of_catalogue, room_of
 from app.models_remote import parse_model
@@ -113,7 +113,8 @@ class Fetcher:
 class ModelLibrary:
     """The models of a home; thread-safe.
 
-    ``engines`` returns the names that engines have loaded; whoever keeps engines sets it.
+    ``engines`` returns further names that are loaded, besides those of the engines' leases;
+    whoever keeps models in memory in another way sets it.
     """
 
     def __init__(self, home: Home, runs: Callable[[], list[Run]],
@@ -164,11 +165,11 @@ class ModelLibrary:
         return Kept(found, self._needs.of(str(found.path), found.facts, self.room()))
 
     def catalogue(self, wanted: Filter | None = None) -> list[Offer]:
-        """Return the well-known bases that a filter takes, in the catalogue's order."""
+        """Return the well-known bases that a filter takes, the newest first."""
         wanted, room = wanted or Filter(), self.room()
         there = {one.name.casefold() for one in self.all() if one.facts.problem is None}
         offers = [Offer(model, needs_of_catalogue(model, room), model.id.casefold() in there)
-                  for model in load_catalogue()]
+                  for model in sorted(load_catalogue(), key=lambda one: -one.released)]
         return [offer for offer in offers if wanted.takes(
             offer.model.id, offer.model.family, offer.model.licence or "", offer.needs)
             and wanted.kind in ("", offer.model.kind) and _accessible(offer.model, wanted.access)]
@@ -216,7 +217,8 @@ class ModelLibrary:
         """
         shelf = self.all()
         one = _named(name, shelf)
-        loaded = loaded_names(self.engines(), self._runs(), self._shelf.uses)
+        engines = {*engine_labels(self._home), *self.engines()}
+        loaded = loaded_names(engines, self._runs(), self._shelf.uses)
         found = losses(one, shelf, loaded)
         if found.forbidden is None and any(job.active and job.name.partition("@")[0] == one.name
                                            for job in self.jobs.of()):

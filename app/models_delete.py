@@ -16,6 +16,7 @@ from app.home import Home
 from app.models_shelf import OnDisk
 from app.models_uses import User, Uses
 from app.runs import Run
+from app.serving.engines.leases import known
 from app.sources import hub_cache
 from trainer.contract.models import ModelError
 
@@ -65,7 +66,7 @@ def losses(one: OnDisk, shelf: Iterable[OnDisk], loaded: Collection[str]) -> Los
     ended = tuple(user for user in one.used_by if not user.active)
     needing = {user.id for user in one.used_by}
     adapters = tuple(other for other in shelf if other.name in needing and other.what == "adapter")
-    engine = bool({one.name, str(one.path)} & set(loaded))
+    engine = bool({one.name, one.label, str(one.path), one.path.name} & set(loaded))
     return Losses(one.name, one.size_bytes, active, ended, adapters, engine,
                   _forbidden(one, active, engine))
 
@@ -80,16 +81,28 @@ def _forbidden(one: OnDisk, active: tuple[User, ...],
     if active:
         names = ", ".join(f"'{user.name}'" for user in active[:_NAMED])
         return ("model_in_use", f"'{one.label}' is in use by {names}.", "Stop that first.")
+    if one.origin == "run" and one.used_by:
+        names = ", ".join(f"'{user.name}'" for user in one.used_by[:_NAMED])
+        return ("needed", f"The run '{one.label}' is needed by {names}.", "Delete those first.")
     if engine:
         return ("model_loaded", f"'{one.label}' is loaded by an engine.",
                 "Let the engine go first.")
     return None
 
 
+def engine_labels(home: Home) -> set[str]:
+    """Return what the engines of this home have loaded, whichever process keeps them.
+
+    An engine is called by its model's name, its run's, or the last part of its folder.
+    """
+    return {engine.label for engine in known(home)
+            if engine.label and (engine.owner is None or engine.owner.alive())}
+
+
 def loaded_names(engines: Iterable[str], runs: Iterable[Run], uses: Uses) -> set[str]:
     """Return what engines have loaded: the names themselves, and what those runs stand on."""
     found, waiting = set(engines), list(engines)
-    by_id = {run.id: run for run in runs}
+    by_id = {name: run for run in runs for name in (run.id, run.name)}
     while waiting:
         name = waiting.pop().partition("/checkpoint-")[0]
         found.add(name)

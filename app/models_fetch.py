@@ -18,18 +18,20 @@ from app.models_remote import ModelRemote, as_model_error, parse_model, remote_o
 from app.models_shelf import PARTIAL
 from app.models_stream import BLOCK, Meter, fetch_all, require_room
 from app.names import slug
-from app.sources import hub_cache
+from app.sources import cached_snapshot, hub_cache
 from trainer.contract.files import fsync_folder, write_atomic
 from trainer.contract.models import ModelError, read_adapter, read_folder
 from trainer.contract.rundir import is_safe_name
 from trainer.data import DatasetError
 from trainer.data.catalog.hub_files import RemoteFile
 from trainer.data.catalog.hub_names import HubId
-from trainer.data.catalog.hub_remote import Listing
+from trainer.data.catalog.hub_remote import UNREACHABLE, Listing
 
 
 def fetch(source: str, models: Path, meter: Meter, *, token: str = "") -> str:
     """Bring a model here; return what stands for it in ``model.name_or_path``.
+
+    One of the hub's cache is left as it is when the hub cannot be asked.
 
     Args:
         source: A hub id (``ms:`` before those of ModelScope), a model's page, or a folder.
@@ -48,6 +50,9 @@ def fetch(source: str, models: Path, meter: Meter, *, token: str = "") -> str:
         remote = remote_of(wanted, token)
         listing = remote.listing()
     except DatasetError as error:
+        if error.code in UNREACHABLE and wanted.hub == "hf" and cached_snapshot(
+                wanted.repo, wanted.revision):
+            return wanted.repo
         raise as_model_error(error) from None
     if wanted.hub == "ms":
         return _to_home(wanted, remote, listing, models, meter)

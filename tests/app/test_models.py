@@ -14,6 +14,7 @@ from app.models_delete import loaded_names
 from app.models_needs import room_of
 from app.models_uses import Uses
 from app.runs import RunError, RunState
+from app.serving.engines.leases import Lease
 from app.sources import cached_snapshot, hub_cache
 from tests.app.models_hub import a_model, write_model
 from tests.app.test_models_fetch import BIG, stub  # noqa: F401  a fixture
@@ -148,6 +149,17 @@ def test_what_an_engine_has_loaded_stays(library, fake_studio, monkeypatch):
     library.delete(str(added))
 
 
+def test_an_engine_of_another_process_is_seen_by_its_lease(library, fake_studio):
+    added = write_model(fake_studio.home.models / "mine")
+    lease = Lease(fake_studio.home, "abc", {"kind": "transformers", "device": "cpu",
+                                            "label": "mine"})
+    try:
+        assert library.losses(str(added)).forbidden[0] == "model_loaded"
+    finally:
+        lease.end()
+    assert library.losses(str(added)).forbidden is None
+
+
 def test_the_starter_and_folders_elsewhere_stay(library, fake_studio, monkeypatch, tmp_path):
     outside = write_model(tmp_path / "outside")
     with_runs(library, monkeypatch, a_run(fake_studio.home, "r-1", left="",
@@ -172,6 +184,11 @@ def test_a_link_in_the_home_is_not_followed(library, fake_studio, tmp_path):
 def test_a_result_is_deleted_with_its_run(library, monkeypatch):
     gone = []
     monkeypatch.setattr(library, "_delete_run", lambda name, who: gone.append((name, who)))
+    with_runs(library, monkeypatch, a_run(library._home, "r-0"),
+              a_run(library._home, "upon", name_or_path="r-0"))
+    with pytest.raises(RunError, match="needed by 'upon'"):
+        library.delete("r-0")
+    assert not gone
     with_runs(library, monkeypatch, a_run(library._home, "r-1"))
     assert library.delete("r-1", who="ann").name == "r-1" and gone == [("r-1", "ann")]
 

@@ -176,6 +176,15 @@ def test_a_hub_that_is_away_or_switched_off(stub, models, monkeypatch):
     assert refused("ms:team/model", models).code == "model_offline"
 
 
+def test_what_is_here_works_offline(stub, models, monkeypatch):
+    from huggingface_hub import constants
+
+    fetch("team/model", models, Meter())
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert fetch("team/model", models, Meter()) == "team/model"
+    assert refused("team/model@v2", models).code == "model_offline"
+
+
 @pytest.mark.parametrize(("change", "code"), [
     ({"config.json": b'{"auto_map": {"AutoModel": "x.Y"}}'}, "remote_code"),
     ({"model.safetensors": None}, "model_no_weights"), ({"config.json": None}, "model_no_config")])

@@ -16,6 +16,7 @@ from app.models_needs import Need, Room
 from app.models_shelf import OnDisk
 
 FIRST = 60
+TOLD_S = 900.0
 VIEWS = ("here", "catalogue")
 
 
@@ -213,10 +214,10 @@ def weights_words(number: int) -> str:
 # Work and deleting
 
 
-def work(locale: str, jobs: Sequence[Job]) -> str:
-    """Return the downloads under way, and what became of the newest."""
+def work(locale: str, jobs: Sequence[Job], now: float = 0.0) -> str:
+    """Return the downloads under way, and for a while what became of the newest."""
     active = [job for job in jobs if job.active]
-    ended = [job for job in jobs if not job.active
+    ended = [job for job in jobs if not job.active and now < job.ended_at + TOLD_S
              and not any(other.name == job.name and other.asked_at > job.asked_at
                          for other in jobs)][-2:]
     return "".join([_job(locale, job) for job in active] + [_ended(locale, job) for job in ended])

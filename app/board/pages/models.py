@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from typing import Any
 
 import gradio as gr
@@ -112,8 +113,8 @@ class ModelsPage:
         gr.on([self.go.click, self.source.submit], self._fetch, self.source,
               [self.said, self.source], **QUIET).then(draw, asked, live, **QUIET)
         self.keep.click(lambda: gr.update(visible=False), None, self.asking, **QUIET)
-        self.really.click(self._delete, self.doomed, [self.said, self.asking], **QUIET).then(
-            draw, asked, live, **QUIET)
+        self.really.click(self._delete, self.doomed, [self.said, self.asking, self.seen],
+                          **QUIET).then(draw, asked, live, **QUIET)
 
     def _load(self, request: gr.Request) -> Any:
         query = request.query_params
@@ -146,7 +147,7 @@ class ModelsPage:
         old_mark, _, rest = before.partition("#")
         old_table, _, old_work = rest.partition("#")
         mark = hashlib.sha256(mark.encode()).hexdigest()[:12]
-        drawn_work = _models_html.work(self.locale, jobs)
+        drawn_work = _models_html.work(self.locale, jobs, time.time())
         new_work = hashlib.sha256(drawn_work.encode()).hexdigest()[:12]
         work = gr.skip() if new_work == old_work else drawn_work
         if mark == old_mark:
@@ -199,6 +200,6 @@ class ModelsPage:
             self.studio.library.delete(name)
         except (ValueError, OSError) as error:
             toast(self.locale, error)
-            return gr.skip(), gr.update(visible=False)
+            return gr.skip(), gr.update(visible=False), gr.skip()
         return (note("ok", t(self.locale, "models.deleted", name=label)),
-                gr.update(visible=False))
+                gr.update(visible=False), "")

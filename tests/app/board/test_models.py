@@ -86,7 +86,7 @@ def test_the_catalogue_shows_its_first_rows_and_what_stands_in_the_way():
     assert html.count("./train?model=") == 2, "not what cannot be trained"
     many = _models_html.catalogue("zh", offers * 30, ROOM, False)
     assert many.count('role="listitem"') == _models_html.FIRST and "显示全部 120 个" in many
-    assert "从 ModelScope 下载" in many and 'data-do="download:ms:Qwen/Qwen3-30B-A3B"' in many
+    assert "ModelScope 下载" in many and 'data-do="download:ms:Qwen/Qwen3-30B-A3B"' in many
     assert _models_html.catalogue("en", offers * 30, ROOM, True).count('role="listitem"') == 120
     assert "No model fits" in _models_html.catalogue("en", [], ROOM, False)
 
@@ -100,6 +100,9 @@ def test_a_download_is_shown_with_its_progress():
     failed = replace(job, state="failed", error=("model_busy", "m", "a"))
     assert "f-bad" not in _models_html.work("en", [failed, again]), "it was started again"
     assert "模型站正忙" in _models_html.work("zh", [failed])
+    ended = replace(failed, ended_at=100.0)
+    assert _models_html.work("en", [ended], 200.0)
+    assert _models_html.work("en", [ended], 100.0 + _models_html.TOLD_S) == ""
 
 
 def request(**query):
@@ -152,7 +155,8 @@ def test_a_model_is_deleted_after_asking(page, studio):
     said, asking, losing, doomed, really, _ = page._act(f"delete:{added}#1")
     assert said == "" and asking["visible"] and really["visible"] and doomed == str(added)
     assert "Delete mine?" in losing and "No run names it." in losing
-    said, hidden = page._delete(doomed)
+    said, hidden, seen = page._delete(doomed)
+    assert seen == "", "the list is drawn anew"
     assert "mine is deleted" in said and not hidden["visible"] and not added.exists()
     _, asking, losing, _, really, _ = page._act("delete:starter#2")
     assert "comes with the studio" in losing and not really["visible"] and asking["visible"]
