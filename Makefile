@@ -6,7 +6,7 @@ DEMO_HOME ?= .finestra/demo
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo test test-fast test-long test-matrix check bench bench-data bench-train \
-	starter data \
+	bench-serve starter data \
 	screenshots chromium wheel clean
 
 help: ## Shows this list
@@ -48,6 +48,9 @@ bench-data: $(READY) ## Measures reading, checking and tokenising; needs 2 GB in
 
 bench-train: $(READY) ## Measures training against plain TRL and, where its Python is named, LLaMA-Factory
 	@$(BIN)/python -m bench train
+
+bench-serve: $(READY) ## Measures streams through the API against straight to an engine
+	@$(BIN)/python -m bench serve
 
 starter: $(READY) ## Trains the starter model again, from generated text (long)
 	@$(BIN)/python -m assets.make starter

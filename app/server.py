@@ -107,16 +107,16 @@ def make_guard(settings: ServerSettings) -> Guard:
         root_path=settings.root_path, max_upload_bytes=settings.max_upload_bytes)
 
 
-async def _keep_going(studio: Studio, chat: ChatService, keys: KeyRing, pause_s: float,
+async def _keep_going(chores: Sequence[Callable[[], object]], pause_s: float,
                       ending: asyncio.Event) -> None:
-    """Advance the queue and read the runs' events until the server ends.
+    """Advance the queue, read the runs' events and let idle engines go until the server ends.
 
     It is told to end rather than cancelled: a thread that was left behind would work on a studio
     that is closed already.
     """
     said: dict[str, str] = {}
     while not ending.is_set():
-        for work in (studio.tick, studio.ingest, chat.unload_idle, keys.save_use):
+        for work in chores:
             # A full disk or a locked index is told once, and tried again.
             (error,) = await asyncio.gather(asyncio.to_thread(work), return_exceptions=True)
             name, text = work.__qualname__, str(error or "")
@@ -144,11 +144,13 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     from app.api import build
     from app.serving.chat import ChatService
     from app.serving.endpoints import EndpointBackend, EndpointBook
+    from app.serving.engines.local import LocalBackend
     from app.serving.gateway import Gateway
 
     chat = ChatService(studio)
     keys, endpoints = KeyRing(studio.home), EndpointBook(studio.home)
-    gateway = Gateway([EndpointBackend(endpoints)])
+    engines = LocalBackend(studio)
+    gateway = Gateway([engines, EndpointBackend(endpoints)])
     api = build(studio, max_upload_bytes=settings.max_upload_bytes)
     api.state.keys, api.state.endpoints = keys, endpoints
 
@@ -156,7 +158,8 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(studio.reconcile)
         ending = asyncio.Event()
-        task = asyncio.create_task(_keep_going(studio, chat, keys, settings.tick_s, ending))
+        work = (studio.tick, studio.ingest, chat.unload_idle, keys.save_use, engines.tick)
+        task = asyncio.create_task(_keep_going(work, settings.tick_s, ending))
         try:
             yield
         finally:
@@ -166,6 +169,7 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
             await gateway.close()
             keys.save_use(now=True)
             await asyncio.to_thread(chat.close)
+            await asyncio.to_thread(engines.close)
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None,
                   redirect_slashes=False)
@@ -215,7 +219,8 @@ def bind(host: str, port: int) -> socket.socket:
         ServeError: It is taken, or the address is not one of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # Named TCP, or asyncio leaves Nagle's algorithm on and small answers wait 40 ms for an ACK.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))

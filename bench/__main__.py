@@ -1,6 +1,6 @@
-"""``python -m bench [board] [training] [demo]``, ``data`` or ``train``: measure, print, write.
+"""``python -m bench [board] [training] [demo]``, or ``data``, ``train``, ``serve``: measure, write.
 
-docs/benchmarks.md has a section for the studio, one for data and one for training; a section is
+docs/benchmarks.md has a section for the studio and one for each of the others; a section is
 written only when all of it was measured. Ends with 1 when a goal is missed.
 """
 
@@ -16,11 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import board, compared, data, gpu, training
-from bench.report import DATA, METHODS, ROOT, STUDIO, Number, section, table, with_section
+from bench import board, compared, data, gpu, serving, training
+from bench.report import DATA, METHODS, ROOT, SERVING, STUDIO, Number, section, table, with_section
 
 PARTS = ("board", "training", "demo")
-ALONE = ("data", "train")
+ALONE = ("data", "train", "serve")
 BENCHMARKS = ROOT / "docs" / "benchmarks.md"
 
 
@@ -54,6 +54,8 @@ def measure(part: str, folder: Path, rounds: int) -> list[Number]:
         return data.measure(folder)
     if part == "train":
         return compared.measure(folder, min(rounds, 3)) + gpu.measure(folder)
+    if part == "serve":
+        return serving.measure(folder)
     return training.measure(folder) if part == "training" else measure_demo(folder)
 
 
@@ -68,7 +70,7 @@ def write(title: str, numbers: list[Number], command: str) -> None:
 def main() -> int:
     """Measure what was asked for; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", 
+    parser.add_argument("parts", nargs="*", metavar="PART",
                         help=f"of {', '.join(PARTS)}; or {' or '.join(ALONE)}")
     parser.add_argument("--rounds", type=int, default=5,
                         help="starts of each server; processes of each side of training, at most 3")
@@ -91,6 +93,8 @@ def main() -> int:
         write(DATA, numbers, "make bench-data")
     if options.parts == ["train"]:
         write(METHODS, numbers, "make bench-train")
+    if options.parts == ["serve"]:
+        write(SERVING, numbers, "make bench-serve")
     return 1 if any(number.met is False for number in numbers) else 0
 
 

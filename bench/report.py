@@ -95,7 +95,7 @@ def with_section(document: str, text: str) -> str:
     return "\n\n".join(part.strip() for part in ("# Benchmarks", *parts)) + "\n"
 
 
-STUDIO, DATA, METHODS = "Studio", "Data", "Training"
+STUDIO, DATA, METHODS, SERVING = "Studio", "Data", "Training", "Serving"
 HOW = {STUDIO: """How each number is taken:
 
 - **Board**: `finestra serve` with an empty home, and beside it a bare Gradio app with one textbox
@@ -139,4 +139,13 @@ HOW = {STUDIO: """How each number is taken:
 - **Our callbacks and events**: the time in everything of ours that the loop calls, as a share of
   the loop's time, in one run as by default (`bench/train_child.py`).
 - **CUDA**: `bench/gpu.py`, Qwen3-0.6B's shape and that of an 8B with random weights, 2,048 tokens,
-  gradient checkpointing; what the run itself reports."""}
+  gradient checkpointing; what the run itself reports.""",
+       SERVING: """How each number is taken:
+
+- **Streams**: 32 connections at a time, each with five questions one after the other, of 60 to 180
+  chunks, asked by `bench/serving.py` of `bench/stub_engine.py`, a process of its own that streams
+  2,000 chunks a second in all. Straight to it, and through `/v1` of `finestra serve` (with the
+  board), in turns, three times; the table has medians.
+- **First token**: from sending a question to the first byte of its first chunk, the median of all
+  questions. The engine sends a question's first chunk at once.
+- **Most**: the same with an engine that does not wait."""}

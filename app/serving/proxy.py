@@ -11,7 +11,6 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 import httpx
 import orjson
@@ -26,6 +25,9 @@ SILENCE_S = 600.0
 MOST_BYTES = 256 << 20
 LONGEST_LINE = 32 << 20
 _MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
+_TIMEOUT = {"connect": 10.0, "read": SILENCE_S, "write": 60.0, "pool": None}
+# Shorter than the 5 s after which uvicorn, which engines run on, lets go of a quiet connection.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=4.0)
 _PASSED_ON = ("retry-after", "retry-after-ms", "x-request-id")
 
 
@@ -59,29 +61,34 @@ class Backends:
 
 
 class Clients:
-    """The HTTP clients that engines and endpoints are asked with; opened when first needed."""
+    """What engines and endpoints are asked with; opened when first needed."""
 
     def __init__(self) -> None:
         """Open nothing yet."""
-        self._open: dict[bool, httpx.AsyncClient] = {}
+        self._near: httpx.AsyncHTTPTransport | None = None
+        self._far: httpx.AsyncClient | None = None
 
-    def towards(self, base_url: str) -> httpx.AsyncClient:
-        """Return the client for an address: a proxy of the environment is for far ones only."""
-        far = not _is_near(urlsplit(base_url).hostname or "")
-        if far not in self._open:
-            self._open[far] = httpx.AsyncClient(
-                trust_env=far, follow_redirects=False,
-                timeout=httpx.Timeout(SILENCE_S, connect=10.0, pool=None),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64,
-                                    keepalive_expiry=4.0),
-                headers={"accept-encoding": "identity", "user-agent": "finestra"})
-        return self._open[far]
+    async def post(self, url: str, headers: dict[str, str], content: bytes) -> httpx.Response:
+        """Send a question; return the answer's head. Whoever calls closes it.
+
+        Near servers are asked without a client around the transport: no proxy of the environment
+        is meant for them, and the first token comes sooner.
+        """
+        request = httpx.Request("POST", url, content=content, extensions={"timeout": _TIMEOUT},
+                                headers={"user-agent": "finestra", "accept-encoding": "identity",
+                                         "content-type": "application/json", **headers})
+        if _is_near(request.url.host):
+            self._near = self._near or httpx.AsyncHTTPTransport(trust_env=False, limits=_LIMITS)
+            return await self._near.handle_async_request(request)
+        self._far = self._far or httpx.AsyncClient(limits=_LIMITS)
+        return await self._far.send(request, stream=True, follow_redirects=False)
 
     async def close(self) -> None:
         """Close all connections."""
-        for client in self._open.values():
-            await client.aclose()
-        self._open.clear()
+        for opened in (self._near, self._far):
+            if opened is not None:
+                await opened.aclose()
+        self._near = self._far = None
 
 
 def _is_near(host: str) -> bool:
@@ -198,21 +205,23 @@ class Proxy:
                                       f"({type(error).__name__}). Ask again to start it anew."))
 
     async def _ask(self, question: Question, route: Route, reply: Reply) -> None:
-        headers = {"content-type": "application/json"}
-        if route.key:
-            headers["authorization"] = f"Bearer {route.key}"
-        client = self.clients.towards(route.base_url)
-        async with client.stream("POST", route.base_url + question.path, headers=headers,
-                                 content=question.to(route.model)) as response:
+        headers = {"authorization": f"Bearer {route.key}"} if route.key else {}
+        response = await self.clients.post(route.base_url + question.path, headers,
+                                           question.to(route.model))
+        try:
             kind = response.headers.get("content-type", "")
             if response.status_code == 200 and kind.startswith("text/event-stream"):
                 await _pass_stream(response, Renamer(question.name), reply)
                 return
             body = await _read(response)
-            if response.status_code == 200:
-                await reply.whole(200, Renamer(question.name).rename(body), _kept(response))
-            else:
-                await _pass_error(response, body, reply)
+        finally:
+            await response.aclose()
+        if response.status_code == 200:
+            await reply.whole(200, Renamer(question.name).rename(body), _kept(response))
+        else:
+            # A server may quote the key that it was asked with.
+            shown = body.replace(route.key.encode(), b"[secret]") if route.key else body
+            await _pass_error(response, shown, reply)
 
 
 async def _until_left(receive: Receive) -> None:

@@ -1,6 +1,9 @@
 """/v1 as its clients see it: OpenAI's own client and curl, a real server, a stub engine."""
 
+import asyncio
+import contextlib
 import json
+import socket
 import subprocess
 import threading
 import time
@@ -10,7 +13,7 @@ import openai
 import pytest
 
 from app.apikeys import KeyRing
-from app.server import ServerSettings, create_app
+from app.server import ServerSettings, bind, create_app
 from app.serving.endpoints import EndpointBook
 from tests.app.api.conftest import Live, opened
 from tests.app.serving.stub_engine import MODEL, TEXT, WORDS, StubEngine
@@ -167,6 +170,7 @@ def test_a_prompt_that_is_too_long_is_told_as_the_engine_tells_it(once, stub):
     with pytest.raises(openai.BadRequestError) as found:
         once.chat.completions.create(model=NAME, messages=say("long"), stream=True)
     assert found.value.code == "context_length_exceeded" and "512 tokens" in found.value.message
+    assert found.value.body["x-key"] == "Bearer [secret]" and stub.key not in str(found.value)
 
 
 def test_errors_of_another_shape_are_brought_into_ours(once, stub):
@@ -344,3 +348,24 @@ def test_the_server_ends_while_an_answer_is_written(tmp_path, stub):
             begin = time.monotonic()
         assert time.monotonic() - begin < 5 and stub.left.wait(2)
         client.close()
+
+
+def test_small_pieces_are_not_held_back():
+    """Nagle's algorithm would keep the second piece of an answer until the first is confirmed."""
+    async def accepted():
+        said = asyncio.get_running_loop().create_future()
+
+        def note(_, writer):
+            own = writer.get_extra_info("socket")
+            said.set_result(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with contextlib.closing(bind("127.0.0.1", 0)) as sock:
+            async with await asyncio.start_server(note, sock=sock):
+                _, writer = await asyncio.open_connection(*sock.getsockname())
+                found = await said
+                writer.close()
+                await writer.wait_closed()
+        return found
+
+    assert asyncio.run(accepted()) == 1

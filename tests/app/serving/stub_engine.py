@@ -172,7 +172,8 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def do_long(self, _):
-        self.whole(TOO_LONG, 400)
+        asked_with = {"x-key": self.headers["authorization"]}
+        self.whole({"error": {**TOO_LONG["error"], **asked_with}}, 400)
 
     def do_busy(self, body):
         """Be busy twice, then answer."""
