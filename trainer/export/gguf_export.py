@@ -61,11 +61,20 @@ class GgufPlan:
 
 @dataclass(frozen=True)
 class GgufReport:
-    """What was written: the file, its size, how many tensors of which format, and the notes."""
+    """What was written.
+
+    Attributes:
+        path: The file.
+        bytes: Its size.
+        formats: How many tensors have which format.
+        adds_bos: Whether programs put the first token before every text by themselves.
+        notes: What a person should know.
+    """
 
     path: Path
     bytes: int
     formats: dict[str, int]
+    adds_bos: bool
     notes: list[str]
 
 
@@ -123,7 +132,8 @@ def export_gguf(folder: Path, target: Path, kind: Kind = "f16", *, name: str = "
         raise
     fsync_folder(target.parent)
     formats: Counter[str] = Counter(tensor.kind for tensor in planned.tensors)
-    return GgufReport(target, target.stat().st_size, dict(formats), planned.notes)
+    return GgufReport(target, target.stat().st_size, dict(formats),
+                      planned.tokenizer.flags["add_bos_token"], planned.notes)
 
 
 def require_space(folder: Path, needed: int) -> None:

@@ -87,6 +87,9 @@ def prefix(tokenizer: Mapping[str, Any]) -> tuple[bool, str]:
             replaced = True
             scheme = step.get("prepend_scheme", "always")
             before = scheme == "always"
+            if scheme == "always":
+                note = ("This tokenizer puts a space before a text unless it begins with one; "
+                        "llama.cpp always does.")
             if scheme == "first":
                 note = ("This tokenizer puts a space before a text that begins with no special "
                         "token; llama.cpp does so after special tokens too or not at all. Not at "

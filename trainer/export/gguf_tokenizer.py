@@ -103,6 +103,7 @@ class _Table:
         self.known: dict[str, int] = {
             **data["model"]["vocab"], **{text: token["id"] for text, token in self.added.items()}}
         self.unknown = data["model"].get("unk_token")
+        self.made = {"".join(_pair(merge)) for merge in data["model"]["merges"]}
         largest = max(self.known.values())
         if largest >= rows:
             raise ExportError("tokenizer_large", f"The tokenizer has a token {largest}, and the "
@@ -123,11 +124,21 @@ class _Table:
     def _type(self, text: str, in_bytes: bool) -> TokenType:
         if text == self.unknown and not in_bytes:
             return TokenType.UNKNOWN
-        if (token := self.added.get(text)) is not None:
+        if (token := self.added.get(text)) is not None and not self._is_piece(token, in_bytes):
             return TokenType.CONTROL if token.get("special") else TokenType.USER_DEFINED
         if not in_bytes and gguf_pieces.BYTE.fullmatch(text):
             return TokenType.BYTE
         return TokenType.NORMAL
+
+
+    def _is_piece(self, token: Mapping[str, Any], in_bytes: bool) -> bool:
+        """Tell whether merges alone make an added token: Gemma's runs of spaces.
+
+        They are looked for in the text as typed, which has spaces and not what stands for them.
+        """
+        text = str(token["content"])
+        typed = not token.get("normalized", True) and not token.get("special")
+        return not in_bytes and typed and gguf_pieces.SPACE in text and text in self.made
 
 
 def _pair(merge: Any) -> tuple[str, str]:

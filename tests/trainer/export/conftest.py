@@ -79,7 +79,8 @@ def pieces_tokenizer(*, scheme: str = "") -> dict[str, Any]:
     added = [{"id": number, "content": text, "special": True, "normalized": False,
               "single_word": False, "lstrip": False, "rstrip": False}
              for number, text in enumerate(special)]
-    added.append({**added[0], "id": len(texts), "content": "▁▁", "special": False})
+    added.append({**added[0], "id": len(texts), "special": False, "normalized": True,
+                  "content": "▁▁" if scheme == "gemma" else "<extra>"})
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
     normalizer: Any = {"type": "Sequence",
                        "normalizers": [{"type": "Prepend", "prepend": "▁"}, replace]}
@@ -126,7 +127,8 @@ class Models:
         folder = self.home / (name or kind)
         folder.mkdir()
         pieces = kind in {"llama", "mistral", "gemma", "gemma2", "gemma3_text"}
-        table = tokenizer or (pieces_tokenizer() if pieces else bytes_tokenizer())
+        scheme = "gemma" if kind.startswith("gemma") else ""
+        table = tokenizer or (pieces_tokenizer(scheme=scheme) if pieces else bytes_tokenizer())
         rows = len(table["model"]["vocab"]) + len(table["added_tokens"]) + 3
         chance = np.random.default_rng(7)
         weights = {key: (chance.standard_normal(shape) * 0.05).astype(dtype)

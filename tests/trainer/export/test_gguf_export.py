@@ -95,6 +95,8 @@ def test_every_tensor_is_the_source_within_its_format(models, tmp_path, kind, fo
         kind, kind)
     assert report.bytes == report.path.stat().st_size <= plan_gguf(folder, form).bytes
     assert sum(report.formats.values()) == len(tensors)
+    assert report.adds_bos == fields["tokenizer.ggml.add_bos_token"] == (
+        kind not in {"qwen2", "qwen3"})
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["m.gguf"]
 
 

@@ -68,6 +68,20 @@ def test_pieces_come_with_types_and_scores(models, tmp_path):
     assert got["tokenizer.ggml.add_bos_token"] and got["tokenizer.ggml.bos_token_id"] == 1
 
 
+def test_a_run_of_spaces_that_merges_make_is_a_piece(tmp_path):
+    """Gemma's are added tokens that are looked for as typed, so merges alone make them."""
+    data = pieces_tokenizer(scheme="gemma")
+    added = data["added_tokens"][-1]
+    data["model"]["vocab"]["▁▁"] = added["id"]
+    data["model"]["merges"].insert(0, ["▁", "▁"])
+    for normalized, text, kind in ((False, "▁▁", TokenType.NORMAL),
+                                   (True, "  ", TokenType.USER_DEFINED)):
+        added["normalized"] = normalized
+        write(tmp_path / "tokenizer.json", data)
+        found = read_tokenizer(tmp_path, 300)
+        assert (found.tokens[added["id"]], found.types[added["id"]]) == (text, kind)
+
+
 def joined(text: str, scores: dict[str, float]) -> list[str]:
     """Cut a text as llama.cpp's 'llama' tokenizer does: best score first, then the leftmost."""
     parts = list(text)
@@ -107,7 +121,8 @@ def test_a_tokenizer_trained_with_one_way_to_build_a_piece_is_refused():
 
 
 @pytest.mark.parametrize(("scheme", "before", "note"), [
-    ("", True, ""), ("always", True, ""), ("first", False, "right for chats"),
+    ("", True, ""), ("always", True, "unless it begins with one"),
+    ("first", False, "right for chats"),
     ("never", False, ""), ("gemma", False, "")])
 def test_whether_a_space_goes_before_a_text(scheme, before, note):
     got, said = gguf_pieces.prefix(pieces_tokenizer(scheme=scheme))
@@ -179,7 +194,8 @@ def test_more_tokens_than_rows_are_refused(model):
 
 def test_two_tokens_of_one_text_are_refused(tmp_path):
     data = pieces_tokenizer()
-    data["added_tokens"].append({**data["added_tokens"][-1], "id": 300, "content": "  "})
+    data["added_tokens"].append({**data["added_tokens"][-1], "id": 300, "content": "<extra>  "})
+    data["added_tokens"].append({**data["added_tokens"][-1], "id": 301, "content": "<extra>▁▁"})
     write(tmp_path / "tokenizer.json", data)
     with pytest.raises(ExportError) as caught:
         read_tokenizer(tmp_path, 400)
