@@ -150,7 +150,8 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     chat = ChatService(studio)
     keys, endpoints = KeyRing(studio.home), EndpointBook(studio.home)
     engines = LocalBackend(studio)
-    gateway = Gateway([engines, EndpointBackend(endpoints)])
+    # Endpoints first: they know their names without a look at disk and index.
+    gateway = Gateway([EndpointBackend(endpoints), engines])
     api = build(studio, max_upload_bytes=settings.max_upload_bytes)
     api.state.keys, api.state.endpoints = keys, endpoints
 

@@ -11,6 +11,11 @@ from trainer.contract.redact import redact
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 # What engines and endpoints call it, as OpenAI does.
 _CODES = {"unknown_model": (404, "model_not_found"), "endpoint_error": (502, "endpoint_error")}
+# What asking again does not change: a client that is told 503 would try, and wait.
+_FINAL = frozenset({
+    "not_completed", "gives_scores", "base_changed", "base_not_here", "bad_checkpoint",
+    "unfinished_form", "adapter_bias", "adapters_first", "engine_cannot", "unknown_engine",
+    "engine_not_installed", "adapter_refused", "remote_code"})
 
 
 class ApiError(ValueError):
@@ -45,7 +50,8 @@ def error_document(status: int, code: str | None, message: str,
 
 def from_engine(error: EngineError) -> ApiError:
     """Return what a client is told when a model cannot answer; logs stay here."""
-    status, code = _CODES.get(error.code, (503, error.code))
+    final = error.code in _FINAL or error.code.startswith("weights_")
+    status, code = _CODES.get(error.code, (400 if final else 503, error.code))
     return ApiError(status, code, f"{error} {error.advice}".strip(),
                     "model" if status == 404 else None)
 
