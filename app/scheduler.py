@@ -23,6 +23,7 @@ from app.ingest import ingest, last_event
 from app.outcome import Exit, Result, decide
 from app.rebuild import recover
 from app.runs import ACTIVE, RunState
+from app.serving.engines.leases import EngineProbe
 from app.store import CorruptIndex, Record, Store
 from trainer.contract.files import read_json, write_json
 from trainer.contract.rundir import Attempt, RunDir
@@ -52,7 +53,7 @@ class Scheduler:
         self.home, self.store = home, store
         self.trainer_argv = list(trainer_argv) if trainer_argv is not None else None
         self.grace_s, self.exit_grace_s = grace_s, exit_grace_s
-        self.devices = devices or DeviceProbe()
+        self.devices = devices or EngineProbe(home)
         self.last_error = ""
         self._errors: list[str] = []
         self._children: list[tuple[str, subprocess.Popen[bytes]]] = []

@@ -27,7 +27,6 @@ from app.preflight import DryRun, Preflight
 from app.rebuild import empty_trash, index_folders, move_to_trash, open_store, recover
 from app.runs import ACTIVE, RESUMABLE, Progress, Run, RunError, RunState
 from app.scheduler import EXIT_GRACE_S, GRACE_S, Scheduler
-from app.serving.engines.leases import EngineProbe
 from app.sources import list_models
 from app.store import CorruptIndex, Store
 from trainer.contract import ConfigError, RunConfig
@@ -71,7 +70,7 @@ class Studio:
         """
         place = Home.open(home)
         store = open_store(place)
-        scheduler = Scheduler(place, store, trainer_argv=trainer_argv, devices=EngineProbe(place),
+        scheduler = Scheduler(place, store, trainer_argv=trainer_argv,
                               grace_s=GRACE_S if grace_s is None else grace_s,
                               exit_grace_s=EXIT_GRACE_S if grace_s is None else grace_s)
         data = DataService(place, lambda: [record.run for record in store.records(None)],
