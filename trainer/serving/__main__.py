@@ -31,14 +31,23 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--key-file", type=Path, required=True,
                         help="holds the key that requests must bring")
     parser.add_argument("--device", default="cpu", help="'cpu', or the UUID of a GPU")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--quantization", default="none")
-    parser.add_argument("--max-model-len", type=int, default=0, help="0: as the model was made")
+    parser.add_argument("--dtype", default="auto",
+                        choices=("auto", "bfloat16", "float16", "float32"))
+    parser.add_argument("--quantization", default="none", choices=("none", "nf4", "fp4", "int8"))
+    parser.add_argument("--max-model-len", type=_count, default=0,
+                        help="0: as many tokens as the model was made for")
     parser.add_argument("--template", default="auto",
                         help="'auto', a name, a .jinja file, or a folder that has one")
     parser.add_argument("--lora", action="append", default=[], metavar="NAME=DIR")
     parser.add_argument("--served-model-name", default="")
     return parser.parse_args(arguments)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError(text)
+    return value
 
 
 def main(arguments: list[str]) -> int:
@@ -91,4 +100,7 @@ def _serve(given: argparse.Namespace, ended: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    sys.stderr.flush()
+    # All is closed by now; taking the libraries down in order would take seconds.
+    os._exit(status)

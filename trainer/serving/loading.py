@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,6 +56,8 @@ def load(choice: ModelChoice, runs: Path, say: Callable[[str], None] = _say) -> 
         ModelError: It cannot be loaded.
         Failure: It cannot be fetched, or the device cannot be used.
     """
+    # With each token anew it would say that LLM.int8 computes in float16.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     config = choice.config()
     base = models.locate(config.model, runs, say)
     precision = choose(config, choice.device, find_gpu())
@@ -63,11 +67,13 @@ def load(choice: ModelChoice, runs: Path, say: Callable[[str], None] = _say) -> 
     model.eval().requires_grad_(False)
     if choice.quantization == "none":
         model.to(precision.device.value)
+    # Imported by now, so that the first adapter is there at once.
+    importlib.import_module("peft")
     tokenizer = models.load_tokenizer(base.folder)
     forward = Forward(model)
     joined = forward.probe(_few(tokenizer))
-    say("Requests share a forward pass." if joined else "Requests are continued one by one: this "
-        "architecture does not say the same to rows that share a forward pass.")
+    say("Requests share a forward pass." if joined else "Requests are continued one by one: as it "
+        "is held here, this model does not say the same to rows that share a forward pass.")
     return Served(base, tokenizer, forward, HotAdapters(model, base),
                   _context(model, choice.max_model_len), defaults_of(base.folder))
 

@@ -69,6 +69,19 @@ def test_together_is_the_same_as_one_after_the_other(server: Any, adapters: Any)
         assert server.post("/v1/unload_lora_adapter", lora_name=name).status_code == 200
 
 
+def test_one_by_one_is_the_same_as_together(server: Any) -> None:
+    """As recurrent models are continued: each sequence in a pass of its own."""
+    forward, body = server.room.served.forward, {"n": 3, "temperature": 1.1, "seed": 8}
+    together = [server.chat(text, **body) for text in QUESTIONS[:3]]
+    forward.can_join = False
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            apart = list(pool.map(lambda text: server.chat(text, **body), QUESTIONS[:3]))
+    finally:
+        forward.can_join = True
+    assert [one["choices"] for one in apart] == [one["choices"] for one in together]
+
+
 def test_logprobs_are_those_of_a_plain_forward(server: Any, plain: Any) -> None:
     import torch
 

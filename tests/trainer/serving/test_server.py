@@ -101,8 +101,9 @@ LONG = {"messages": ASK, "max_tokens": 480, "ignore_eos": True, "temperature": 1
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_who_leaves_ends_the_answer(stream: bool, server: Any) -> None:
-    steps = _count_steps(server)
+def test_who_leaves_ends_the_answer(stream: bool, server: Any,
+                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = _count_steps(server, monkeypatch)
     body = json.dumps({**LONG, "stream": stream, "n": 4}).encode()
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
@@ -110,9 +111,8 @@ def test_who_leaves_ends_the_answer(stream: bool, server: Any) -> None:
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
             + f"Authorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         if stream:
-            connection.recv(200)
-        else:
-            steps.reach(3)
+            assert connection.recv(200)
+        steps.reach(3)
     assert server.idle()
     assert 0 < steps.count < 200
 
@@ -133,7 +133,7 @@ class _Steps:
             self._more.notify_all()
 
 
-def _count_steps(server: Any) -> _Steps:
+def _count_steps(server: Any, monkeypatch: pytest.MonkeyPatch) -> _Steps:
     """Count the forward passes from now on."""
     forward, steps = server.room.served.forward, _Steps()
     step = type(forward).step
@@ -142,22 +142,21 @@ def _count_steps(server: Any) -> _Steps:
         steps.see()
         return step(forward, *args)
 
-    forward.step = counted
+    monkeypatch.setattr(forward, "step", counted)
     return steps
 
 
-def test_a_step_that_fails_is_told_and_the_next_question_is_answered(server: Any) -> None:
+def test_a_step_that_fails_is_told_and_the_next_question_is_answered(
+        server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     forward = server.room.served.forward
 
     def broken(*args: Any) -> Any:
         raise RuntimeError("a library's slip")
 
-    forward.step = broken
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(forward, "step", broken)
         status, error = server.refused(CHAT, messages=ASK, max_tokens=9, ignore_eos=True)
         assert (status, error["type"]) == (500, "server_error") and "slip" in error["message"]
-    finally:
-        del forward.step
     assert server.chat("hat")["choices"][0]["message"]["content"] is not None
 
 
