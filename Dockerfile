@@ -34,7 +34,7 @@ RUN python -m venv /opt/finestra \
        /opt/finestra/bin/pip install --constraint constraints.txt torch
 COPY --from=wheel /wheel /wheel
 RUN wheel="$(ls /wheel/*.whl)" \
-    && /opt/finestra/bin/pip install --constraint constraints.txt "${wheel}[data,export,optim,rewards,swanlab]"
+    && /opt/finestra/bin/pip install --constraint constraints.txt "${wheel}[data,export,optim,rewards,structured,swanlab]"
 
 # What both images stand on: a user without rights, one volume, a health check.
 FROM ${PYTHON_IMAGE} AS base

@@ -13,12 +13,14 @@ from app.board.i18n.methods import (
     optimizing,
     preference,
     rollout,
+    serving,
     sft,
     shown,
     tuner,
 )
 
-_AREAS = (board, migrate, models, objectives, optimizing, preference, rollout, sft, shown, tuner)
+_AREAS = (board, migrate, models, objectives, optimizing, preference, rollout, serving, sft, shown,
+          tuner)
 
 
 def together(name: str) -> dict[str, Any]:
