@@ -162,6 +162,17 @@ def test_lora_fa_holds_a_still(trained: Any) -> None:
     _, _, kept = trained("fa", tuner={"lora_fa": True})
     trained_names = {n for n, p in kept["model"].named_parameters() if p.requires_grad}
     assert trained_names and all(".lora_B." in name for name in trained_names)
+    with kept["model"].disable_adapter():
+        pass
+    again = {n for n, p in kept["model"].named_parameters() if p.requires_grad}
+    assert again == trained_names
+
+
+def test_lora_fa_beside_its_own_reference(runs: Any, cf: Any) -> None:
+    """PEFT lets all of an adapter learn after each look at the base: then nothing recomputes."""
+    run = runs.make("fa", objective="kto", data={"train": ["sample_kto"]}, tuner={"lora_fa": True},
+                    training={"max_steps": 2, "gradient_checkpointing": True})
+    assert cf.end_of(runs.train(run)).outcome == "completed"
 
 
 def test_lora_plus_multiplies_the_rate_of_b_alone() -> None:

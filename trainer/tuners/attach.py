@@ -117,7 +117,15 @@ def _factors(model: Any) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
 
 
 def freeze_first_factors(model: Any) -> None:
-    """Hold A of every LoRA layer still, so that only B is trained (LoRA-FA, arXiv:2308.03303)."""
+    """Hold A of every LoRA layer still, so that only B is trained (LoRA-FA, arXiv:2308.03303).
+
+    PEFT is told, too: it lets all of an adapter learn again after each look at the base without it.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            module.frozen_peft_weight_names = {"default": ("lora_A", "lora_embedding_A")}
     for name, parameter in model.named_parameters():
         if ".lora_A.default" in name or ".lora_embedding_A.default" in name:
             parameter.requires_grad_(False)
