@@ -55,6 +55,7 @@ def test_only_every_nth_layer_is_computed_again(runs: Any, cf: Any, every: int,
 
 @pytest.mark.long  # a minute of g++
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # torch's own
 def test_compiled_training_is_the_same(runs: Any, cf: Any, plain: list[float]) -> None:
     compiled = losses(runs, cf, "compiled", training={"torch_compile": True})
     assert compiled == pytest.approx(plain, rel=1e-3)

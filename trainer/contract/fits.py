@@ -198,6 +198,13 @@ def _tokens(config: RunConfig, facts: ModelFacts) -> Iterator[Problem]:
                       "the tokens learn would not count.",
                       advice="Leave the ids empty, or train embed_tokens whole.",
                       params={"objective": config.objective})
+    if ids and (tuner.use_dora or tuner.init_lora_weights == "eva") and (
+            EMBEDDINGS & set(target_names(tuner.target_modules))):
+        yield Problem(field="tuner.trainable_token_indices", code="tokens_under_dora",
+                      message="DoRA and EVA look at the layer below an adapter, and at embeddings "
+                      "or head they find the trained tokens in its place.",
+                      advice="Leave the ids empty, or take embeddings and head out of the "
+                      "target modules.")
 
 
 def _whole(config: RunConfig, facts: ModelFacts) -> Iterator[Problem]:

@@ -159,6 +159,7 @@ MESSAGES: dict[str, str] = {
     "continue_begins": "继续训练的适配器不会重新初始化。",
     "prompt_objective": "“{tuner}”在文本前放虚拟词元，而“{objective}”的损失没有考虑它们。",
     "prompt_packing": "虚拟词元放在序列之前：共用一个序列的各行中只有第一行能看到。",
+    "tokens_under_dora": "DoRA 和 EVA 要看适配器下面的层，而嵌入层或输出头那里是被训练的词元。",
     "tokens_fused_head": "这里嵌入层和输出头是同一个权重，而“{objective}”直接用这个权重计算："
                          "这些词元学到的在输出头上不起作用。",
     "prefix_checkpointing": "前缀存放在注意力缓存中，而梯度检查点会丢弃缓存。",
@@ -209,6 +210,7 @@ ADVICE: dict[str, str] = {
     "continue_begins": "保持默认值。",
     "prompt_objective": "选择 LoRA，或目标“sft”或“pretrain”。",
     "prompt_packing": "关闭打包与无填充，或选择 LoRA。",
+    "tokens_under_dora": "请不填编号，或从目标模块中去掉嵌入层和输出头。",
     "tokens_fused_head": "请不填编号，或整体训练 embed_tokens。",
     "prefix_checkpointing": "关闭梯度检查点，或选择 prompt_tuning。",
     "bias_reference": "选择“不训练”。",
