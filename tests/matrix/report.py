@@ -39,7 +39,7 @@ def summary(plan: Plan, known: Mapping[str, Mapping[str, Any]], seed: int) -> st
             pairs |= pairs_of(one["values"])
     refused, trained = sum(plan.refused.values()), len(pairs)
     minutes = sum(one["seconds"] for one in tried) / 60
-    left = plan.asked - trained - refused
+    left = max(0, plan.asked - trained - refused)
     lines = [
         f"- {len(plan.cases):,} cases planned (seed {seed}), {len(tried):,} tried: "
         f"{kinds['trained']:,} trained two steps, {kinds['failed']:,} failed, "
