@@ -29,15 +29,27 @@ def generate_ids(model: Any, prompt: list[int], *, eos_ids: tuple[int, ...],
     chance = torch.Generator(device="cpu").manual_seed(seed)
     ids = torch.tensor([prompt], device=model.device)
     cache: Any = None
+    keeps = not _has_virtual_tokens(model)
     for _ in range(max_new_tokens):
         with torch.inference_mode():
-            out = model(input_ids=ids, past_key_values=cache, use_cache=True)
-        cache = out.past_key_values
+            out = model(input_ids=ids, past_key_values=cache, use_cache=keeps)
+        cache = out.past_key_values if keeps else None
         token = _pick(out.logits[0, -1], temperature, chance)
         if token in eos_ids:
             return
         yield token
-        ids = torch.tensor([[token]], device=model.device)
+        last = torch.tensor([[token]], device=model.device)
+        ids = last if keeps else torch.cat([ids, last], dim=1)
+
+
+def _has_virtual_tokens(model: Any) -> bool:
+    """Tell whether PEFT puts virtual tokens before what a model is given.
+
+    It does so at every call, also before the one token that follows a cache: without a cache they
+    stand where they belong.
+    """
+    configs = getattr(model, "peft_config", {})
+    return any(config.is_prompt_learning for config in configs.values())
 
 
 def _pick(logits: torch.Tensor, temperature: float, chance: torch.Generator) -> int:
