@@ -27,7 +27,7 @@ OPEN_PATHS = frozenset({"/api/health", "/login"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 # Paths that programs and scripts of a page ask for; everything else is a page or its files.
 PROGRAM_PATHS = ("/api/", "/v1/", "/gradio_api/", "/config", "/file", "/monitoring", "/proxy")
-UPLOAD_PATHS = frozenset({"/gradio_api/upload", "/api/datasets"})
+UPLOAD_PATHS = frozenset({"/gradio_api/upload", "/api/datasets", "/v1/files"})
 FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 # Gradio builds addresses out of these without asking who sent them.
 UNTRUSTED_HEADERS = frozenset({b"x-forwarded-host", b"x-forwarded-prefix", b"forwarded",
@@ -187,7 +187,7 @@ def check_content(scope: Scope, headers: Headers, guard: Guard) -> Refusal | Non
 def _is_accepted(path: str, kind: str, has_body: bool) -> bool:
     if path == "/login":
         return kind == "application/x-www-form-urlencoded"
-    if path == "/gradio_api/upload":
+    if path in {"/gradio_api/upload", "/v1/files"}:
         return kind == "multipart/form-data"
     if path == "/api/datasets":
         return kind != "" and kind not in FORM_TYPES

@@ -146,12 +146,15 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     from app.serving.endpoints import EndpointBackend, EndpointBook
     from app.serving.engines.local import LocalBackend
     from app.serving.gateway import Gateway
+    from app.tuning.routes import TuningRoutes
 
     chat = ChatService(studio)
     keys, endpoints = KeyRing(studio.home), EndpointBook(studio.home)
     engines = LocalBackend(studio)
     # Endpoints first: they know their names without a look at disk and index.
     gateway = Gateway([EndpointBackend(endpoints), engines])
+    tuning = TuningRoutes(studio, max_upload_bytes=settings.max_upload_bytes)
+    gateway.app.router.routes.extend(tuning.routes())
     api = build(studio, max_upload_bytes=settings.max_upload_bytes)
     api.state.keys, api.state.endpoints = keys, endpoints
 
