@@ -52,9 +52,9 @@ def _string_check(operation: str, reference: Any) -> tuple[dict[str, Any], str]:
         raise ApiError(400, "unsupported_grader", "A reference of each row, such as "
                        "'{{item.answer}}', is compared by 'eq' only, and stands alone.",
                        f"{PARAM}.reference")
-    text = re.escape(reference)
-    patterns = {"eq": {"name": "format", "pattern": text},
-                "ne": {"name": "regex", "pattern": rf"\A(?!{text}\Z)"},
+    text, whole = re.escape(reference), re.escape(reference.strip())
+    patterns = {"eq": {"name": "format", "pattern": whole},
+                "ne": {"name": "regex", "pattern": rf"\A(?!\s*{whole}\s*\Z)"},
                 "like": {"name": "regex", "pattern": text},
                 "ilike": {"name": "regex", "pattern": f"(?i){text}"}}
     if operation not in patterns:

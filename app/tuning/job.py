@@ -192,14 +192,18 @@ def _event(run: Run, place: tuple[int, int], at: float, said: Said) -> dict[str,
 
 
 def checkpoint_document(run: Run, info: CheckpointInfo,
-                        series: dict[str, dict[int, float | None]]) -> dict[str, Any]:
-    """Return a committed checkpoint with what was measured at its step."""
+                        series: dict[str, dict[int, float | None]]) -> dict[str, Any] | None:
+    """Return a committed checkpoint with what was measured at its step; None when it is gone."""
+    try:
+        created = info.path.stat().st_mtime
+    except OSError:  # taken away by the run's rotation meanwhile
+        return None
     names = {"train_loss": "loss", "valid_loss": "eval_loss",
              "train_mean_token_accuracy": "mean_token_accuracy",
              "valid_mean_token_accuracy": "eval_mean_token_accuracy"}
     values = {theirs: value for theirs, ours in names.items()
               if (value := series.get(ours, {}).get(info.step)) is not None}
     return {"id": f"ftckpt-{run.id}-{info.step}", "object": "fine_tuning.job.checkpoint",
-            "created_at": int(info.path.stat().st_mtime), "step_number": info.step,
+            "created_at": int(created), "step_number": info.step,
             "fine_tuning_job_id": PREFIX + run.id, "metrics": {"step": info.step, **values},
             "fine_tuned_model_checkpoint": f"{run.id}/{info.path.name}"}

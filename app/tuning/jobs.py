@@ -153,7 +153,7 @@ class Jobs:
         found = [info for info in self._studio.checkpoints(run.id) if not info.problem]
         self._studio.ingest(run.id)
         series = {name: dict(points) for name, points in self._studio.series(run.id).items()}
-        known = [checkpoint_document(run, info, series) for info in found]
+        known = [one for info in found if (one := checkpoint_document(run, info, series))]
         return page(_beyond(known, after, lambda one: str(one["id"])), limit)
 
     def users(self, file_id: str) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
@@ -93,9 +94,18 @@ def _is_turns(value: Any) -> TypeGuard[list[dict[str, Any]]]:
 
 
 def _rows(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
-    """Yield each line and its object; None for what is no JSON object."""
+    """Yield each line and its object; None for what is no JSON object.
+
+    Raises:
+        ApiError: A line is too long to be held.
+    """
     with path.open("rb") as file:
-        while line := file.readline(LINE_BYTES):
+        for number in count(1):
+            line = file.readline(LINE_BYTES)
+            if not line:
+                return
+            if len(line) == LINE_BYTES:
+                raise bad_rows([f"Row {number} is longer than {LINE_BYTES >> 20} MiB."], 1)
             try:
                 # A mark at the beginning of the file is no part of the first row.
                 value = json.loads(line.removeprefix(b"\xef\xbb\xbf")) if line.strip() else None

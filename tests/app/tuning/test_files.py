@@ -1,6 +1,7 @@
 """/v1/files: what is kept, what is refused, and that nothing is left of that."""
 
 import json
+import socket
 
 import httpx
 import openai
@@ -10,7 +11,9 @@ from app.apikeys import KeyRing
 from app.server import ServerSettings, create_app
 from app.serving.openai_errors import ApiError
 from app.tuning import multipart
+from app.tuning import rows as rows_of_openai
 from tests.app.api.conftest import Live, opened
+from tests.app.conftest import wait_for
 from tests.app.tuning.conftest import CHAT, PAIRS, PROMPTS, lines, turn
 
 
@@ -109,6 +112,22 @@ def test_a_full_disk_is_told_before_anything_is_written(client, studio, monkeypa
         client.send(CHAT)
     assert (told.value.status_code, told.value.code) == (507, "no_space")
     assert not list(studio.home.tmp.glob("upload-*"))
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(studio, live):
+    head = (b"POST /v1/files HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 5000\r\n"
+            b"content-type: multipart/form-data; boundary=x\r\n\r\n"
+            b'--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n{')
+    with socket.create_connection(live.socket.getsockname()) as connection:
+        connection.sendall(head)
+        wait_for(lambda: list(studio.home.tmp.glob("upload-*/*")), what="the upload's file")
+    wait_for(lambda: not list(studio.home.tmp.glob("upload-*")), what="its end")
+
+
+def test_a_row_without_end_is_refused_by_its_number(client, monkeypatch):
+    monkeypatch.setattr(rows_of_openai, "LINE_BYTES", 1000)
+    error = refused(client, [CHAT[0], {"messages": [turn("user", "a" * 2000)]}])
+    assert "Row 2 is longer" in error.message
 
 
 @pytest.mark.parametrize(("form", "code"), [
