@@ -37,8 +37,11 @@ def drawn(page: Page) -> int:
 
 def refresh_after_a_restart(page: Page) -> None:
     """Reload a page that may be reloading itself, as it has noticed that the server is back."""
-    try:
-        page.reload()
-    except Error:
-        page.wait_for_load_state()
-        page.reload()
+    for left in reversed(range(5)):
+        try:
+            page.reload()
+            return
+        except Error:
+            if not left:
+                raise
+            page.wait_for_load_state()
