@@ -26,6 +26,7 @@ from trainer.export.gguf_template import without_marks
 
 # Which images were current when this was written. vLLM below 0.32.0 has published holes.
 TAGS = {"VLLM_TAG": "v0.33.0", "SGLANG_TAG": "v0.5.19", "TGI_TAG": "3.3.6"}
+TGI_IMAGE = "text-generation-inference"
 _PORT = 8000
 _TEMPLATES = "/templates"
 _TEMPLATE = "chat_template.jinja"
@@ -86,7 +87,8 @@ def _fill(folder: Path, model: Path, chat: ChatFormat, name: str, length: int,
                  json.dumps(tokenizer, ensure_ascii=False, indent=2))
     compose = yaml.safe_dump({"services": _services(name, length, has_template)}, sort_keys=False)
     write_atomic(folder / "compose.yaml", compose)
-    lines = ["MODEL_DIR=./model", f"PORT={_PORT}", *(f"{key}={tag}" for key, tag in TAGS.items())]
+    lines = ["MODEL_DIR=./model", f"PORT={_PORT}", f"TGI_IMAGE={TGI_IMAGE}",
+             *(f"{key}={tag}" for key, tag in TAGS.items())]
     write_atomic(folder / ".env", "\n".join(lines) + "\n")
     write_atomic(folder / "README.md", _readme(name, list(dict.fromkeys(stops))))
 
@@ -110,7 +112,7 @@ def _services(name: str, length: int, has_template: bool) -> dict[str, Any]:
         "vllm": serve | _service("vllm", "vllm/vllm-openai:${VLLM_TAG}", vllm,
                          {**offline, "VLLM_API_KEY": _KEY, "VLLM_NO_USAGE_STATS": "1"}),
         "sglang": _service("sglang", "lmsysorg/sglang:${SGLANG_TAG}", sglang, offline),
-        "tgi": _service("tgi", "ghcr.io/huggingface/text-generation-inference:${TGI_TAG}", tgi,
+        "tgi": _service("tgi", "${TGI_IMAGE}:${TGI_TAG}", tgi,
                         {**offline, "API_KEY": _KEY, "USAGE_STATS": "off"})}
 
 
@@ -146,7 +148,8 @@ def _readme(name: str, stops: Sequence[str]) -> str:
        docker compose --profile sglang up -d
        docker compose --profile tgi up -d
 
-`.env` pins the versions of the images. The port is open on this machine only: put a proxy that
+`.env` pins the versions of the images; for TGI write there, as `TGI_IMAGE`, where its
+documentation has the image. The port is open on this machine only: put a proxy that
 speaks https in front of it for others.
 
 ## Asking

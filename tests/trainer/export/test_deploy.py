@@ -55,7 +55,7 @@ def test_every_variable_is_in_env_or_asked_for_and_versions_are_pinned(model, tm
     text = (folder / "compose.yaml").read_text()
     env = dict(line.split("=", 1) for line in (folder / ".env").read_text().splitlines())
     asked = set(re.findall(r"\$\{(\w+)\}", text))
-    assert asked == set(env) == {"MODEL_DIR", "PORT", *TAGS}
+    assert asked == set(env) == {"MODEL_DIR", "PORT", "TGI_IMAGE", *TAGS}
     assert set(re.findall(r"\$\{(\w+):\?", text)) == {"API_KEY"}
     assert text.count("${API_KEY:?") == 3 and "API_KEY" not in env
     assert all(re.fullmatch(r"v?\d+\.\d+\.\d+", tag) for tag in TAGS.values())
