@@ -38,12 +38,15 @@ def test_a_long_log_is_cut_and_says_so_while_its_writer_goes_on(tmp_path):
     log = tmp_path / "log.txt"
     code = ("import sys, time\n"
             "for n in range(400): print('x' * 99, flush=True); time.sleep(0.001)\n"
+            "sys.stdin.readline()\n"
             "print('the end')")
     cap = LogCap(log, cap_bytes=10_000, kept_bytes=2_000)
     with log.open("ab") as file:
-        writer = subprocess.Popen([sys.executable, "-c", code], stdout=file)
+        writer = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
+                                  stdout=file)
     wait_for(cap.check)
-    assert writer.wait() == 0
+    writer.communicate(b"cut\n")
+    assert writer.returncode == 0
     text = log.read_text()
     assert text.startswith("\n[Finestra: log truncated: ") and text.endswith("the end\n")
     assert len((tmp_path / "log.1.txt").read_bytes()) == 2_000
