@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -102,32 +98,17 @@ def register(app: typer.Typer) -> None:
         app.command(name)(run)
 
 
-@contextmanager
-def _audited(home: Home, action: str, name: str) -> Iterator[None]:
-    """Leave one line in the audit log, also when the action fails."""
-    def record(ok: bool, detail: str) -> None:
-        home.append_audit({"time": time.time(), "action": action, "run": name, "who": "local",
-                           "ok": ok, "detail": detail[:500], "id": secrets.token_hex(4)})
-
-    try:
-        yield
-    except BaseException as error:
-        record(False, f"{type(error).__name__}: {error}")
-        raise
-    record(True, "")
-
-
 def add(options: AddOptions) -> None:
     """Register a dataset; a hub's is fetched, a file stays where it lies and is never changed."""
     home = Home.open()
     known = registry.load(home.data)
     path = Path(options.source).expanduser()
     if options.folder or _is_llamafactory(path):
-        with _audited(home, "add_dataset_folder", options.source):
+        with home.audited("add_dataset_folder", options.source, "local"):
             results = add_folder(known, path)
         _show_added(results, options.as_json)
         return
-    with _audited(home, "add_dataset", options.name or options.source), lent_token(home):
+    with home.audited("add_dataset", options.name or options.source, "local"), lent_token(home):
         added = _add_one(known, path, options)
     spec = known.resolve(added)
     if options.as_json:
@@ -185,7 +166,7 @@ def fix(options: FixOptions) -> None:
     """Leave rows out: a new version of a dataset, the old one is kept."""
     home = Home.open()
     fixes = _fixes(options)
-    with _audited(home, "fix_dataset", options.name), progress_bar("writing") as told:
+    with home.audited("fix_dataset", options.name, "local"), progress_bar("writing") as told:
         report = fix_dataset(registry.load(home.data), options.name, fixes,
                              watching=Watching(told.rows))
     if options.as_json:
@@ -217,7 +198,7 @@ def split(name: Name,
           as_json: Json = False) -> None:
     """Take rows out for evaluation: NAME-eval has them, NAME keeps the others as a version."""
     home = Home.open()
-    with _audited(home, "split_dataset", name), progress_bar("splitting") as told:
+    with home.audited("split_dataset", name, "local"), progress_bar("splitting") as told:
         report = split_dataset(registry.load(home.data), name, size, seed,
                                watching=Watching(told.rows))
     if as_json:
@@ -261,7 +242,7 @@ def restore(name: Name, version: Annotated[int, typer.Argument(help="Its number.
     """Make an old version the newest one again."""
     home = Home.open()
     known = registry.load(home.data)
-    with _audited(home, "restore_dataset", name):
+    with home.audited("restore_dataset", name, "local"):
         kept.restore(known, name, version)
     found = kept.versions(known, name)[-1]
     if as_json:

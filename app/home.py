@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.contract.files import read_json, write_json
+from trainer.contract.redact import redact
 
 SECRETS = ("HF_TOKEN", "SWANLAB_API_KEY")
 
@@ -100,11 +105,38 @@ class Home:
         """Replace the secrets file (0600)."""
         write_json(self.secrets, values, mode=0o600)
 
-    def append_audit(self, record: dict[str, object]) -> None:
-        """Append one line to the audit log in one write."""
+    def append_audit(self, action: str, subject: str, who: str, *, failure: str = "",
+                     detail: str = "") -> None:
+        """Append one line to the audit log in one write.
+
+        Args:
+            action: What was done, such as 'create_key'.
+            subject: What it was done to: a run's id, a name.
+            who: Who did it.
+            failure: Why it failed, '' when it did not.
+            detail: More about what was done.
+        """
+        record = {"time": time.time(), "action": action, "run": subject[:200], "who": who,
+                  "ok": not failure, "detail": redact(failure or detail)[:500],
+                  "id": secrets.token_hex(4)}
         line = json.dumps(record, ensure_ascii=False) + "\n"
         handle = os.open(self.audit, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.write(handle, line.encode("utf-8"))
         finally:
             os.close(handle)
+
+    @contextmanager
+    def audited(self, action: str, subject: str, who: str) -> Iterator[dict[str, str]]:
+        """Leave exactly one audit line, also when the block fails.
+
+        Yields:
+            What the line will name as 'run', and a 'detail'; the block may change both.
+        """
+        note = {"run": subject, "detail": ""}
+        try:
+            yield note
+        except BaseException as error:
+            self.append_audit(action, note["run"], who, failure=f"{type(error).__name__}: {error}")
+            raise
+        self.append_audit(action, note["run"], who, detail=note["detail"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from trainer.contract.catalogue import CatalogueModel, load_catalogue
 from trainer.contract.models import ModelError
 
 FETCH = "fetch_model"
-Audited = Callable[[str, str, str], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ class ModelLibrary:
     """
 
     def __init__(self, home: Home, runs: Callable[[], list[Run]],
-                 devices: Callable[[], Sequence[Device]], *, audited: Audited,
+                 devices: Callable[[], Sequence[Device]], *,
                  allowed: Callable[[str], bool], delete_run: Callable[[str, str], None]) -> None:
         """Nothing is read yet.
 
@@ -126,12 +124,11 @@ class ModelLibrary:
             home: Where models lie.
             runs: Returns all runs.
             devices: Returns the devices of this machine.
-            audited: Makes the context that leaves an audit line: (action, model, who).
             allowed: Tells whether pages may name a path (rule R5).
             delete_run: Deletes a run with its results: (id, who).
         """
         self._home, self._runs, self._devices = home, runs, devices
-        self._audited, self._allowed, self._delete_run = audited, allowed, delete_run
+        self._allowed, self._delete_run = allowed, delete_run
         self._shelf, self._needs, self._lock = Shelf(home), Needs(), threading.Lock()
         self.jobs = DataJobs(lambda op: Fetcher(home))
         self.engines: Callable[[], Collection[str]] = lambda: ()
@@ -188,7 +185,7 @@ class ModelLibrary:
             ModelError: It is no name of a model, or a folder that may not be named.
         """
         source = source.strip()
-        with self._audited("download_model", source[:200], who):
+        with self._home.audited("download_model", source, who):
             name = self._source_name(source, web)
             return self.jobs.start(FETCH, name, {"source": name})
 
@@ -204,7 +201,7 @@ class ModelLibrary:
     def cancel(self, identity: str, *, who: str = "local") -> Job:
         """End a download; what came in is kept."""
         job = self.jobs.get(identity)
-        with self._audited("cancel_download", job.name, who):
+        with self._home.audited("cancel_download", job.name, who):
             return self.jobs.cancel(identity)
 
     # Deleting
@@ -236,7 +233,7 @@ class ModelLibrary:
             ModelError: There is none ('unknown_model'), or it does not lie in the studio's folders.
             RunError: A run, an engine or a download has it in use.
         """
-        with self._audited("delete_model", name[:200], who):
+        with self._home.audited("delete_model", name, who):
             found = self.losses(name)
             one = _named(name, self.all())
             if found.forbidden is not None:

@@ -7,11 +7,10 @@ files; nothing can be found by its name before all of it is there and right.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from app.models_remote import ModelRemote, as_model_error, parse_model, remote_of, wanted_files
@@ -19,7 +18,7 @@ from app.models_shelf import PARTIAL
 from app.models_stream import BLOCK, Meter, fetch_all, require_room
 from app.names import slug
 from app.sources import cached_snapshot, hub_cache
-from trainer.contract.files import fsync_folder, write_atomic
+from trainer.contract.files import fsync_folder, locked, write_atomic
 from trainer.contract.models import ModelError, read_adapter, read_folder
 from trainer.contract.rundir import is_safe_name
 from trainer.data import DatasetError
@@ -114,9 +113,9 @@ def _link(place: Path, blob: Path) -> None:
 def _alone(lock: Path, wanted: HubId) -> Iterator[None]:
     """Let one process at a time fetch a model."""
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(lock, wait=False))
         except BlockingIOError:
             raise ModelError("model_downloading", f"'{wanted}' is being downloaded by another "
                              "process.", "Wait until that has ended.") from None

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import math
-import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,7 @@ from app.ingest import ingest
 from app.names import method_of
 from app.runs import ACTIVE, RunState
 from app.store import MIRRORED, CorruptIndex, Store, Writer
-from trainer.contract.files import read_json
+from trainer.contract.files import locked, read_json
 from trainer.contract.rundir import RunDir, is_safe_name
 
 _log = logging.getLogger(__name__)
@@ -28,17 +25,6 @@ NEVER_STARTED = "Never started."
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "attempt": int, "position": int, "stop_requested": int, "tags": list,
     **dict.fromkeys(("created_at", "queued_at", "started_at", "ended_at"), (int, float))}
-
-
-@contextlib.contextmanager
-def _alone(home: Home) -> Iterator[None]:
-    """Let one process at a time mend the index."""
-    handle = os.open(home.root / "index.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def open_store(home: Home, *, busy_s: float = 30.0) -> Store:
@@ -55,7 +41,7 @@ def open_store(home: Home, *, busy_s: float = 30.0) -> Store:
 
 def recover(home: Home, *, busy_s: float = 30.0) -> Store:
     """Move a damaged index aside, make a new one, and read every run folder into it."""
-    with _alone(home):
+    with locked(home.root / "index.lock"):  # one process at a time mends the index
         with contextlib.suppress(CorruptIndex):
             store = Store(home.db, home.runs, busy_s=busy_s)
             store.quick_check()

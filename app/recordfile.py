@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import copy
-import fcntl
-import os
-import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from app.home import Home
-from trainer.contract.files import read_json, write_json
-from trainer.contract.redact import redact
+from trainer.contract.files import locked, read_json, write_json
 
 Record = dict[str, Any]
 
@@ -75,30 +70,11 @@ class RecordFile:
             subject: What it is done to.
             who: Who does it.
         """
-        try:
-            with self._locked():
-                records = copy.deepcopy(self.read())
-                yield records
-                write_json(self.path, records, mode=0o600)
-        except BaseException as error:
-            self._note(action, subject, who, f"{type(error).__name__}: {error}")
-            raise
-        self._note(action, subject, who, "")
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
         lock = self.path.with_name(f".{self.path.name}.lock")
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
-
-    def _note(self, action: str, subject: str, who: str, failure: str) -> None:
-        self.home.append_audit({"time": time.time(), "action": action, "run": subject[:100],
-                                "who": who, "ok": not failure, "detail": redact(failure)[:500],
-                                "id": secrets.token_hex(4)})
+        with self.home.audited(action, subject, who), locked(lock):
+            records = copy.deepcopy(self.read())
+            yield records
+            write_json(self.path, records, mode=0o600)
 
     def used_path(self) -> Path:
         """Return the file beside it that has what is noted often and may be lost."""

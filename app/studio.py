@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -48,9 +46,9 @@ class Studio:
         """Put the parts together; see ``open``."""
         self.home, self.store, self.scheduler, self.preflight = home, store, scheduler, preflight
         self.data = preflight.data
-        self.changes = DataChanges(self.data, self._audited)
+        self.changes = DataChanges(self.data, home.audited)
         self.library = ModelLibrary(home, self.runs, scheduler.devices.list,
-                                    audited=self._audited, allowed=self.data.allowed,
+                                    allowed=self.data.allowed,
                                     delete_run=lambda run_id, who: self.delete(run_id, who=who))
 
     @classmethod
@@ -104,7 +102,7 @@ class Studio:
             ConfigError: With every problem; nothing is stored then.
         """
         plain = values.dump() if isinstance(values, RunConfig) else values
-        with self._audited("create", "", owner) as note:
+        with self.home.audited("create", "", owner) as note:
             if idempotency_key and (known := self._run_of_key(owner, idempotency_key)):
                 note["run"] = known.id
                 return known
@@ -168,7 +166,7 @@ class Studio:
         Raises:
             RunError: It has ended already.
         """
-        with self._audited("stop", run_id, who), self.store.write() as writer:
+        with self.home.audited("stop", run_id, who), self.store.write() as writer:
             record = writer.record(run_id)
             state = record.run.state
             if state is RunState.QUEUED:
@@ -196,7 +194,7 @@ class Studio:
         Raises:
             RunError: It is active or completed, or the checkpoint cannot be used.
         """
-        with self._audited("resume", run_id, who):
+        with self.home.audited("resume", run_id, who):
             if checkpoint not in ("auto", "none"):
                 self._check_checkpoint(run_id, checkpoint)
             with self.store.write() as writer:
@@ -234,7 +232,7 @@ class Studio:
         Raises:
             RunError: It is active, or other runs stand on it.
         """
-        with self._audited("delete", run_id, who):
+        with self.home.audited("delete", run_id, who):
             with self.store.write() as writer:
                 check_deletable(writer, run_id)
                 trashed = move_to_trash(self.home, run_id)
@@ -251,7 +249,7 @@ class Studio:
             columns["tags"] = sorted({tag.strip()[:40] for tag in tags if tag.strip()})[:20]
         if notes is not None:
             columns["notes"] = notes[:10_000]
-        with self._audited("annotate", run_id, "local"), self.store.write() as writer:
+        with self.home.audited("annotate", run_id, "local"), self.store.write() as writer:
             writer.record(run_id)
             return writer.update(run_id, **columns)
 
@@ -374,24 +372,6 @@ class Studio:
     def datasets(self) -> list[DatasetChoice]:
         """Return the datasets that a config may name."""
         return self.data.all()
-
-    # Audit
-
-    def audit(self, action: str, run_id: str, who: str, ok: bool, detail: str = "") -> None:
-        """Append one line to the audit log."""
-        self.home.append_audit({"time": time.time(), "action": action, "run": run_id, "who": who,
-                                "ok": ok, "detail": detail[:500], "id": secrets.token_hex(4)})
-
-    @contextlib.contextmanager
-    def _audited(self, action: str, run_id: str, who: str) -> Iterator[dict[str, str]]:
-        """Leave exactly one audit line, also when the action fails."""
-        note = {"run": run_id}
-        try:
-            yield note
-        except BaseException as error:
-            self.audit(action, note["run"], who, False, f"{type(error).__name__}: {error}")
-            raise
-        self.audit(action, note["run"], who, True)
 
 
 def _text_of(run: Run) -> str:

@@ -59,19 +59,17 @@ class TuningRoutes:
         folder = await asyncio.to_thread(self.files.new_folder)
         who = _user(request)
         try:
-            upload = Upload(folder / ROWS, request.headers.get("content-type", ""), self._limit)
-            await upload.receive(request.stream())
-            _require_purpose(upload.fields)
-            found = await asyncio.to_thread(self.files.add, folder, upload.filename, who)
+            with self._studio.home.audited("create_file", "", who) as said:
+                upload = Upload(folder / ROWS, request.headers.get("content-type", ""),
+                                self._limit)
+                await upload.receive(request.stream())
+                _require_purpose(upload.fields)
+                found = await asyncio.to_thread(self.files.add, folder, upload.filename, who)
+                said["detail"] = detail_of(found)
         except ClientDisconnect:
             raise ApiError(400, "invalid_form", "The upload was cut short.", "file") from None
-        except BaseException as error:
-            self._studio.audit("create_file", "", who, False, f"{type(error).__name__}: {error}")
-            raise
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        await asyncio.to_thread(self._studio.audit, "create_file", "", who, True,
-                                detail_of(found))
         return _json(found.document())
 
     async def list_files(self, request: Request) -> Response:
@@ -99,12 +97,9 @@ class TuningRoutes:
     async def delete_file(self, request: Request) -> Response:
         """Take a file away."""
         file_id, who = request.path_params["id"], _user(request)
-        try:
+        with self._studio.home.audited("delete_file", "", who) as said:
+            said["detail"] = file_id
             await asyncio.to_thread(self.files.delete, file_id, self.jobs.users)
-        except ApiError as error:
-            self._studio.audit("delete_file", "", who, False, str(error))
-            raise
-        self._studio.audit("delete_file", "", who, True, file_id)
         return _json({"id": file_id, "object": "file", "deleted": True})
 
     async def create_job(self, request: Request) -> Response:

@@ -14,10 +14,21 @@ def test_folders_are_private_and_secrets_more_so(tmp_path):
     home.write_secrets({"HF_TOKEN": "x", "PATH": "/evil", "SWANLAB_API_KEY": ""})
     assert home.secrets.stat().st_mode & 0o777 == 0o600
     assert home.read_secrets() == {"HF_TOKEN": "x"}
-    home.append_audit({"a": "中"})
-    home.append_audit({"a": 2})
-    assert [json.loads(line)["a"] for line in home.audit.read_text().splitlines()] == ["中", 2]
+    home.append_audit("look", "中", "ann")
     assert home.audit.stat().st_mode & 0o777 == 0o600
+
+
+def test_each_action_leaves_one_line_without_secrets(tmp_path):
+    home = Home.open(tmp_path)
+    with home.audited("make", "", "ann") as said:
+        said["run"], said["detail"] = "中" * 300, "hf_" + "a" * 20
+    with pytest.raises(ValueError, match="token"), home.audited("make", "two", "ann"):
+        raise ValueError("token=abcdef0123")
+    lines = [json.loads(line) for line in home.audit.read_text().splitlines()]
+    assert [(one["run"], one["who"], one["ok"], one["detail"]) for one in lines] == [
+        ("中" * 200, "ann", True, "[secret]"),
+        ("two", "ann", False, "ValueError: token=[secret]")]
+    assert len({one["id"] for one in lines}) == 2
 
 
 def test_the_environment_names_the_home(tmp_path, monkeypatch):

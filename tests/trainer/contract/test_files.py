@@ -6,7 +6,7 @@ import pytest
 from trainer.contract import RunConfig, commits
 from trainer.contract import events as ev
 from trainer.contract.commits import commit, find_problem, list_checkpoints
-from trainer.contract.files import read_json, write_atomic, write_json
+from trainer.contract.files import locked, read_json, write_atomic, write_json
 from trainer.contract.rundir import RunDir, is_safe_name
 
 
@@ -23,6 +23,18 @@ def test_events_round_trip_on_one_line():
 def test_what_is_no_event_is_a_value_error(line):
     with pytest.raises(ValueError):
         ev.from_line(line)
+
+
+def test_one_at_a_time_holds_a_lock(tmp_path):
+    path = tmp_path / "a.lock"
+    with locked(path):
+        assert path.stat().st_mode & 0o777 == 0o600
+        with pytest.raises(BlockingIOError), locked(path, wait=False):
+            pass
+    with pytest.raises(KeyError), locked(path, wait=False):
+        raise KeyError
+    with locked(path):
+        pass
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace", "chmod"])

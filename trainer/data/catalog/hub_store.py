@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from trainer.contract.files import fsync_folder, read_json, write_json
+from trainer.contract.files import fsync_folder, locked, read_json, write_json
 from trainer.data.catalog.hub_names import HubId
 
 FOLDER = ".hub"
@@ -77,8 +76,7 @@ class HubStore:
         """Let one process at a time fetch from a repository."""
         repo = self._repo(wanted)
         repo.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(repo / ".lock", "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with locked(repo / ".lock"):
             yield
 
     def workplace(self, wanted: Wanted, commit: str) -> Path:

@@ -7,7 +7,6 @@ for ``tags``. Relative file names are relative to the registry's own folder. Key
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import threading
@@ -21,7 +20,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from trainer.contract.config import DatasetUse
-from trainer.contract.files import write_json
+from trainer.contract.files import locked, write_json
 from trainer.contract.places import share
 from trainer.data.catalog import hub
 from trainer.data.catalog.hub_names import entry_hub_id, parse_hub_id
@@ -254,7 +253,8 @@ class Registry:
         """Hold the lock, give the user's entries to be changed, write them, read them again."""
         folder = self.user_dir
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+        # Two writers must not lose each other's entries.
+        with locked(folder / f".{FILE_NAME}.lock"):
             self.reload()
             values = read_registry(folder / FILE_NAME)
             yield values
@@ -374,11 +374,3 @@ def check_name(name: str) -> None:
     if not fine:
         raise DatasetError("dataset_name", f"'{name}' cannot be the name of a dataset.",
                            "Use up to 64 letters, digits, '.', '_', '-' and spaces.")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock so that two writers do not lose each other's entries."""
-    with open(folder / f".{FILE_NAME}.lock", "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
