@@ -9,7 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from app import cli_data, cli_find, cli_keys, cli_migrate, cli_models, cli_rewards, cli_runs
+from app import (
+    cli_data,
+    cli_export,
+    cli_find,
+    cli_keys,
+    cli_migrate,
+    cli_models,
+    cli_rewards,
+    cli_runs,
+)
 from app.cli_output import EXPECTED, error_document, note, print_error, print_json
 from app.documents import outcome_document
 from app.runs import Run, RunState
@@ -68,11 +77,11 @@ def train(config: Annotated[Path, typer.Argument(help="The run config, a YAML fi
     studio = Studio.open()
     try:
         if dry_run:
-            _show_dry_run(studio.dry_run(values), anywhere, as_json)
+            show_dry_run(studio.dry_run(values), anywhere, as_json)
             return
         run = studio.create(values)
         run = run if detach else follow_run(studio, run)
-        _show_outcome(studio, run, detach, as_json)
+        show_outcome(studio, run, detach, as_json)
     finally:
         studio.close()
 
@@ -102,7 +111,8 @@ def follow_run(studio: Any, run: Run) -> Run:
         return found
 
 
-def _show_outcome(studio: Any, run: Run, detached: bool, as_json: bool) -> None:
+def show_outcome(studio: Any, run: Run, detached: bool, as_json: bool) -> None:
+    """Say how a run ended, and end with a status that says the same."""
     document = outcome_document(studio, run)
     if as_json:
         print_json(document)
@@ -116,7 +126,8 @@ def _show_outcome(studio: Any, run: Run, detached: bool, as_json: bool) -> None:
     raise typer.Exit(1 if run.state in ("failed", "stopped", "interrupted") else INTERRUPTED)
 
 
-def _show_dry_run(found: Any, anywhere: bool, as_json: bool) -> None:
+def show_dry_run(found: Any, anywhere: bool, as_json: bool) -> None:
+    """Say what is known before a start; status 1 when something is in the way."""
     counted = [p for p in found.problems if not anywhere or p.scope == "config"]
     if as_json:
         first = error_document(counted[0].code, counted[0].message, field=counted[0].field,
@@ -138,6 +149,7 @@ def _show_dry_run(found: Any, anywhere: bool, as_json: bool) -> None:
 
 
 cli_find.register(app)
+cli_export.register(app)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from app.runs import ENDED, Run, RunState
 from app.studio import Studio
 from trainer.contract.config import load_yaml
 from trainer.contract.files import read_json
+from trainer.contract.rundir import RunDir
 
 # A script may rely on these series, empty or not.
 SERIES = ("loss", "eval_loss", "learning_rate", "grad_norm")
@@ -43,13 +44,33 @@ def checkpoint_documents(studio: Studio, run: Run) -> list[dict[str, Any]]:
              "problem": info.problem} for info in studio.checkpoints(run.id)]
 
 
+def export_document(run: Run) -> dict[str, Any] | None:
+    """Return what an export has written, each format with how it compares; None for none.
+
+    ``pieces`` are formats first, then what lies beside them; paths are relative to the run's
+    folder ``export``.
+    """
+    folder = RunDir(run.dir).export
+    index = read_json(folder / "export.json")
+    if not isinstance(index, dict):
+        return None
+    report = read_json(folder / "parity.json")
+    compared = {one["format"]: one for one in report["artefacts"]} if isinstance(
+        report, dict) else {}
+    pieces = [{"format": name, "path": piece["path"], "bytes": piece["bytes"],
+               "files": [path for path, _, _ in piece["files"]], "notes": piece["notes"],
+               "parity": compared.get(name)} for name, piece in index["pieces"].items()]
+    return {"source": index["source"], "made_at": index["made_at"], "dir": str(folder),
+            "formats": index["formats"], "pieces": pieces}
+
+
 def show_document(studio: Studio, run: Run) -> dict[str, Any]:
     """Return a run with its config, checkpoints, warnings and error."""
     return {**run.document(), "config": load_yaml(studio.config_yaml(run.id)),
             "checkpoints": checkpoint_documents(studio, run),
             "warnings": [event.model_dump(include={"code", "message", "step"})
                          for event in studio.warnings(run.id)],
-            "error": run_error(studio, run)}
+            "export": export_document(run), "error": run_error(studio, run)}
 
 
 def metrics_document(studio: Studio, run: Run, names: Sequence[str] | None = None, *,

@@ -8,6 +8,8 @@ import time
 import unicodedata
 
 from trainer.contract import RunConfig
+from trainer.contract.kinds import AnyConfig
+from trainer.contract.kinds.export import ExportConfig
 
 
 def slug(name: str, limit: int = 32) -> str:
@@ -20,6 +22,19 @@ def new_run_id(name: str) -> str:
     """Make an id such as ``20261121-support-bot-3fa9c1``."""
     parts = (time.strftime("%Y%m%d"), slug(name) or "run", secrets.token_hex(3))
     return "-".join(parts)
+
+
+def columns_of(config: AnyConfig) -> dict[str, str]:
+    """Return what the index shows of a config; ``objective`` is the kind where nothing trains."""
+    if isinstance(config, RunConfig):
+        return {"name": config.name, "objective": config.objective,
+                "model": config.model.name_or_path, "method": method_of(config),
+                "wanted_device": config.training.device}
+    model, method = ((config.source, ", ".join(config.formats))
+                     if isinstance(config, ExportConfig)
+                     else (", ".join(source.name for source in config.sources), config.method))
+    return {"name": config.name, "objective": config.kind, "model": model, "method": method,
+            "wanted_device": config.device}
 
 
 def method_of(config: RunConfig) -> str:

@@ -15,12 +15,14 @@ from app.datafit import DataFindings, DataFit
 from app.datasets import DataService
 from app.devices import CPU, Device, DeviceProbe
 from app.home import Home
+from app.kindfit import KindFit
 from app.sources import cached_snapshot
 from trainer.contract import ConfigError, Problem, RunConfig, families, fits
 from trainer.contract.choose import DeviceKind, choose_dtype, dtype_problem
 from trainer.contract.config import parse, without_wrong_fields
 from trainer.contract.config.checks.memory import packing_problems
 from trainer.contract.consent import reward_problems
+from trainer.contract.kinds import AnyConfig, kind_of, parse_any
 from trainer.contract.models import ModelError, ModelFacts, read_folder, resolve_model
 from trainer.contract.plan import Estimate, Setting, estimate
 from trainer.contract.rundir import is_safe_name
@@ -35,7 +37,7 @@ Origin = Literal["cli", "web"]
 class DryRun:
     """What is known before a start; ``config`` is None when its values are not valid."""
 
-    config: RunConfig | None = None
+    config: AnyConfig | None = None
     problems: list[Problem] = field(default_factory=list)
     choices: list[Choice] = field(default_factory=list)
     estimate: Estimate | None = None
@@ -67,6 +69,8 @@ class Preflight:
 
     def check(self, values: Mapping[str, Any], *, origin: Origin = "cli") -> DryRun:
         """Return every problem there is, the choices, and the estimate where it can be made."""
+        if kind_of(values) != "train":
+            return self._check_other(values, origin)
         wrong: list[Problem] = []
         try:
             config: RunConfig | None = parse(values)
@@ -80,6 +84,19 @@ class Preflight:
             fields = {problem.field for problem in wrong}
             others = [p for p in found.problems if p.field and p.field not in fields]
             return DryRun(problems=[*wrong, *others])
+        return found
+
+    def _check_other(self, values: Mapping[str, Any], origin: Origin) -> DryRun:
+        """Check what is no training."""
+        try:
+            config = parse_any(values)
+        except ConfigError as error:
+            return DryRun(problems=error.problems)
+        assert not isinstance(config, RunConfig)
+        fit = KindFit(self.home, self.data.allowed if origin == "web" else None)
+        problems, choices = fit.look(config)
+        found = DryRun(config=fit.absolute(config), problems=problems, choices=choices)
+        self._device(found)
         return found
 
     def _look(self, config: RunConfig, origin: Origin) -> DryRun:
@@ -168,20 +185,24 @@ class Preflight:
 
     def _device(self, found: DryRun) -> Device | None:
         """Find the device the run would have, were it free."""
-        wanted = _config(found).training.device
+        config = found.config
+        assert config is not None
+        trains = isinstance(config, RunConfig)
+        wanted = config.training.device if isinstance(config, RunConfig) else config.device
+        where = "training.device" if trains else "device"
         devices = self.devices.list()
         gpus = [d for d in devices if d.key != CPU]
         if wanted == "auto":
             chosen = max(gpus, key=lambda d: d.free_mib) if gpus else devices[-1]
             reason = ("the GPU with most free memory; waits for one that is free" if gpus
                       else "there is no GPU on this machine")
-            found.choices.append(Choice("training.device", chosen.name, reason))
+            found.choices.append(Choice(where, chosen.name, reason))
             return chosen
         chosen_by_key = next((d for d in devices if d.key == wanted), None)
         if chosen_by_key is None:
             names = ", ".join(f"{d.key} ({d.name})" for d in devices)
             found.problems.append(_problem(
-                "training.device", "unknown_device", f"There is no device '{wanted}' here.",
+                where, "unknown_device", f"There is no device '{wanted}' here.",
                 f"Choose 'auto' or one of: {names}.", scope="machine", name=wanted))
         return chosen_by_key
 
@@ -229,7 +250,7 @@ class Preflight:
 
 
 def _config(found: DryRun) -> RunConfig:
-    assert found.config is not None
+    assert isinstance(found.config, RunConfig)
     return found.config
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from app.home import Home
 from app.identity import Identity
 from app.ingest import ingest
-from app.names import method_of
+from app.names import columns_of as of_config
 from app.runs import ACTIVE, RunState
 from app.store import MIRRORED, CorruptIndex, Store, Writer
 from trainer.contract.files import locked, read_json
@@ -106,12 +106,11 @@ def _insert(writer: Writer, run: RunDir, columns: dict[str, Any], orphans: bool)
 
 def columns_of(run: RunDir) -> dict[str, Any]:
     """Read a run's row from its folder: config.yaml, state.json, process.json."""
-    config = run.read_config()
+    config = run.read_any()
     state = run.read_state()
     made = run.config.stat().st_mtime
     columns: dict[str, Any] = {
-        "name": config.name, "objective": config.objective, "model": config.model.name_or_path,
-        "method": method_of(config), "wanted_device": config.training.device,
+        **of_config(config),
         "state": str(RunState.INTERRUPTED), "created_at": made, "queued_at": made}
     columns |= {name: state[name] for name in MIRRORED
                 if name in state and _fits(name, state[name])}

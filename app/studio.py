@@ -20,17 +20,18 @@ from app.home import Home
 from app.ingest import ingest
 from app.logfile import clean, lines_with, read_tail
 from app.models import ModelLibrary
-from app.names import method_of, new_run_id
+from app.names import columns_of, new_run_id
 from app.preflight import DryRun, Preflight
 from app.rebuild import empty_trash, index_folders, move_to_trash, open_store, recover
 from app.runs import ACTIVE, RESUMABLE, Progress, Run, RunError, RunState
 from app.scheduler import EXIT_GRACE_S, GRACE_S, Scheduler
 from app.sources import list_models
 from app.store import CorruptIndex, Store
-from trainer.contract import ConfigError, RunConfig
+from trainer.contract import ConfigError
 from trainer.contract import events as ev
 from trainer.contract.commits import CheckpointInfo, find_problem, list_checkpoints
 from trainer.contract.config import load_yaml
+from trainer.contract.kinds import AnyConfig
 from trainer.contract.redact import known_secrets, redact
 from trainer.contract.rundir import Attempt, RunDir
 
@@ -88,7 +89,7 @@ class Studio:
         """Say everything that is known before a start; never raises ConfigError."""
         return self.preflight.check(values, origin=origin)
 
-    def create(self, values: Mapping[str, Any] | RunConfig, *, owner: str = "local",
+    def create(self, values: Mapping[str, Any] | AnyConfig, *, owner: str = "local",
                idempotency_key: str | None = None, origin: Origin = "cli") -> Run:
         """Check a config and put it into the queue.
 
@@ -101,7 +102,7 @@ class Studio:
         Raises:
             ConfigError: With every problem; nothing is stored then.
         """
-        plain = values.dump() if isinstance(values, RunConfig) else values
+        plain = values if isinstance(values, Mapping) else values.dump()
         with self.home.audited("create", "", owner) as note:
             if idempotency_key and (known := self._run_of_key(owner, idempotency_key)):
                 note["run"] = known.id
@@ -119,7 +120,7 @@ class Studio:
             known = writer.run_of_key(owner, key)
             return writer.record(known).run if known else None
 
-    def _insert(self, config: RunConfig, owner: str, key: str | None) -> Run:
+    def _insert(self, config: AnyConfig, owner: str, key: str | None) -> Run:
         """Make folder and row together: the row is committed last."""
         run_id, now = new_run_id(config.name), time.time()
         folder = RunDir(self.home.runs / run_id)
@@ -129,9 +130,7 @@ class Studio:
             try:
                 folder.create(config, {"state": str(RunState.QUEUED)})
                 writer.insert(run_id, {
-                    "name": config.name, "state": str(RunState.QUEUED), "owner": owner,
-                    "objective": config.objective, "model": config.model.name_or_path,
-                    "method": method_of(config), "wanted_device": config.training.device,
+                    **columns_of(config), "state": str(RunState.QUEUED), "owner": owner,
                     "created_at": now, "queued_at": now})
                 writer.mirror(run_id)
                 if key:

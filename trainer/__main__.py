@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.checkpoint import Selected, select
-from trainer.context import Context, claim_attempt, read_settings
+from trainer.context import Context, Work, claim_attempt, read_settings
+from trainer.contract.config import RunConfig
 from trainer.contract.events import EndEvent, ResumeEvent
+from trainer.contract.kinds import AnyConfig
 from trainer.contract.redact import known_secrets, redact
 from trainer.contract.rundir import RunDir
 from trainer.emit import EventWriter
@@ -45,12 +47,16 @@ def main(run_dir: Path) -> int:
         emit(ResumeEvent(step=start.step, checkpoint=start.path.name if start.path else "",
                          reason=" ".join(start.skipped)))
         started = True
-        config = run.read_config()
-        device = config.training.device if device == "auto" else device
-        context = Context(run, attempt, config, emit, stop, device, resume)
         for reason in start.skipped:
             emit.warn("checkpoint_skipped", reason)
-        return _end(emit, EndEvent(outcome="completed", metrics=_work(context, start)))
+        config = run.read_any()
+        if isinstance(config, RunConfig):
+            device = config.training.device if device == "auto" else device
+            metrics = _train(Context(run, attempt, config, emit, stop, device, resume), start)
+        else:
+            device = config.device if device == "auto" else device
+            metrics = _other(Work(run, attempt, config, emit, stop, device, resume))
+        return _end(emit, EndEvent(outcome="completed", metrics=metrics))
     except Stopped:
         return _end(emit, EndEvent(outcome="stopped", code="stopped", message=_stopped(run)))
     except Exception as error:
@@ -62,7 +68,14 @@ def main(run_dir: Path) -> int:
         emit.close()
 
 
-def _work(context: Context, start: Selected) -> Metrics:
+def _other(work: Work[AnyConfig]) -> Metrics:
+    """Do what is no training: the module of its kind, which imports what it needs."""
+    kind = import_module(f"trainer.kinds.{work.config.kind}")
+    metrics: Metrics = kind.run(work)
+    return metrics
+
+
+def _train(context: Context, start: Selected) -> Metrics:
     """Run the recipe; the libraries are imported here, after the first events are out."""
     context.emit.stage("loading", "Starting torch and the trainers")
     with hidden(NEVER):
@@ -73,6 +86,8 @@ def _work(context: Context, start: Selected) -> Metrics:
 
 
 def _stopped(run: RunDir) -> str:
+    if (run.path / "export.partial").is_dir():
+        return "Stopped as asked; what is finished of the export is kept, Resume goes on from it."
     newest = next((folder.name for _, folder in run.checkpoint_folders()), "")
     return (f"Stopped as asked; {newest} was saved, Resume goes on from it." if newest
             else "Stopped as asked, before there was anything to save.")

@@ -5,25 +5,30 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from trainer.contract.config import RunConfig
 from trainer.contract.files import read_json, write_json
+from trainer.contract.kinds import AnyConfig
 from trainer.contract.rundir import Attempt, RunDir
 from trainer.emit import EventWriter
 from trainer.failures import Failure
 from trainer.stop import Stop
 
 
+C_co = TypeVar("C_co", bound=AnyConfig, covariant=True)
+
+
 @dataclass(frozen=True)
-class Context:
-    """One attempt at a run: where it lies, what is asked, and where to speak.
+class Work(Generic[C_co]):
+    """One attempt at a run of any kind: where it lies, what is asked, and where to speak.
 
     ``device`` is 'cpu', a GPU's UUID, or 'auto'; ``resume`` is 'auto', 'none' or 'checkpoint-N'.
     """
 
     run: RunDir
     attempt: Attempt
-    config: RunConfig
+    config: C_co
     emit: EventWriter
     stop: Stop
     device: str = "cpu"
@@ -45,6 +50,10 @@ class Context:
     def on_cpu(self) -> bool:
         """Whether the supervisor gave this attempt the CPU."""
         return self.device == "cpu"
+
+
+class Context(Work[RunConfig]):
+    """One attempt at a run that trains."""
 
 
 def claim_attempt(run: RunDir) -> Attempt:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 Stage = Literal["loading", "reading", "tokenizing", "baseline", "training", "evaluating",
-                "saving", "done"]
+                "saving", "merging", "converting", "comparing", "pushing", "done"]
 
 
 class Event(BaseModel):

@@ -93,6 +93,12 @@ _ADVICE = {
     "dataset_name": "Write a name of the registry, a path or a hub id.",
     "regular_expression": "Mend it, or leave it empty.", "json_text": "Mend it.",
     "revision_name": "Write a name such as main, or leave it empty.",
+    "format_twice": "Remove one of them.", "source_twice": "Remove one of them.",
+    "weights_zero": "Give one of them a weight.", "repo_name": "Write it like me/my-model.",
+    "deployment_without_model": "Add 'merged' to the formats, or leave the folder out.",
+    "method_of_adapters": "Choose one of those, or set 'what' to adapters.",
+    "method_of_models": "Choose another method, or set 'what' to models.",
+    "base_missing": "Name it in 'base'.", "slerp_of_two": "Choose another method, or two models.",
 }
 
 

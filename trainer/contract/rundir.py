@@ -10,6 +10,7 @@ from typing import Any
 
 from trainer.contract.config import RunConfig, load_yaml, parse, to_yaml
 from trainer.contract.files import read_json, write_atomic, write_json
+from trainer.contract.kinds import AnyConfig, parse_any
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -90,8 +91,19 @@ class RunDir:
 
     @property
     def model(self) -> Path:
-        """The finished weights, when every weight was trained."""
-        return self.path / "model"
+        """The finished weights, when every weight was trained; those of an export lie in it."""
+        exported = self.export / "merged"
+        return exported if exported.is_dir() else self.path / "model"
+
+    @property
+    def export(self) -> Path:
+        """What an export has written, once all of it is whole."""
+        return self.path / "export"
+
+    @property
+    def weights(self) -> Path:
+        """Of an export or a merge: the run config that its weights might have come from."""
+        return self.path / "weights.yaml"
 
     @property
     def eval(self) -> Path:
@@ -125,7 +137,7 @@ class RunDir:
         attempt.path.mkdir(parents=True)
         return attempt
 
-    def create(self, config: RunConfig, state: dict[str, Any]) -> None:
+    def create(self, config: AnyConfig, state: dict[str, Any]) -> None:
         """Make the folder with its config and first state.
 
         Raises:
@@ -135,9 +147,19 @@ class RunDir:
         write_atomic(self.config, to_yaml(config))
         write_json(self.state, state)
 
+    def read_any(self) -> AnyConfig:
+        """Read config.yaml of a run of any kind; ConfigError when it is not a valid config."""
+        return parse_any(load_yaml(self.config.read_text(encoding="utf-8")))
+
     def read_config(self) -> RunConfig:
-        """Read config.yaml; ConfigError when it is not a valid config."""
-        return parse(load_yaml(self.config.read_text(encoding="utf-8")))
+        """Read what the run's weights were trained by.
+
+        Raises:
+            ConfigError: The config is not valid, or it is of another kind of run and there are no
+                weights yet.
+        """
+        described = self.weights if self.weights.is_file() else self.config
+        return parse(load_yaml(described.read_text(encoding="utf-8")))
 
     def read_state(self) -> dict[str, Any]:
         """Read state.json, or an empty mapping."""

@@ -34,15 +34,16 @@ _KEY = "${API_KEY:?set API_KEY in the environment to a long random text}"
 
 
 def write_deployment(model: Path, target: Path, *, name: str, max_length: int | None = None,
-                     stop: Sequence[str] = ()) -> Path:
+                     stop: Sequence[str] = (), model_dir: str = "./model") -> Path:
     """Write the folder and return it.
 
     Args:
-        model: A merged model folder; it is mounted where it is, by ``MODEL_DIR`` in '.env'.
+        model: A merged model folder.
         target: The folder to make; it must not be there yet.
         name: The model's name for clients.
         max_length: Tokens of prompt and answer; by default the model's.
         stop: Further texts that end an answer.
+        model_dir: Where the model will lie, seen from the folder: ``MODEL_DIR`` in '.env'.
 
     Raises:
         ExportError: The name is no plain one ('name_unsafe'), or the folder is there already
@@ -64,6 +65,7 @@ def write_deployment(model: Path, target: Path, *, name: str, max_length: int | 
     try:
         partial.mkdir()
         _fill(partial, model, chat, name, length, [*chat.stops, *stop])
+        _write_environment(partial, model_dir)
         os.replace(partial, target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -87,10 +89,13 @@ def _fill(folder: Path, model: Path, chat: ChatFormat, name: str, length: int,
                  json.dumps(tokenizer, ensure_ascii=False, indent=2))
     compose = yaml.safe_dump({"services": _services(name, length, has_template)}, sort_keys=False)
     write_atomic(folder / "compose.yaml", compose)
-    lines = ["MODEL_DIR=./model", f"PORT={_PORT}", f"TGI_IMAGE={TGI_IMAGE}",
+    write_atomic(folder / "README.md", _readme(name, list(dict.fromkeys(stops))))
+
+
+def _write_environment(folder: Path, model_dir: str) -> None:
+    lines = [f"MODEL_DIR={model_dir}", f"PORT={_PORT}", f"TGI_IMAGE={TGI_IMAGE}",
              *(f"{key}={tag}" for key, tag in TAGS.items())]
     write_atomic(folder / ".env", "\n".join(lines) + "\n")
-    write_atomic(folder / "README.md", _readme(name, list(dict.fromkeys(stops))))
 
 
 def _services(name: str, length: int, has_template: bool) -> dict[str, Any]:
@@ -140,7 +145,7 @@ def _readme(name: str, stops: Sequence[str]) -> str:
     quoted = request.replace("'", "'\\''")
     return f"""# Serving {name}
 
-1. Put the merged model beside this file as `model`, or name its folder in `.env` (`MODEL_DIR`).
+1. The merged model's folder is named in `.env` (`MODEL_DIR`), seen from this file.
 2. `export API_KEY=$(openssl rand -hex 32)`: the key that clients must bring. It is in no file here.
 3. Start one of the three; each needs an NVIDIA GPU and Docker with its container toolkit:
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from trainer.contract.config.base import Section
 from trainer.contract.config.checks import check
 from trainer.contract.config.fields import names_by_section
 from trainer.contract.config.run import RunConfig
@@ -140,7 +141,7 @@ def brief_yaml(config: RunConfig) -> str:
     return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=100)
 
 
-def to_yaml(config: RunConfig, *, complete: bool = True) -> str:
+def to_yaml(config: Section, *, complete: bool = True) -> str:
     """Write a config as YAML, complete or only what differs from the defaults."""
-    values = config.dump() if complete else config.model_dump(mode="json", exclude_defaults=True)
+    values = config.model_dump(mode="json", exclude_defaults=not complete)
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)

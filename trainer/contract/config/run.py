@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import field_validator
-from pydantic_core import PydanticCustomError
 
 from trainer.contract.config.base import Section, field
 from trainer.contract.config.data import DataConfig
@@ -23,7 +22,7 @@ from trainer.contract.config.preference import (
 from trainer.contract.config.rollout import GRPOConfig, RLOOConfig, RolloutConfig, TeacherConfig
 from trainer.contract.config.schedule import LearningRateFinderConfig
 from trainer.contract.config.sft import ClassificationConfig, SFTConfig
-from trainer.contract.config.texts import printable
+from trainer.contract.config.texts import name_of_run
 from trainer.contract.config.training import TrainingConfig
 from trainer.contract.config.tuner import TunerConfig
 
@@ -75,14 +74,7 @@ class RunConfig(Section):
     evaluation: EvaluationConfig = field(EvaluationConfig, "Evaluation", "What is measured.")
     tracking: TrackingConfig = field(TrackingConfig, "Tracking", "Where metrics also go.")
 
-    @field_validator("name")
-    @classmethod
-    def _printable(cls, value: str) -> str:
-        printable(value)
-        if "/" in value or "\\" in value or value in {".", ".."}:
-            raise PydanticCustomError(
-                "name_is_path", "A name is not a path: it has no '/' and no '\\'.")
-        return value
+    _name = field_validator("name")(name_of_run)
 
     @property
     def facts(self) -> ObjectiveFacts:

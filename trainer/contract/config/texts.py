@@ -24,6 +24,19 @@ def printable(value: str) -> str:
     return value
 
 
+def name_of_run(value: str) -> str:
+    """Refuse a name that could be taken for a path.
+
+    Raises:
+        PydanticCustomError: It has a slash or control characters, or is '.' or '..'.
+    """
+    printable(value)
+    if "/" in value or "\\" in value or value in {".", ".."}:
+        raise PydanticCustomError(
+            "name_is_path", "A name is not a path: it has no '/' and no '\\'.")
+    return value
+
+
 def a_place(value: str) -> str:
     """Refuse what no file system can have as a name; where it leads is looked up later.
 
