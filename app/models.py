@@ -111,8 +111,8 @@ class Fetcher:
 class ModelLibrary:
     """The models of a home; thread-safe.
 
-    ``engines`` returns further names that are loaded, besides those of the engines' leases;
-    whoever keeps models in memory in another way sets it.
+    ``engines`` returns further names that are loaded, besides those of the engines' leases: a
+    lease names the base and not its adapters. The server sets it.
     """
 
     def __init__(self, home: Home, runs: Callable[[], list[Run]],

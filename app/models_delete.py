@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -97,6 +97,19 @@ def engine_labels(home: Home) -> set[str]:
     """
     return {engine.label for engine in known(home)
             if engine.label and (engine.owner is None or engine.owner.alive())}
+
+
+def held_names(status: Iterable[Mapping[str, Any]], chat: str) -> set[str]:
+    """Return what the engines of this process hold, of adapters each one.
+
+    Args:
+        status: The engines, as ``LocalBackend.status`` tells.
+        chat: The run that the Run page's chat has loaded, or ''.
+    """
+    # Engines are told a run's checkpoint as RUN:checkpoint-40.
+    found = {name for one in status if one["state"] != "ended"
+             for name in (one["model"], *(name.replace(":", "/") for name in one["adapters"]))}
+    return found | {chat} - {""}
 
 
 def loaded_names(engines: Iterable[str], runs: Iterable[Run], uses: Uses) -> set[str]:

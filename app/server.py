@@ -142,6 +142,7 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     # What Gradio is handed must not lie where other users of the machine can read it.
     os.environ["GRADIO_TEMP_DIR"] = str(studio.home.tmp / "gradio")
     from app.api import build
+    from app.models_delete import held_names
     from app.serving.chat import ChatService
     from app.serving.endpoints import EndpointBackend, EndpointBook
     from app.serving.engines.local import LocalBackend
@@ -151,6 +152,7 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     chat = ChatService(studio)
     keys, endpoints = KeyRing(studio.home), EndpointBook(studio.home)
     engines = LocalBackend(studio)
+    studio.library.engines = lambda: held_names(engines.status(), chat.loaded)
     # Endpoints first: they know their names without a look at disk and index.
     gateway = Gateway([EndpointBackend(endpoints), engines])
     tuning = TuningRoutes(studio, max_upload_bytes=settings.max_upload_bytes)

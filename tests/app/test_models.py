@@ -10,7 +10,7 @@ import pytest
 
 from app.devices import Device
 from app.models import Filter
-from app.models_delete import loaded_names
+from app.models_delete import held_names, loaded_names
 from app.models_needs import room_of
 from app.models_uses import Uses
 from app.runs import RunError, RunState
@@ -147,6 +147,13 @@ def test_what_an_engine_has_loaded_stays(library, fake_studio, monkeypatch):
     assert caught.value.code == "model_loaded" and added.exists()
     library.engines = lambda: []
     library.delete(str(added))
+
+
+def test_adapters_and_the_chat_hold_what_they_stand_on():
+    answering = {"state": "ready", "model": "base", "adapters": ["r-1", "r-2:checkpoint-40"]}
+    gone = {"state": "ended", "model": "other", "adapters": ["r-3"]}
+    assert held_names([answering, gone], "r-4") == {"base", "r-1", "r-2/checkpoint-40", "r-4"}
+    assert held_names([], "") == set()
 
 
 def test_an_engine_of_another_process_is_seen_by_its_lease(library, fake_studio):

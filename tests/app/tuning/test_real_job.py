@@ -63,3 +63,8 @@ def test_a_model_learns_what_was_sent_and_says_it(client):
     assert job.trained_tokens > 0
     assert job.fine_tuned_model in [one.id for one in client.models.list()]
     assert ask(client, job.fine_tuned_model) == ANSWER != ask(client, "starter")
+    # An engine has the adapter in memory now: it is not deleted under it.
+    answer = httpx.delete(str(client.base_url.join("/api/models")), trust_env=False,
+                          params={"name": job.fine_tuned_model})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "model_loaded")
+    assert ask(client, job.fine_tuned_model) == ANSWER
