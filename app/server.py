@@ -142,6 +142,7 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     # What Gradio is handed must not lie where other users of the machine can read it.
     os.environ["GRADIO_TEMP_DIR"] = str(studio.home.tmp / "gradio")
     from app.api import build
+    from app.chats.service import Chats
     from app.models_delete import held_names
     from app.serving.chat import ChatService
     from app.serving.endpoints import EndpointBackend, EndpointBook
@@ -159,6 +160,7 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     gateway.app.router.routes.extend(tuning.routes())
     api = build(studio, max_upload_bytes=settings.max_upload_bytes)
     api.state.keys, api.state.endpoints = keys, endpoints
+    chats = api.state.chats = Chats(studio.home, gateway.backend)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -172,6 +174,7 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
             api.state.closing = True
             ending.set()
             await task
+            await chats.close()
             await gateway.close()
             keys.save_use(now=True)
             await asyncio.to_thread(chat.close)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from app.api import datasets, events, files, machine, migrate, models, openai_admin, runs
+from app.api import chats, datasets, events, files, machine, migrate, models, openai_admin, runs
 from app.api.errors import install
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def build(studio: Studio, *, max_upload_bytes: int) -> FastAPI:
     api.state.studio = studio
     api.state.max_upload_bytes = max_upload_bytes
     api.state.closing = False
-    for module in (machine, runs, files, events, datasets, migrate, models, openai_admin):
+    for module in (machine, runs, files, events, datasets, migrate, models, openai_admin, chats):
         api.include_router(module.router)
     install(api)
     return api

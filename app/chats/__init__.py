@@ -1,0 +1,8 @@
+"""Conversations: kept as files, answered by the server, whoever watches.
+
+Its rooms, each of which knows only those before it: ``conversation`` (pure data), ``blind`` (what
+may be seen of it), ``book`` (files), ``history`` (what a lane is asked), ``thinking`` and
+``stream`` (an answer as it comes in), ``asking`` (a question and what can go wrong with it),
+``writing`` (one answer), ``rooms`` (who watches and writes), ``presets``, ``prompts``, ``rows``
+(exports and datasets), ``service``.
+"""
