@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from app.home import Home
 from app.recordfile import Record, RecordError, RecordFile
@@ -31,7 +31,7 @@ DEFAULT_SCOPES: tuple[Scope, ...] = ("chat",)
 # Begins like OpenAI's: clients that look at a key take it, and logs hide it (contract/redact.py).
 PREFIX = "sk-fst-"
 SAVE_EVERY_S = 30.0
-_TUNING_PATHS = ("/v1/files", "/v1/fine_tuning", "/v1/uploads")
+_TUNING_PATHS = ("/v1/files", "/v1/fine_tuning")
 # Whoever may make keys and endpoints is the admin, who signs in with the token.
 _ADMIN_PATHS = ("/api/keys", "/api/endpoints")
 
@@ -204,8 +204,9 @@ def _good_name(name: str, known: Sequence[Key]) -> str:
 
 
 def _good_scopes(scopes: Sequence[str]) -> tuple[Scope, ...]:
-    unknown = sorted(set(scopes) - set(get_args(Scope)))
+    unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
-        raise RecordError("bad_scope", f"There is no scope '{unknown[0] if unknown else ''}'.",
+        raise RecordError("bad_scope", f"There is no scope '{unknown[0][:80]}'." if unknown
+                          else "A key without a scope opens nothing.",
                           f"Choose of {', '.join(SCOPES)}.")
     return tuple(scope for scope in SCOPES if scope in scopes)

@@ -28,6 +28,10 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 # Paths that programs and scripts of a page ask for; everything else is a page or its files.
 PROGRAM_PATHS = ("/api/", "/v1/", "/gradio_api/", "/config", "/file", "/monitoring", "/proxy")
 UPLOAD_PATHS = frozenset({"/gradio_api/upload", "/api/datasets", "/v1/files"})
+# What a body is sent as, where that is not JSON; of a dataset's file any type that is no form's.
+BODY_TYPES = {"/login": "application/x-www-form-urlencoded", "/v1/files": "multipart/form-data",
+              "/gradio_api/upload": "multipart/form-data",
+              "/api/datasets": "application/octet-stream"}
 FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 # Gradio builds addresses out of these without asking who sent them.
 UNTRUSTED_HEADERS = frozenset({b"x-forwarded-host", b"x-forwarded-prefix", b"forwarded",
@@ -181,19 +185,19 @@ def check_content(scope: Scope, headers: Headers, guard: Guard) -> Refusal | Non
     if _is_accepted(path, kind, has_body):
         return None
     return Refusal(415, "content_type", f"'{kind or 'no content type'}' is not accepted here.",
-                   "Send JSON, with Content-Type: application/json.")
+                   f"Send it with Content-Type: {_wanted(path)}.")
+
+
+def _wanted(path: str) -> str:
+    return BODY_TYPES.get(path, "application/json")
 
 
 def _is_accepted(path: str, kind: str, has_body: bool) -> bool:
-    if path == "/login":
-        return kind == "application/x-www-form-urlencoded"
-    if path in {"/gradio_api/upload", "/v1/files"}:
-        return kind == "multipart/form-data"
     if path == "/api/datasets":
         return kind != "" and kind not in FORM_TYPES
-    if not kind:
+    if not kind and path not in BODY_TYPES:
         return not has_body
-    return kind == "application/json"
+    return kind == _wanted(path)
 
 
 def body_limit(path: str, guard: Guard) -> int:

@@ -1,8 +1,8 @@
 """A quicker start: libraries import optional packages because they are there, not because of need.
 
 Transformers and PEFT look once, when they are imported, which packages are installed, and import
-those. What a run cannot need is hidden from them for that time; our own imports come later and find
-everything.
+those. ``hide`` takes what a run cannot need out of their sight for as long as the process lives;
+``hidden`` does so for a while, and imports that come later find everything.
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 LINE_BYTES = 16 << 20
 # Errors here, although elsewhere they are warnings: OpenAI heeds what our reader would not.
 _ALSO_WRONG = frozenset({"weight_ignored"})
+_LINES = ("Each line is a JSON object with 'messages', or for 'dpo' with 'input', "
+          "'preferred_output' and 'non_preferred_output'.")
 
 
 class BadRow(ValueError):
@@ -47,7 +49,8 @@ def to_chat(row: dict[str, Any]) -> dict[str, Any]:
 
     Our reader would take other words for roles where most rows have them.
     """
-    _is_turns(row.get("messages"))
+    if not _is_turns(row.get("messages")) and "messages" in row:
+        raise BadRow("has no turns in 'messages'.")
     return row
 
 
@@ -164,8 +167,10 @@ def require_good(path: Path, kind: Kind, filename: str) -> int:
     try:
         report = check(locate(path, name=filename), objective=OBJECTIVE[kind])
     except DatasetError as error:
-        raise ApiError(400, "invalid_file", str(error).replace(path.name, filename),
-                       "file") from None
+        # What our own advice speaks of - options, the page - whoever sends a file does not have.
+        odd = error.code == "unknown_shape" or "_for_" in error.code
+        text = f"{error.message} {_LINES if odd else error.advice}"
+        raise ApiError(400, "invalid_file", text.replace(path.name, filename), "file") from None
     wrong = [problem for problem in report.problems
              if problem.severity == "error" or problem.code in _ALSO_WRONG]
     if wrong or not report.usable:

@@ -29,11 +29,11 @@ class _Asked(BaseModel):
 class Hyperparameters(_Asked):
     """What can be set; 'auto' leaves it to the studio."""
 
-    n_epochs: Annotated[int, Field(ge=1, le=10_000)] | Auto = "auto"
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] | Auto = "auto"
-    learning_rate_multiplier: Annotated[float, Field(gt=0, le=1000)] | Auto = "auto"
-    beta: Annotated[float, Field(gt=0, le=100)] | Auto = "auto"
-    eval_interval: Annotated[int, Field(ge=1)] | Auto = "auto"
+    n_epochs: Annotated[int, Field(ge=1, le=10_000, strict=True)] | Auto = "auto"
+    batch_size: Annotated[int, Field(ge=1, le=65_536, strict=True)] | Auto = "auto"
+    learning_rate_multiplier: Annotated[float, Field(gt=0, le=1000, strict=True)] | Auto = "auto"
+    beta: Annotated[float, Field(gt=0, le=100, strict=True)] | Auto = "auto"
+    eval_interval: Annotated[int, Field(ge=1, strict=True)] | Auto = "auto"
     # What is not done here may only be left as it is.
     compute_multiplier: Auto = "auto"
     eval_samples: Auto = "auto"
@@ -64,13 +64,13 @@ class JobRequest(_Asked):
     training_file: Annotated[str, Field(max_length=200)]
     validation_file: Annotated[str, Field(max_length=200)] | None = None
     suffix: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] | None = None
     metadata: Annotated[dict[Annotated[str, Field(max_length=64)],
                              Annotated[str, Field(max_length=512)]],
                         Field(max_length=16)] | None = None
     method: Method = Field(default_factory=Method)
     hyperparameters: Hyperparameters | None = None
-    integrations: Annotated[list[Any], Field(max_length=0)] | None = None
+    integrations: list[Any] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -90,16 +90,27 @@ class JobRequest(_Asked):
 
 def read_request(body: Any) -> JobRequest:
     """Check a body; ApiError 400 names the first field that is wrong."""
+    if not isinstance(body, dict):
+        raise ApiError(400, "invalid_json", "The body is not a JSON object.")
     asked = parse_as(JobRequest, body)
+    if asked.integrations:
+        raise _unsupported("integrations", "Integrations are not done here. Leave them out.")
+    for name in KINDS:
+        if name != asked.method.type and getattr(asked.method, name) is not None:
+            raise _unsupported(f"method.{name}", f"The method is '{asked.method.type}': settings "
+                               f"of '{name}' have no effect. Leave them out.")
     given = asked.tuned.hyperparameters.model_fields_set
     beta = asked.tuned.hyperparameters.beta
     if asked.method.type != "dpo" and "beta" in given and beta != "auto":
-        raise ApiError(400, "unsupported_parameter", "beta belongs to the method 'dpo'.",
-                       "hyperparameters.beta")
+        raise _unsupported("hyperparameters.beta", "beta belongs to the method 'dpo'.")
     if asked.method.type != "reinforcement" and asked.tuned.grader is not None:
-        raise ApiError(400, "unsupported_parameter", "A grader belongs to the method "
-                       "'reinforcement'.", f"method.{asked.method.type}.grader")
+        raise _unsupported(f"method.{asked.method.type}.grader",
+                           "A grader belongs to the method 'reinforcement'.")
     return asked
+
+
+def _unsupported(param: str, message: str) -> ApiError:
+    return ApiError(400, "unsupported_parameter", message, param)
 
 
 def parse_as(model: type[_M], body: Any) -> _M:

@@ -171,6 +171,14 @@ def test_uploads_have_their_own_types(local):
         assert answer.status_code == status
 
 
+@pytest.mark.parametrize(("path", "kind"), [
+    ("/v1/files", "multipart/form-data"), ("/v1/chat/completions", "application/json"),
+    ("/api/runs", "application/json"), ("/api/datasets", "application/octet-stream")])
+def test_who_sends_the_wrong_type_is_told_the_right_one(local, path, kind):
+    answer = local.post(path, content=b"x", headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 415 and f"Content-Type: {kind}." in answer.text
+
+
 def pieces(count):
     for _ in range(count):
         yield b"x" * 1000

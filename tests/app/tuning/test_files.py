@@ -71,7 +71,11 @@ def test_files_are_listed_page_by_page(client):
      "Row 2 of train.jsonl has no answers of the assistant in 'preferred_output'"),
     ([PAIRS[0], "oops"], "Row 2 of train.jsonl is not JSON"),
     ([PROMPTS[0], CHAT[0]], "Row 2 of train.jsonl does not end with the user"),
-    ([{"a": 1}], "no known shape"),
+    ([{"messages": []}], "Row 1 of train.jsonl has no turns"),
+    ([{"messages": "Hi"}], "Row 1 of train.jsonl has no turns"),
+    ([{"a": 1}], "no known shape: "),
+    ([{"a": 1}], "Each line is a JSON object with 'messages'"),
+    ([{"text": "Once upon a time."}], "Each line is a JSON object with 'messages'"),
     (b"", "is empty"),
     (b"\n\n", "row"),
 ])

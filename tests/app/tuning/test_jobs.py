@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import httpx
 import openai
 import pytest
 from safetensors.numpy import save_file
@@ -174,6 +175,9 @@ def test_a_job_goes_on_from_another(client, studio, done, chats):
     ({"hyperparameters": {"n_epochs": 0}}, "hyperparameters.n_epochs"),
     ({"hyperparameters": {"beta": 0.5}}, "hyperparameters.beta"),
     ({"integrations": [{"type": "wandb"}]}, "integrations"),
+    ({"hyperparameters": {"batch_size": True}}, "hyperparameters.batch_size"),
+    ({"seed": "7"}, "seed"),
+    ({"method": {"type": "supervised", "dpo": {"hyperparameters": {"beta": 1}}}}, "method.dpo"),
     ({"extra_body": {"output_dir": "/tmp"}}, "output_dir"),
     ({"method": {"type": "reinforcement"}}, "method.reinforcement.grader"),
 ])
@@ -181,6 +185,12 @@ def test_what_is_wrong_is_named(client, chats, values, param):
     error = refused(client, **{"training_file": chats, **values})
     assert error.param == param
     assert error.code
+
+
+def test_a_body_that_is_no_object_is_refused(live):
+    answer = httpx.post(f"{live.address}/v1/fine_tuning/jobs", json=[], trust_env=False)
+    assert (answer.status_code, answer.json()["error"]["message"]) == (
+        400, "The body is not a JSON object.")
 
 
 def test_files_are_named_by_their_ids_and_not_by_their_paths(client, chats):
