@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -13,7 +14,6 @@ from starlette.exceptions import HTTPException
 from app.api.deps import StudioDep, UserDep
 from app.api.events import HEARTBEAT_S, encode
 from app.api.files import attachment
-from app.chats.conversation import Chat
 from app.chats.datasets import make_dataset
 from app.chats.prompts import prompt_of
 from app.chats.requests import (
@@ -84,25 +84,31 @@ def delete_preset(name: str, chats: ChatsDep, user: UserDep) -> Response:
 
 
 @router.get("/export")
-def export_chats(chats: ChatsDep, user: UserDep,
-                 ids: Annotated[str, Query(max_length=400_000)] = "",
-                 form: Annotated[str, Query(alias="format", max_length=40)] = "markdown"
-                 ) -> PlainTextResponse:
+async def export_chats(chats: ChatsDep, user: UserDep,
+                       ids: Annotated[str, Query(max_length=400_000)] = "",
+                       form: Annotated[str, Query(alias="format", max_length=40)] = "markdown"
+                       ) -> PlainTextResponse:
     """Send conversations as one file; all of them when none is named."""
     wanted = [one for one in ids.split(",") if one]
-    with chats.home.audited("export_chats", ids, user):
-        names = wanted or [one.id for one in chats.book.list()[0]]
-        found: list[Chat] = [chats.book.load(one) for one in names]
-        text = export(found, form)
+
+    def work() -> str:
+        with chats.home.audited("export_chats", ids, user):
+            names = wanted or [one.id for one in chats.book.list()[0]]
+            return export([chats.book.load(one) for one in names], form)
+
+    await chats.saved()
+    text = await asyncio.to_thread(work)
     kind, ending = FORMATS[form]
     name = wanted[0] if len(wanted) == 1 else "conversations"
     return PlainTextResponse(text, media_type=kind, headers=attachment(name + ending))
 
 
 @router.post("/dataset", status_code=201)
-def dataset(body: DatasetBody, chats: ChatsDep, studio: StudioDep, user: UserDep) -> Document:
+async def dataset(body: DatasetBody, chats: ChatsDep, studio: StudioDep, user: UserDep
+                  ) -> Document:
     """Make a dataset of conversations, or of votes."""
-    return make_dataset(studio, chats.book, body, who=user)
+    await chats.saved()
+    return await asyncio.to_thread(make_dataset, studio, chats.book, body, who=user)
 
 
 @router.get("/{chat_id}")

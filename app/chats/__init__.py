@@ -3,6 +3,7 @@
 Its rooms, each of which knows only those before it: ``conversation`` (pure data), ``blind`` (what
 may be seen of it), ``book`` (files), ``history`` (what a lane is asked), ``thinking`` and
 ``stream`` (an answer as it comes in), ``asking`` (a question and what can go wrong with it),
-``writing`` (one answer), ``rooms`` (who watches and writes), ``presets``, ``prompts``, ``rows``
-(exports and datasets), ``service``.
+``continuing`` (an answer that was begun), ``writing`` (one answer), ``rooms`` (who watches and
+writes), ``presets``, ``requests``, ``rules``, ``service``; then what is made of conversations:
+``prompts``, ``rows`` (exports), ``datasets``.
 """

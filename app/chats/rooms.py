@@ -8,7 +8,7 @@ from typing import Any
 
 from app.chats.blind import Names, answer_document, document
 from app.chats.book import Book, Stamp
-from app.chats.conversation import Answer, Chat
+from app.chats.conversation import Answer, Chat, State
 from app.chats.writing import Delta, Writing
 from app.identity import Identity
 from app.recordfile import RecordError
@@ -59,6 +59,7 @@ class Room:
         chat: The conversation.
         watchers: Who is told of changes.
         tasks: The answers that are being written, by id.
+        ending: Those of them that have ended and are being saved.
         gone: Whether it was deleted.
     """
 
@@ -69,6 +70,7 @@ class Room:
         self.chat = book.load(chat_id)
         self.watchers: set[Watcher] = set()
         self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.ending: set[str] = set()
         self.users = 0
         self.gone = False
         self._saving = asyncio.Lock()
@@ -135,15 +137,41 @@ class Room:
 
     async def save(self) -> None:
         """Write the conversation; a later state may be what is written."""
-        self.chat.writer = Identity.mine().document() if self.tasks else None
         async with self._saving:
-            if self.gone:
-                return
-            raw = self.chat.model_dump_json().encode()
-            await asyncio.to_thread(self._book.save, self.chat.id, raw)
-            self.stamp = self._book.stamp(self.chat.id)
-            if not self.tasks:
-                await asyncio.to_thread(self._book.settled, self.chat.id)
+            await self._save()
+
+    async def _save(self, ended: Answer | None = None, state: State = "done") -> None:
+        others = set(self.tasks) - ({ended.id} if ended else set())
+        self.chat.writer = Identity.mine().document() if others else None
+        if self.gone:
+            return
+        raw = self._dump(ended, state)
+        await asyncio.to_thread(self._book.save, self.chat.id, raw)
+        self.stamp = self._book.stamp(self.chat.id)
+        if not others:
+            await asyncio.to_thread(self._book.settled, self.chat.id)
+
+    def _dump(self, ended: Answer | None, state: State) -> bytes:
+        if ended is None:
+            return self.chat.model_dump_json().encode()
+        before, ended.state = ended.state, state
+        try:
+            return self.chat.model_dump_json().encode()
+        finally:
+            ended.state = before
+
+    async def finish(self, writing: Writing, state: State) -> None:
+        """Write an answer that has ended; whoever looks sees the end once it is in the file."""
+        answer = writing.answer
+        self.ending.add(answer.id)
+        async with self._saving:
+            try:
+                if writing.ids and not self.gone:
+                    await asyncio.to_thread(self._book.save_tokens, self.chat.id, answer.id,
+                                            writing.ids)
+                await self._save(answer, state)
+            finally:
+                answer.state = state
 
     async def delete(self) -> None:
         """Remove the files; nothing is written any more."""
@@ -152,12 +180,10 @@ class Room:
             self.gone = True
         self.tell(None)
 
-    async def keep_tokens(self, writing: Writing) -> None:
-        """Keep the token ids that an answer brought."""
+    async def saved(self) -> None:
+        """Wait until what has happened so far is in the file."""
         async with self._saving:
-            if writing.ids and not self.gone:
-                await asyncio.to_thread(self._book.save_tokens, self.chat.id, writing.answer.id,
-                                        writing.ids)
+            pass
 
     def begin_growing(self) -> None:
         """Write what grows every second, as long as something does."""

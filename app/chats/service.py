@@ -13,28 +13,26 @@ from typing import Any
 from app.chats.asking import Asker
 from app.chats.blind import Names, document, shuffled
 from app.chats.book import MAX_BYTES, Book
-from app.chats.conversation import (
-    MAX_ANSWERS,
-    MAX_TURNS,
-    Answer,
-    Chat,
-    Message,
-    Settings,
-    Turn,
-    Vote,
-    text_of,
-)
-from app.chats.history import body_of, checked, messages_of, require_inputs
+from app.chats.conversation import MAX_ANSWERS, MAX_TURNS, Answer, Chat, Message, Turn, Vote
+from app.chats.history import body_of, messages_of, require_inputs
 from app.chats.presets import Presets
-from app.chats.requests import Changes, NewAnswer, NewChat, NewTurn, Shown, Stop
+from app.chats.requests import Changes, NewAnswer, NewChat, NewTurn, Stop
 from app.chats.rooms import Room, Watcher
+from app.chats.rules import (
+    change_lanes,
+    renumber,
+    require_lanes,
+    require_question,
+    shown_at,
+    still_writing,
+    title_of,
+)
 from app.chats.writing import Delta, Writing
 from app.home import Home
 from app.recordfile import RecordError
 from app.serving.route import Backend
 
 log = logging.getLogger("finestra.chats")
-TITLE_CHARS = 80
 Document = dict[str, Any]
 
 
@@ -59,6 +57,11 @@ class Chats:
         for room in list(self._rooms.values()):
             await self._stop(room, lambda turn, lane: True)
         await self.asker.close()
+
+    async def saved(self) -> None:
+        """Wait until the files have all that has happened so far."""
+        for room in list(self._rooms.values()):
+            await room.saved()
 
     # One conversation
 
@@ -106,9 +109,9 @@ class Chats:
 
     async def create(self, wanted: NewChat, *, who: str = "local") -> Document:
         """Begin a conversation; RecordError when there are too many."""
-        _require_lanes(wanted.lanes, wanted.blind)
+        require_lanes(wanted.lanes, wanted.blind)
         await asyncio.to_thread(self.book.require_space)
-        _require_question(wanted.settings, wanted.tools)
+        require_question(wanted.settings, wanted.tools)
         chat = Chat(id=self.book.new_id(), owner=who, order=shuffled(len(wanted.lanes)),
                     **{name: value for name, value in wanted})
         return await self._begin(chat)
@@ -127,10 +130,10 @@ class Chats:
             chat, names = room.chat, Names(room.chat)
             if changes.leaf is not None:
                 chat.turn(changes.leaf)
-            shown = _shown_at(chat, names, changes.shown)
-            _require_question(changes.settings or chat.settings,
+            shown = shown_at(chat, names, changes.shown)
+            require_question(changes.settings or chat.settings,
                               chat.tools if changes.tools is None else changes.tools)
-            _change_lanes(chat, changes)
+            change_lanes(chat, changes)
             for name in ("title", "system", "settings", "tools", "leaf"):
                 if (value := getattr(changes, name)) is not None:
                     setattr(chat, name, value)
@@ -155,7 +158,7 @@ class Chats:
         async with self.open(chat_id) as room:
             path = room.chat.path(turn_id)
             if any(answer.active for turn in path for _, answer in turn.all_answers()):
-                raise _still_writing()
+                raise still_writing()
             chat = room.chat.model_copy(deep=True, update={
                 "id": self.book.new_id(), "owner": who, "writer": None, "leaf": turn_id,
                 "created_at": time.time(), "updated_at": time.time()})
@@ -163,7 +166,7 @@ class Chats:
         chat.turns = {key: turn for key, turn in chat.turns.items() if key in kept}
         for turn in chat.turns.values():
             turn.vote = None
-        _renumber(chat)
+        renumber(chat)
         return await self._begin(chat)
 
     # Turns and answers
@@ -179,11 +182,11 @@ class Chats:
             lane = None if wanted.lane is None else Names(chat).real(wanted.lane)
             if any(found.active for one in ([lane] if lane else chat.lanes)
                    if (found := chat.standing(wanted.parent, one))):
-                raise _still_writing()
+                raise still_writing()
             require_inputs(chat, wanted.parent, lane, wanted.inputs)
             self._require_room(room, wanted.inputs)
             turn = chat.add_turn(wanted.parent, wanted.inputs, lane)
-            chat.title = chat.title or _title(wanted.inputs)
+            chat.title = chat.title or title_of(wanted.inputs)
             for one, answers in turn.answers.items():
                 self._write(room, turn, one, answers[-1])
         return document(chat)
@@ -205,7 +208,7 @@ class Chats:
             if turn.lane not in (None, lane):
                 raise RecordError("unknown_lane", "This turn is a tool's answer to another lane.")
             if any(answer.active for answer in answers):
-                raise _still_writing()
+                raise still_writing()
             if len(answers) >= MAX_ANSWERS:
                 raise RecordError("too_many_answers", f"There are {MAX_ANSWERS} answers.",
                                   "Ask again in a new turn.")
@@ -222,6 +225,7 @@ class Chats:
 
     def _ended(self, room: Room, answer: Answer) -> None:
         room.tasks.pop(answer.id, None)
+        room.ending.discard(answer.id)
         room.users -= 1
         if answer.active:  # it was stopped before it began
             answer.state = "stopped"
@@ -233,17 +237,14 @@ class Chats:
 
         tell: Callable[[Delta | None], None] = partial(room.told, turn.id, lane, answer)
         writing = Writing(answer, lane, tell)
-        try:
-            await writing.run(self.backend, self.asker, ask)
-        finally:
-            room.tasks.pop(answer.id, None)
+        state = await writing.run(self.backend, self.asker, ask)
         room.chat.updated_at = time.time()
         try:
-            await room.keep_tokens(writing)
-            await room.save()
+            await room.finish(writing, state)
         except OSError as error:
             log.error("The answer %s of %s is not saved: %s", answer.id, room.chat.id, error)
-        tell({"state": answer.state})
+        room.tasks.pop(answer.id, None)
+        tell({"state": state})
 
     async def stop(self, chat_id: str, wanted: Stop) -> Document:
         """End what is being written; its text is kept."""
@@ -260,10 +261,11 @@ class Chats:
         for turn in room.chat.turns.values():
             for lane, answer in turn.all_answers():
                 task = room.tasks.get(answer.id)
-                if task is not None and is_meant(turn.id, lane):
-                    tasks.append(task)
-        for task in tasks:
-            task.cancel()
+                if task is None or not is_meant(turn.id, lane):
+                    continue
+                tasks.append(task)
+                if answer.id not in room.ending:
+                    task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def vote(self, chat_id: str, turn_id: str, winner: str) -> Document:
@@ -278,7 +280,7 @@ class Chats:
                 raise RecordError("no_vote", "There are no two answers to compare.",
                                   "Ask two models at once.")
             if any(answer.active for _, answer in turn.all_answers()):
-                raise _still_writing()
+                raise still_writing()
             lane = winner if winner in ("tie", "neither") else Names(chat).real(winner)
             if lane not in (*turn.answers, "tie", "neither"):
                 raise RecordError("unknown_lane", f"'{winner[:100]}' has no answer here.")
@@ -299,64 +301,3 @@ class Chats:
         finally:
             room.watchers.discard(watcher)
             self._let_go(room)
-
-
-def _require_lanes(lanes: list[str], blind: bool) -> None:
-    if len(set(lanes)) != len(lanes):
-        raise RecordError("same_lane", "A model can be asked once only.", "Name each lane once.")
-    if blind and len(lanes) < 2:
-        raise RecordError("blind_alone", "Names can be hidden where two or more models answer.",
-                          "Add a model.")
-
-
-def _require_question(settings: Settings, tools: list[Document]) -> None:
-    """Refuse settings and tools that /v1 would refuse."""
-    asked = Chat(id="", settings=settings, tools=tools)
-    checked(body_of(asked, [{"role": "user", "content": "?"}], "any"))
-
-
-def _shown_at(chat: Chat, names: Names, shown: Shown | None) -> tuple[Turn, str, Answer] | None:
-    if shown is None:
-        return None
-    lane, answer = chat.answer(shown.turn, shown.answer)
-    if lane != names.real(shown.lane):
-        raise RecordError("unknown_answer", f"The lane has no answer '{shown.answer}' here.")
-    return chat.turn(shown.turn), lane, answer
-
-
-def _change_lanes(chat: Chat, changes: Changes) -> None:
-    """Change who answers and whether names are hidden; RecordError when it is too late."""
-    lanes = chat.lanes if changes.lanes is None else changes.lanes
-    blind = chat.blind if changes.blind is None else changes.blind
-    if chat.turns and ((blind and not chat.blind) or (chat.hidden and changes.lanes is not None)):
-        raise RecordError("not_blind", "Names are hidden from the first question on, or not at "
-                          "all.", "Begin a new conversation.")
-    _require_lanes(lanes, blind)
-    if lanes != chat.lanes:
-        chat.lanes, chat.order = list(lanes), shuffled(len(lanes))
-    chat.blind = blind
-
-
-def _still_writing() -> RecordError:
-    return RecordError("still_writing", "An answer is still being written.",
-                       "Wait for its end, or stop it.")
-
-
-def _title(inputs: list[Message]) -> str:
-    text = " ".join(text_of(inputs[0].get("content")).split())
-    return text if len(text) <= TITLE_CHARS else f"{text[:TITLE_CHARS - 1]}…"
-
-
-def _renumber(chat: Chat) -> None:
-    """Give the turns and answers of a copy the ids that they would have had."""
-    turns = {old: f"t{at}" for at, old in enumerate(chat.turns, 1)}
-    answers = {answer.id: f"a{at}" for at, answer in enumerate(
-        (answer for turn in chat.turns.values() for _, answer in turn.all_answers()), 1)}
-    for turn in chat.turns.values():
-        turn.id, turn.parent = turns[turn.id], turns.get(turn.parent or "")
-        turn.after = {lane: answers[one] for lane, one in turn.after.items() if one in answers}
-        turn.shown = {lane: answers[one] for lane, one in turn.shown.items()}
-        for _, answer in turn.all_answers():
-            answer.id = answers[answer.id]
-    chat.turns = {turn.id: turn for turn in chat.turns.values()}
-    chat.leaf = turns.get(chat.leaf or "")

@@ -43,8 +43,9 @@ class Writing:
         self._count = 0
         self.ids: dict[str, list[int]] = {}
 
-    async def run(self, backend: Backend, asker: Asker, ask: Callable[[], dict[str, Any]]) -> None:
-        """Write until the end, an error, or until it is cancelled.
+    async def run(self, backend: Backend, asker: Asker, ask: Callable[[], dict[str, Any]]
+                  ) -> State:
+        """Write until the end, an error, or until it is cancelled; return how it ended.
 
         Args:
             backend: Knows where the lane answers.
@@ -63,12 +64,14 @@ class Writing:
                     async for piece in pieces(response):
                         self.hear(piece)
         except asyncio.CancelledError:
-            self._end("stopped")
+            state: State = "stopped"
         except EXPECTED as error:
             self.answer.error = fault_of(error, self._lane)
-            self._end("failed")
+            state = "failed"
         else:
-            self._end("done")
+            state = "done"
+        self._end()
+        return state
 
     def hear(self, piece: Piece) -> None:
         """Take a piece; EngineError when the answer has no end."""
@@ -124,11 +127,8 @@ class Writing:
         self.answer.state = state
         self._tell({"state": state})
 
-    def _end(self, state: State) -> None:
-        """Close the answer; that it has ended is told by whoever has saved it.
-
-        Its numbers are measured here where the engine gave none.
-        """
+    def _end(self) -> None:
+        """Close the answer; its numbers are measured here where the engine gave none."""
         self._add(self._fold.finish())
         stats, took = self.answer.stats, self._last - self._first
         if self._asked:
@@ -140,5 +140,4 @@ class Writing:
         count = stats.completion_tokens or self._count
         if stats.tokens_per_s is None and took > 0 and count > 1:
             stats.tokens_per_s = round((count - 1) / took, 3)
-        self.answer.state = state
 
