@@ -64,13 +64,20 @@ def export_document(run: Run) -> dict[str, Any] | None:
             "formats": index["formats"], "pieces": pieces}
 
 
+def merge_document(run: Run) -> dict[str, Any] | None:
+    """Return what a merge has put together, and how it compares; None for none."""
+    found = read_json(run.dir / "merge.json")
+    return found if isinstance(found, dict) else None
+
+
 def show_document(studio: Studio, run: Run) -> dict[str, Any]:
     """Return a run with its config, checkpoints, warnings and error."""
     return {**run.document(), "config": load_yaml(studio.config_yaml(run.id)),
             "checkpoints": checkpoint_documents(studio, run),
             "warnings": [event.model_dump(include={"code", "message", "step"})
                          for event in studio.warnings(run.id)],
-            "export": export_document(run), "error": run_error(studio, run)}
+            "export": export_document(run), "merge": merge_document(run),
+            "error": run_error(studio, run)}
 
 
 def metrics_document(studio: Studio, run: Run, names: Sequence[str] | None = None, *,
