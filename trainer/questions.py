@@ -81,7 +81,7 @@ def _prompts(config: RunConfig, rows: Rows, prompter: Prompter) -> list[Question
     found = [_examples(one, {n for n, owner in zip(numbers, owners, strict=True)
                              if owner == index}) for index, one in enumerate(rows.sets)]
     examples = [found[owner][number] for number, owner in zip(numbers, owners, strict=True)]
-    parts = [_parts(example, config.facts.rows) for example in examples]
+    parts = [prompt_and_answer(example, config.facts.rows) for example in examples]
     rendered = prompter.render([
         {"messages": [message.document() for message in prompt], "tools": example.tools}
         for example, (prompt, _) in zip(examples, parts, strict=True)])
@@ -91,7 +91,7 @@ def _prompts(config: RunConfig, rows: Rows, prompter: Prompter) -> list[Question
             in zip(examples, owners, parts, rendered, strict=True)]
 
 
-def _parts(example: Example, rows: RowKind) -> tuple[Sequence[Message], str]:
+def prompt_and_answer(example: Example, rows: RowKind) -> tuple[Sequence[Message], str]:
     """Return (prompt, right answer); what is not desired is not shown as right."""
     if rows == "prompts":
         return example.messages, example.reference

@@ -79,6 +79,11 @@ def _write_tokenizer(base_folder: Path, folder: Path, template: Template) -> Non
     for name in TOKENIZER_FILES:
         if (base_folder / name).is_file():
             shutil.copyfile(base_folder / name, folder / name)
+    write_template(folder, template)
+
+
+def write_template(folder: Path, template: Template) -> None:
+    """Put a template of another name, and what ends its answers, in place of a folder's own."""
     if template.is_own or not template.source:
         return
     (folder / "chat_template.jinja").write_text(template.source, encoding="utf-8")

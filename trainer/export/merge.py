@@ -14,18 +14,19 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 import torch
 
 from trainer.contract.files import fsync_folder, read_json, write_json
-from trainer.contract.models import read_adapter, read_folder, require_mergeable
+from trainer.contract.models import read_folder
 from trainer.contract.rundir import RunDir
 from trainer.export.errors import Cancel, ExportError, Progress
 from trainer.export.gguf_export import require_space
 from trainer.export.merge_files import NUMBERS, Reader, header_room
 from trainer.export.merge_pass import Pass, merge_into
-from trainer.weights import TOKENIZER_FILES
+from trainer.export.merge_source import Trained, find_trained, require_all_mergeable
+from trainer.weights import TOKENIZER_FILES, write_template
 
 DType = Literal["stored", "float32", "bfloat16", "float16"]
 SHARD_BYTES = 5_000_000_000
@@ -74,29 +75,32 @@ class _Wish:
     cancel: Cancel | None
 
 
-@dataclass(frozen=True)
-class _Source:
-    """What a run's merged model is made of; ``text`` has the tokenizer, ``ends`` end an answer."""
+class MergeOptions(TypedDict, total=False):
+    """How a model is to be written.
 
-    folder: Path
-    adapters: tuple[Path, ...]
-    text: Path
-    ends: tuple[int, ...] = ()
-
-
-def merge_run(run: RunDir, target: Path, *, dtype: DType = "stored",
-              shard_bytes: int = SHARD_BYTES, progress: Progress | None = None,
-              cancelled: Cancel | None = None) -> MergeReport:
-    """Write what a finished run has learned as a whole model.
-
-    Args:
-        run: A completed run; runs that its config names are its neighbours.
-        target: The folder to end up in; it must not exist.
+    Attributes:
         dtype: Number format of the weights, 'stored' for each as the base has it. Merging is
             computed in float32.
         shard_bytes: Largest size of a weight file.
         progress: Told after each tensor.
         cancelled: Asked before each tensor.
+    """
+
+    dtype: DType
+    shard_bytes: int
+    progress: Progress | None
+    cancelled: Cancel | None
+
+
+def merge_run(run: RunDir, target: Path, checkpoint: Path | None = None,
+              **options: Unpack[MergeOptions]) -> MergeReport:
+    """Write what a run has learned as a whole model.
+
+    Args:
+        run: A completed run; runs that its config names are its neighbours.
+        target: The folder to end up in; it must not exist.
+        checkpoint: The folder of one of its checkpoints, in place of the finished result.
+        **options: See ``MergeOptions``.
 
     Raises:
         ExportError: The target exists ('target_exists'), the stored base is quantized
@@ -111,15 +115,18 @@ def merge_run(run: RunDir, target: Path, *, dtype: DType = "stored",
     if target.exists():
         raise ExportError("target_exists", f"There is a folder '{target.name}' already.",
                           "Delete it, or choose another name.")
-    source = _find(run)
+    source = find_trained(run, checkpoint)
+    require_all_mergeable(source)
     facts = _check(source)
+    wish = _Wish(options.get("dtype", "stored"), options.get("shard_bytes", SHARD_BYTES),
+                 options.get("progress"), options.get("cancelled"))
     target.parent.mkdir(parents=True, exist_ok=True)
-    require_space(target.parent, _needed(source, facts, dtype))
+    require_space(target.parent, _needed(source, facts, wish.dtype))
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        done = _passes(source, facts, partial, _Wish(dtype, shard_bytes, progress, cancelled))
-        _finish(source, partial, dtype)
+        done = _passes(source, facts, partial, wish)
+        _finish(source, partial, wish.dtype)
         os.replace(partial, target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -127,35 +134,17 @@ def merge_run(run: RunDir, target: Path, *, dtype: DType = "stored",
     fsync_folder(target.parent)
     headers = Reader(target).facts
     return MergeReport(target, sum((target / name).stat().st_size for name in done[-1].files),
-                       len(headers), done[-1].files, dtype, len(source.adapters),
+                       len(headers), done[-1].files, wish.dtype, len(source.adapters),
                        sum(step.adapted for step in done),
                        not any(step.reason for step in done),
                        "; ".join(step.reason for step in done if step.reason),
                        any(step.parted for step in done))
 
 
-def _find(run: RunDir) -> _Source:
-    """Find the weights of a run, and check that its base is the one it was trained on."""
-    from trainer import manifest, model
-    from trainer.prompts import Prompter
-
-    if (run.model / "config.json").is_file():
-        return _Source(run.model, (), run.model)
-    config = run.read_config()
-    read_adapter(require_mergeable(run.adapter))
-    runs = Path(os.environ.get("FINESTRA_RUNS") or run.path.parent)
-    base = model.locate(config.model, runs, lambda text: None)
-    with Prompter(base.folder, config.data.template) as prompter:
-        template = prompter.describe_if_any()
-    manifest.require_same_base(run, base, template.source)
-    return _Source(base.folder, (*base.source.adapters, run.adapter), run.adapter,
-                   template.eos_ids)
-
-
 Facts = Mapping[str, tuple[tuple[int, ...], str]]
 
 
-def _check(source: _Source) -> Facts:
+def _check(source: Trained) -> Facts:
     """Refuse what cannot be merged; return the stored tensors."""
     from trainer.loops.heads import has_head
 
@@ -174,7 +163,7 @@ def _check(source: _Source) -> Facts:
     return found.tensors
 
 
-def _needed(source: _Source, facts: Facts, dtype: DType) -> int:
+def _needed(source: Trained, facts: Facts, dtype: DType) -> int:
     """Return how many bytes are written at most, of all passes together."""
     def weights(chosen: DType) -> int:
         return sum(math.prod(shape) * _dtype(chosen, kind).itemsize
@@ -188,7 +177,7 @@ def _needed(source: _Source, facts: Facts, dtype: DType) -> int:
     return total + text + _SPARE_BYTES
 
 
-def _head(source: _Source, facts: Facts, dtype: DType) -> int:
+def _head(source: Trained, facts: Facts, dtype: DType) -> int:
     """Return the bytes that a head takes which is tied in the base, should it be parted."""
     if not source.adapters or "lm_head.weight" in facts:
         return 0
@@ -201,7 +190,7 @@ def _dtype(chosen: DType, stored: str) -> torch.dtype:
     return _DTYPES[chosen] if chosen != "stored" else NUMBERS.get(stored, torch.float32)
 
 
-def _passes(source: _Source, facts: Facts, partial: Path, wish: _Wish) -> list[Pass]:
+def _passes(source: Trained, facts: Facts, partial: Path, wish: _Wish) -> list[Pass]:
     """Merge one adapter after the other; all but the last into folders that do not stay."""
     done: list[Pass] = []
     folder = source.folder
@@ -226,16 +215,17 @@ def _passes(source: _Source, facts: Facts, partial: Path, wish: _Wish) -> list[P
     return done
 
 
-def _finish(source: _Source, partial: Path, dtype: DType) -> None:
+def _finish(source: Trained, partial: Path, dtype: DType) -> None:
     """Add tokenizer, chat template and ends, and restore what passes between have changed."""
     for name in TOKENIZER_FILES:
         found = next((folder / name for folder in (source.text, source.folder)
                       if (folder / name).is_file()), None)
         if found:
             shutil.copyfile(found, partial / name)
-    if source.ends:
+    write_template(partial, source.template)
+    if source.template.eos_ids:
         path = partial / "generation_config.json"
-        ends = list(source.ends)
+        ends = list(source.template.eos_ids)
         write_json(path, {**(read_json(path) or {}),
                           "eos_token_id": ends if len(ends) > 1 else ends[0]})
     if dtype == "stored":

@@ -21,6 +21,8 @@ BENIGN = (
     r"You have requested `ensure_weight_tying`",
     # Head and embeddings are parted before such an adapter is merged.
     r"Model has `tie_word_embeddings=True` and a tied layer is part of the adapter",
+    # PEFT asks Transformers by a name that has a successor.
+    r"`is_gradient_checkpointing` is deprecated",
     # LLM.int8 computes in float16, which the page says.
     r"MatMul8bitLt: inputs will be cast",
 )

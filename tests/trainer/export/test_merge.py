@@ -149,6 +149,24 @@ def test_a_run_of_every_weight_is_copied(trained: Any, tmp_path: Path) -> None:
                                rtol=0)
 
 
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_a_checkpoint_is_merged_in_place_of_the_end(trained: Any, tmp_path: Path,
+                                                    kind: str) -> None:
+    run = trained("tuned", tuner={"type": kind}, data={"template": "llama3"},
+                  training={"max_steps": 4, "save_steps": 2})
+    report = merge_run(run, tmp_path / "merged", run.checkpoints / "checkpoint-2")
+    whole = merge_run(run, tmp_path / "whole", run.checkpoints / "checkpoint-4")
+    end = merge_run(run, tmp_path / "end")
+    import torch
+
+    torch.testing.assert_close(answer(plain(whole.path)), answer(plain(end.path)), atol=1e-5,
+                               rtol=0)
+    assert not torch.allclose(answer(plain(report.path)), answer(plain(end.path)), atol=1e-2)
+    for name in ("chat_template.jinja", "tokenizer.json", "tokenizer_config.json",
+                 "generation_config.json"):
+        assert (report.path / name).read_bytes() == (end.path / name).read_bytes(), name
+
+
 @pytest.mark.parametrize("name", ["Qwen3Moe", "GptOss"])
 def test_experts_are_merged_as_one_parameter_or_with_the_whole_model(
         trained: Any, tmp_path: Path, tiny_model: Path, name: str) -> None:
@@ -227,6 +245,7 @@ import json, re, sys
 from pathlib import Path
 from trainer.contract.rundir import RunDir
 import trainer.export.merge as merge
+from trainer.prompts import Template
 def peak():
     # Unlike ru_maxrss it begins anew with the program, not with the one that started it.
     return 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
@@ -234,7 +253,8 @@ from trainer.export.merge_layers import lay
 run = RunDir(Path(sys.argv[1]))
 lay(Path(sys.argv[2]), run.adapter)  # What the libraries import when they are first used.
 before = peak()
-merge._find = lambda run: merge._Source(Path(sys.argv[2]), (run.adapter,), Path(sys.argv[2]))
+merge.find_trained = lambda run, checkpoint: merge.Trained(
+    Path(sys.argv[2]), (run.adapter,), Path(sys.argv[2]), Template("auto"))
 report = merge.merge_run(run, Path(sys.argv[3]), shard_bytes=64_000_000)
 print(json.dumps([before, peak(), report.bytes, len(report.files), report.streamed]))
 """
