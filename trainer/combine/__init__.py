@@ -1,0 +1,1 @@
+"""Several adapters as one adapter, several models as one model; see docs/merging.md."""
