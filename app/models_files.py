@@ -6,6 +6,7 @@ is loaded and nothing of the folder is run.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
@@ -15,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trainer.contract.files import read_json
 from trainer.contract.models import ModelError, ModelFacts, read_adapter, read_folder
 from trainer.contract.models import read_safetensors_header as read_header
+from trainer.data.catalog.hub_files import front_matter
 
 _DTYPES = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16",
            "F8_E4M3": "float8", "F8_E5M2": "float8", "I8": "int8", "U8": "uint8"}
@@ -146,10 +146,7 @@ def _dtype(tensors: Mapping[str, tuple[tuple[int, ...], str]]) -> str:
     """Return the number format that most weights are stored in."""
     counts: Counter[str] = Counter()
     for shape, kind in tensors.values():
-        size = 1
-        for length in shape:
-            size *= length
-        counts[kind] += size
+        counts[kind] += math.prod(shape)
     kind = counts.most_common(1)[0][0] if counts else ""
     return _DTYPES.get(kind, kind.lower())
 
@@ -185,15 +182,9 @@ def _start(path: Path) -> str:
 
 def _of_card(card: str) -> str:
     """Read the front matter of a README, or a row 'licence' of a table in it."""
-    parts = card.removeprefix("\ufeff").lstrip().split("---", 2)
-    if len(parts) == 3 and not parts[0]:
-        try:
-            values = yaml.safe_load(parts[1])
-        except (yaml.YAMLError, RecursionError, ValueError):
-            values = None
-        for name in _names(values):
-            if _LICENCE.fullmatch(name):
-                return name
+    for name in _names(front_matter(card)):
+        if _LICENCE.fullmatch(name):
+            return name
     found = _TABLE.search(card)
     return found[1].lower() if found else ""
 

@@ -7,35 +7,25 @@ safetensors, tokenizer, configs, card and licence, of the repository's first lev
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import quote
 
 from trainer.contract.models import ModelError
 from trainer.data import DatasetError
 from trainer.data.catalog.hub_files import RemoteFile
-from trainer.data.catalog.hub_hf import TIMEOUT_S, HfRemote
+from trainer.data.catalog.hub_hf import HfRemote
 from trainer.data.catalog.hub_names import HubId, parse_hub_id
-from trainer.data.catalog.hub_remote import (
-    Listing,
-    odd_answer,
-    offline,
-    refused,
-    unreachable,
-)
-from trainer.data.catalog.modelscope import MsRemote
+from trainer.data.catalog.hub_remote import Listing, refused, unreachable
+from trainer.data.catalog.modelscope import MsRemote, allowed, file_of, listing_of
 
 # What trainer.model fetches, and what says whose model it is.
 WANTED = ("*.json", "*.safetensors", "*.txt", "*.jinja", "README.md", "LICENSE*", "LICENCE*",
           "USE_POLICY.md")
 UNWANTED = ("consolidated*", "*.bin.index.json", ".*")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _PAGES = (("", re.compile(r"https://(?:huggingface\.co|hf\.co)/([^/?#]+/[^/?#]+)/?")),
           ("ms:", re.compile(r"https://(?:www\.)?modelscope\.(?:cn|ai)/models/([^/?#]+/[^/?#]+)"
                              r"(?:/.*)?")))
@@ -73,36 +63,11 @@ class ModelRemote(Protocol):
         ...
 
 
-class HfModel(HfRemote):
-    """A model on the Hugging Face hub."""
+class _Refusing:
+    """What is said of a model's hub that refuses a file, or does not answer."""
 
-    def __init__(self, wanted: HubId, token: str = "") -> None:
-        """Look at one repository; nothing is asked yet."""
-        from huggingface_hub import HfApi, get_token
-
-        super().__init__(wanted)
-        self._token = token or get_token() or ""
-        self._api = HfApi(endpoint=self._endpoint, token=self._token or None)
-
-    def listing(self) -> Listing:
-        """Return the repository's files at the revision's commit."""
-        from huggingface_hub import constants
-
-        if constants.HF_HUB_OFFLINE:
-            raise offline(self._wanted)
-        with self._errors():
-            info = self._api.model_info(self._wanted.repo, revision=self._wanted.revision,
-                                        files_metadata=True, timeout=TIMEOUT_S)
-        commit = str(info.sha or "")
-        if not _COMMIT.fullmatch(commit):
-            raise odd_answer(self._wanted, self._endpoint, "it names no commit")
-        return Listing(commit, tuple(_file_of(file) for file in info.siblings or []))
-
-    def address(self, file: RemoteFile, commit: str) -> Address:
-        """Return where one file is fetched."""
-        token = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        return Address(f"{self._endpoint}/{self._wanted.repo}/resolve/{commit}/"
-                       f"{quote(file.path)}", token)
+    _wanted: HubId
+    _endpoint: str
 
     def refused(self, status: int, wait_s: str) -> DatasetError:
         """Return the error for an HTTP status."""
@@ -113,7 +78,26 @@ class HfModel(HfRemote):
         return unreachable(self._wanted, self._endpoint, why)
 
 
-class MsModel(MsRemote):
+class HfModel(_Refusing, HfRemote):
+    """A model on the Hugging Face hub."""
+
+    kind = "model"
+
+    def __init__(self, wanted: HubId, token: str = "") -> None:
+        """Look at one repository; nothing is asked yet."""
+        from huggingface_hub import get_token
+
+        self._token = token or get_token() or ""
+        super().__init__(wanted, self._token or None)
+
+    def address(self, file: RemoteFile, commit: str) -> Address:
+        """Return where one file is fetched."""
+        token = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        return Address(f"{self._endpoint}/{self._wanted.repo}/resolve/{commit}/"
+                       f"{quote(file.path)}", token)
+
+
+class MsModel(_Refusing, MsRemote):
     """A model on ModelScope."""
 
     def __init__(self, wanted: HubId) -> None:
@@ -127,43 +111,14 @@ class MsModel(MsRemote):
             data = self._data(client, f"{self._base}/repo/files",
                               {"Revision": self._revision, "Recursive": "True"})
         items = data.get("Files")
-        files = tuple(sorted((_item_of(item) for item in (items if isinstance(items, list) else [])
-                              if isinstance(item, dict) and item.get("Type") != "tree"),
-                             key=lambda file: file.path))
-        text = "".join(f"{file.path}\0{file.size}\0{file.sha256}\n" for file in files)
-        return Listing(f"list-{hashlib.sha256(text.encode()).hexdigest()[:40]}", files)
+        found = (file_of(item) for item in (items if isinstance(items, list) else [])
+                 if isinstance(item, dict) and item.get("Type") != "tree")
+        return listing_of(tuple(sorted(found, key=lambda file: file.path)))
 
     def address(self, file: RemoteFile, commit: str) -> Address:
         """Return where one file is fetched."""
-        token = os.environ.get("MODELSCOPE_API_TOKEN", "").strip()
-        allowed = {"Authorization": f"Bearer {token}", "Cookie": f"m_session_id={token}"}
         return Address(f"{self._base}/repo?Revision={quote(self._revision, safe='')}&FilePath="
-                       f"{quote(file.path, safe='')}", allowed if token else {})
-
-    def refused(self, status: int, wait_s: str) -> DatasetError:
-        """Return the error for an HTTP status."""
-        return refused(self._wanted, status, wait_s=wait_s)
-
-    def unreachable(self, why: str) -> DatasetError:
-        """Return the error for a hub that does not answer."""
-        return unreachable(self._wanted, self._endpoint, why)
-
-
-def _file_of(sibling: Any) -> RemoteFile:
-    """Make ours of the Hugging Face library's description of a file."""
-    lfs = sibling.lfs or {}
-    sha256 = str((lfs.get("sha256") if isinstance(lfs, dict) else lfs.sha256) or "")
-    size = sibling.size if isinstance(sibling.size, int) else -1
-    return RemoteFile(str(sibling.rfilename), size, sha256,
-                      "" if sha256 else str(sibling.blob_id or ""))
-
-
-def _item_of(item: Mapping[str, Any]) -> RemoteFile:
-    """Make ours of ModelScope's description of a file."""
-    size = item.get("Size")
-    return RemoteFile(str(item.get("Path") or "").lstrip("/"),
-                      size if isinstance(size, int) and size >= 0 else -1,
-                      str(item.get("Sha256") or ""))
+                       f"{quote(file.path, safe='')}", allowed())
 
 
 def remote_of(wanted: HubId, token: str = "") -> ModelRemote:

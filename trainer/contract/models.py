@@ -8,6 +8,7 @@ and only safetensors weights are accepted (rule R2).
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 from collections.abc import Sequence
@@ -75,19 +76,12 @@ class ModelFacts:
     @property
     def parameters(self) -> int:
         """Number of stored weights."""
-        return sum(_product(shape) for shape, _ in self.tensors.values())
+        return sum(math.prod(shape) for shape, _ in self.tensors.values())
 
     @property
     def weight_bytes(self) -> int:
         """Bytes of the weights as stored."""
-        return sum(_product(s) * _DTYPE_BYTES.get(d, 4) for s, d in self.tensors.values())
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    result = 1
-    for size in shape:
-        result *= size
-    return result
+        return sum(math.prod(s) * _DTYPE_BYTES.get(d, 4) for s, d in self.tensors.values())
 
 
 def resolve_model(name: str, runs: Path, revision: str | None = None,

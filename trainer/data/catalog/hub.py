@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.data.catalog.hub_files import RemoteFile, Selection, select
+from trainer.data.catalog.hub_files import RemoteFile, Selection, front_matter, select
 from trainer.data.catalog.hub_names import HubId
 from trainer.data.catalog.hub_remote import UNREACHABLE, Advance, Listing, Remote, check_cancelled
 from trainer.data.catalog.hub_store import Copy, HubStore, Wanted
@@ -134,21 +134,13 @@ def _reach(wanted: HubId) -> tuple[Remote, Listing]:
 
 def _card(remote: Remote, listing: Listing, workplace: Path) -> Any:
     """Return the front matter of the README, or None; a broken one counts as none."""
-    import yaml
-
     found = next((file for file in listing.files if file.path == "README.md"), None)
     if found is None or found.size > MAX_CARD_BYTES:
         return None
     path = remote.download(found, listing.commit, workplace, lambda count: None)
     text = path.read_text(encoding="utf-8", errors="replace")
     path.unlink()
-    parts = text.removeprefix("\ufeff").lstrip().split("---", 2)
-    if len(parts) < 3 or parts[0]:
-        return None
-    try:
-        return yaml.safe_load(parts[1])
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return None
+    return front_matter(text)
 
 
 def _require_room(store: HubStore, folder: Path, needed: int) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import yaml
+
 from trainer.data.reading.rows import DatasetError, listed
 from trainer.data.reading.sources import format_of
 
@@ -59,6 +61,17 @@ class _Config:
     patterns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     folder: str = ""
     default: bool = False
+
+
+def front_matter(readme: str) -> Any:
+    """Return what stands before the text of a README, parsed; None for none or a broken one."""
+    parts = readme.removeprefix("\ufeff").lstrip().split("---", 2)
+    if len(parts) < 3 or parts[0]:
+        return None
+    try:
+        return yaml.safe_load(parts[1])
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return None
 
 
 def select(files: Sequence[RemoteFile], card: Any, *, subset: str | None = None,

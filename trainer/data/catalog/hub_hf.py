@@ -31,23 +31,26 @@ TIMEOUT_S = 20.0
 
 
 class HfRemote:
-    """One dataset on the hub."""
+    """One dataset on the hub; ``app.models_remote`` makes a model of it."""
 
-    def __init__(self, wanted: HubId) -> None:
-        """Look at one repository; nothing is asked yet."""
+    kind = "dataset"
+
+    def __init__(self, wanted: HubId, token: str | None = None) -> None:
+        """Look at one repository; nothing is asked yet. Without a token the library's own."""
         from huggingface_hub import HfApi, constants
 
         # Set here, not by a variable: whoever imported the library first must not matter.
         constants.HF_HUB_DISABLE_TELEMETRY = True
         self._wanted = wanted
         self._endpoint = constants.ENDPOINT
-        self._api = HfApi(endpoint=self._endpoint)
+        self._api = HfApi(endpoint=self._endpoint, token=token)
 
     def listing(self) -> Listing:
         """Return the repository's files at the revision's commit."""
         with self._errors():
-            info = self._api.dataset_info(self._wanted.repo, revision=self._wanted.revision,
-                                          files_metadata=True, timeout=TIMEOUT_S)
+            info: Any = self._api.repo_info(self._wanted.repo, repo_type=self.kind,
+                                       revision=self._wanted.revision, files_metadata=True,
+                                       timeout=TIMEOUT_S)
         commit = str(info.sha or "")
         if not _COMMIT.fullmatch(commit):
             raise odd_answer(self._wanted, self._endpoint, "it names no commit")

@@ -43,6 +43,13 @@ def endpoint() -> str:
     return (os.environ.get("MODELSCOPE_ENDPOINT") or f"https://{domain}").rstrip("/")
 
 
+def allowed() -> dict[str, str]:
+    """Return the headers that let private repositories in."""
+    token = os.environ.get("MODELSCOPE_API_TOKEN", "").strip()
+    return {"Authorization": f"Bearer {token}",
+            "Cookie": f"m_session_id={token}"} if token else {}
+
+
 def _is_offline() -> bool:
     return (os.environ.get("HF_HUB_OFFLINE") or "0").upper() in ("1", "ON", "YES", "TRUE")
 
@@ -64,8 +71,7 @@ class MsRemote:
             tree = f"{self._endpoint}/api/v1/datasets/{number}/repo/tree" if number.isalnum() \
                 else f"{self._base}/repo/tree"
             files = tuple(sorted(self._files(client, tree), key=lambda file: file.path))
-        text = json.dumps([[file.path, file.size, file.sha256] for file in files])
-        return Listing(f"list-{hashlib.sha256(text.encode()).hexdigest()[:40]}", files)
+        return listing_of(files)
 
     def _files(self, client: httpx.Client, tree: str) -> Iterator[RemoteFile]:
         """Walk the pages of the list; a folder that came without its files is asked for."""
@@ -76,7 +82,7 @@ class MsRemote:
                 path = str(item.get("Path") or "").lstrip("/")
                 if item.get("Type") != "tree":
                     count += 1
-                    yield RemoteFile(path, _size(item), str(item.get("Sha256") or ""))
+                    yield file_of(item)
                 elif path not in seen and not any(
                         str(other.get("Path") or "").lstrip("/").startswith(f"{path}/")
                         for other in items):
@@ -133,10 +139,7 @@ class MsRemote:
 
         if _is_offline():
             raise offline(self._wanted)
-        token = os.environ.get("MODELSCOPE_API_TOKEN", "").strip()
-        headers = {"User-Agent": "finestra", "Accept-Encoding": "identity"}
-        if token:
-            headers |= {"Authorization": f"Bearer {token}", "Cookie": f"m_session_id={token}"}
+        headers = {"User-Agent": "finestra", "Accept-Encoding": "identity", **allowed()}
         try:
             with httpx.Client(headers=headers, timeout=30, follow_redirects=True,
                               max_redirects=5, verify=self._certificates) as client:
@@ -166,6 +169,15 @@ class MsRemote:
         return data if isinstance(data, dict) else {}
 
 
-def _size(item: dict[str, Any]) -> int:
+def listing_of(files: tuple[RemoteFile, ...]) -> Listing:
+    """Return a list of files with a hash of it for its commit, which ModelScope names none of."""
+    text = json.dumps([[file.path, file.size, file.sha256] for file in files])
+    return Listing(f"list-{hashlib.sha256(text.encode()).hexdigest()[:40]}", files)
+
+
+def file_of(item: dict[str, Any]) -> RemoteFile:
+    """Make ours of ModelScope's description of a file."""
     size = item.get("Size")
-    return size if isinstance(size, int) and size >= 0 else -1
+    return RemoteFile(str(item.get("Path") or "").lstrip("/"),
+                      size if isinstance(size, int) and size >= 0 else -1,
+                      str(item.get("Sha256") or ""))
