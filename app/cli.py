@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from app import (
+    cli_chat,
     cli_data,
     cli_export,
     cli_find,
@@ -170,6 +171,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 cli_migrate.register(app)
+cli_chat.register(app)
 
 
 def main() -> None:
