@@ -68,14 +68,23 @@ def test_every_objective_is_told_what_it_reads():
 
 
 def test_every_route_is_documented():
-    from app.api import datasets, events, files, machine, migrate, runs
+    from app.api import datasets, events, files, machine, migrate, models, openai_admin, runs
 
     text = (ROOT / "docs" / "rest.md").read_text(encoding="utf-8")
     documented = re.findall(r"^\| ([A-Z]+) (/\S*) \|", text, re.M)
     served = {(method, route.path.replace("{run_id}", "{id}"))
-              for module in (machine, runs, files, events, datasets, migrate)
+              for module in (machine, runs, files, events, datasets, migrate, models, openai_admin)
               for route in module.router.routes for method in route.methods}
     assert set(documented) == served and len(documented) == len(served)
+
+
+def test_every_variable_that_is_read_is_a_documented_setting():
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    read = {node.value for module in [*modules("app"), *modules("trainer")]
+            for node in ast.walk(module.tree) if isinstance(node, ast.Constant)
+            and re.fullmatch(r"FINESTRA_[A-Z_]+", str(node.value))}
+    assert {"FINESTRA_HOME", "FINESTRA_ENGINE", "FINESTRA_JUDGE_KEY"} <= read
+    assert read - set(re.findall(r"`(FINESTRA_[A-Z_]+)`", text)) == set()
 
 
 def test_every_command_of_the_documents_is_there():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import StudioDep, UserDep
@@ -20,22 +20,21 @@ NameQuery = Annotated[str, Query(min_length=1, max_length=1000)]
 
 
 class Wanted(BaseModel):
-    """A filter, as a query."""
+    """A filter, as a query; one that is not there is refused, or it would look as if it worked."""
+
+    model_config = ConfigDict(extra="forbid")
 
     search: str = Field(default="", max_length=200)
     family: str = Field(default="", max_length=60)
     fits: Literal["", "lora", "qlora", "full"] = ""
     licence: str = Field(default="", max_length=60)
+
+
+class WantedOffers(Wanted):
+    """A filter of the catalogue."""
+
     access: Literal["", "open", "gated"] = ""
     kind: Literal["", "base", "instruct", "reasoning", "vision"] = ""
-
-
-def filter_of(wanted: Annotated[Wanted, Query()]) -> Filter:
-    """Read which models are wanted."""
-    return Filter(**wanted.model_dump())
-
-
-FilterDep = Annotated[Filter, Depends(filter_of)]
 
 
 class Download(BaseModel):
@@ -47,16 +46,18 @@ class Download(BaseModel):
 
 
 @router.get("/here")
-def here(studio: StudioDep, wanted: FilterDep) -> dict[str, Any]:
+def here(studio: StudioDep, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
     """List the models on this machine, with the memory that training each needs."""
-    return {"models": [one.document() for one in studio.library.here(wanted)],
+    return {"models": [one.document() for one in studio.library.here(
+        Filter(**wanted.model_dump()))],
             "device": studio.library.room().document()}
 
 
 @router.get("/catalogue")
-def catalogue(studio: StudioDep, wanted: FilterDep) -> dict[str, Any]:
+def catalogue(studio: StudioDep, wanted: Annotated[WantedOffers, Query()]) -> dict[str, Any]:
     """List well-known bases, with the memory that training each needs about."""
-    return {"models": [one.document() for one in studio.library.catalogue(wanted)],
+    return {"models": [one.document() for one in studio.library.catalogue(
+        Filter(**wanted.model_dump()))],
             "device": studio.library.room().document()}
 
 
