@@ -33,7 +33,7 @@ PREFIX = "sk-fst-"
 SAVE_EVERY_S = 30.0
 _TUNING_PATHS = ("/v1/files", "/v1/fine_tuning")
 # Whoever may make keys and endpoints is the admin, who signs in with the token.
-_ADMIN_PATHS = ("/api/keys", "/api/endpoints")
+_ADMIN_PATHS = ("/api/keys", "/api/endpoints", "/api/audit")
 
 
 @dataclass(frozen=True)

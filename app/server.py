@@ -34,6 +34,7 @@ from trainer.contract.redact import redact
 if TYPE_CHECKING:
     from app.serving.chat import ChatService
     from app.studio import Studio
+    from app.system import SystemDesk
 
 log = logging.getLogger("finestra.server")
 
@@ -148,6 +149,7 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     from app.serving.endpoints import EndpointBackend, EndpointBook
     from app.serving.engines.local import LocalBackend
     from app.serving.gateway import Gateway
+    from app.system import SystemDesk
     from app.tuning.routes import TuningRoutes
 
     chat = ChatService(studio)
@@ -160,6 +162,7 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     gateway.app.router.routes.extend(tuning.routes())
     api = build(studio, max_upload_bytes=settings.max_upload_bytes)
     api.state.keys, api.state.endpoints = keys, endpoints
+    desk = api.state.system = SystemDesk(studio.home, engines)
     chats = api.state.chats = Chats(studio.home, gateway.backend)
 
     @asynccontextmanager
@@ -189,19 +192,19 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     app.mount("/v1", gateway.app)
     app.state.studio, app.state.chat, app.state.guard, app.state.api = studio, chat, guard, api
     if settings.board:
-        _mount_board(app, studio, chat, settings)
+        _mount_board(app, studio, chat, settings, desk)
     return app
 
 
-def _mount_board(app: FastAPI, studio: Studio, chat: ChatService,
-                 settings: ServerSettings) -> None:
+def _mount_board(app: FastAPI, studio: Studio, chat: ChatService, settings: ServerSettings,
+                 desk: SystemDesk) -> None:
     from app import board
 
     with warnings.catch_warnings():
         # Gradio warns for every app of several pages, even when SSR was switched off.
         warnings.filterwarnings("ignore", message="SSR mode is not supported")
         board.mount(app, studio, chat, settings.root_path,
-                    max_upload=settings.max_upload_bytes)
+                    max_upload=settings.max_upload_bytes, desk=desk)
 
 
 def choose_token(host: str, token: str | None) -> tuple[str, bool]:

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from app.api import chats, datasets, events, files, machine, migrate, models, openai_admin, runs
+from app.api import (
+    chats,
+    datasets,
+    engines,
+    events,
+    exports,
+    files,
+    machine,
+    migrate,
+    models,
+    openai_admin,
+    runs,
+)
 from app.api.errors import install
 
 if TYPE_CHECKING:
@@ -25,7 +37,8 @@ def build(studio: Studio, *, max_upload_bytes: int) -> FastAPI:
     api.state.studio = studio
     api.state.max_upload_bytes = max_upload_bytes
     api.state.closing = False
-    for module in (machine, runs, files, events, datasets, migrate, models, openai_admin, chats):
+    for module in (machine, runs, files, exports, events, datasets, migrate, models, openai_admin,
+                   chats, engines):
         api.include_router(module.router)
     install(api)
     return api

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from app.recordfile import RecordError
 from app.runs import RunError
+from app.serving.route import EngineError
 from trainer.contract.models import ModelError
 from trainer.contract.problems import ConfigError, Problem, message_and_advice
 from trainer.contract.redact import redact
@@ -25,6 +26,7 @@ STATUS = {
     "unknown_model": 404,
     "unknown_job": 404,
     "unknown_version": 404,
+    "unknown_file": 404,
     "no_such_row": 404,
     "unknown_key": 404,
     "unknown_endpoint": 404,
@@ -40,6 +42,9 @@ STATUS = {
     "builtin_preset": 409,
     "device_busy": 503,
     "engine_died": 503,
+    "unknown_engine": 404,
+    "engine_busy": 409,
+    "engine_ended": 409,
     "key_exists": 409,
     "endpoint_exists": 409,
     "dataset_in_use": 409,
@@ -76,7 +81,7 @@ def _config_error(request: Request, error: Exception) -> JSONResponse:
 
 def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RunError | DatasetError | ModelError | TemplateError
-                      | RecordError)
+                      | RecordError | EngineError)
     default = 409 if isinstance(error, RunError) else 422
     message, advice = message_and_advice(error)
     return JSONResponse(document(error.code, message, advice=advice),
@@ -116,7 +121,7 @@ def _internal(request: Request, error: Exception) -> JSONResponse:
 def install(api: FastAPI) -> None:
     """Register a handler for every error that a route may raise on purpose."""
     api.add_exception_handler(ConfigError, _config_error)
-    for kind in (RunError, DatasetError, ModelError, TemplateError, RecordError):
+    for kind in (RunError, DatasetError, ModelError, TemplateError, RecordError, EngineError):
         api.add_exception_handler(kind, _refused)
     api.add_exception_handler(RequestValidationError, _bad_request)
     api.add_exception_handler(HTTPException, _http)

@@ -7,9 +7,10 @@ and the filters).
 
 Element ids that tests and scripts may rely on:
 
-- header: nav-runs, nav-train, nav-data, nav-models, lang-en, lang-zh, theme-toggle
-- Runs: new-run, runs-search, runs-state, runs-table (rows: ``.f-row[data-id]``), runs-empty,
-  empty-quickstart, runs-compare-button, runs-compare
+- header: nav-runs, nav-train, nav-data, nav-chat, nav-models, nav-system, lang-en,
+  lang-zh, theme-toggle
+- Runs: new-run, runs-search, runs-state, runs-kind, runs-table (rows: ``.f-row[data-id]``),
+  runs-empty, empty-quickstart, runs-compare-button, runs-compare
 - Train: train-preset (its select train-preset-in), train-upload, train-search, train-basic,
   train-advanced, train-start, train-reset, train-import, train-yaml-in, train-yaml-fill,
   train-import-report (rows ``tr[data-action]``), train-fit, train-problems, train-yaml,
@@ -39,6 +40,18 @@ Element ids that tests and scripts may rely on:
   models-source, models-go, models-work (``[data-download]``), models-table (rows
   ``.f-row[data-model]``, ``.f-need[data-method][data-fits]``), models-losing,
   models-delete-confirm, models-delete-cancel
+- Export and Merge (``/export?model=NAME``, ``/merge?models=A,B``, both ``?clone=RUN_ID``):
+  ``field-<path with dots as ->`` as on the Train page, formats and methods as
+  ``.f-option[data-option]`` (``[data-lacking]`` where it cannot be written, with
+  ``.f-option-said``), export-start, export-problems, export-about, export-command, export-yaml;
+  merge-start, merge-problems, merge-add, merge-source-0, merge-weight-0 ..., merge-command,
+  merge-yaml; kind-draft, kind-reset; unseen: kind-values, kind-filled, kind-state
+- Run of such a run: run-export and run-merge lead there; run-written (``.f-piece[data-format]``,
+  written-chat, written-train), run-parity-card (``tr[data-format][data-program]``,
+  ``.f-verdict[data-verdict]``: same, close, different, notrun)
+- System: system-devices, system-engines (buttons ``[data-do]``: unload, force, restart),
+  system-kinds, system-keys (system-key-name, system-key-scopes, system-key-make, system-secret),
+  system-endpoints (system-endpoint-name, -url, -models, -key, -add), system-checks, system-audit
 """
 
 from __future__ import annotations
@@ -58,16 +71,21 @@ from starlette.staticfiles import StaticFiles
 from app.board import shell
 from app.board.i18n import LOCALES
 from app.board.pages import runs
+from app.board.pages.chat import ChatPage
 from app.board.pages.data import DataPage
+from app.board.pages.export import ExportPage
+from app.board.pages.merge import MergePage
 from app.board.pages.models import ModelsPage
 from app.board.pages.run import RunPage
+from app.board.pages.system import SystemPage
 from app.board.pages.train import TrainPage
 from app.board.theme import make_theme
 
 Made = TypeVar("Made")
 
 
-def build(studio: Any, chat: Any, locale: str = "en", *, max_upload: int = 1 << 30) -> Any:
+def build(studio: Any, chat: Any, locale: str = "en", *, max_upload: int = 1 << 30,
+          desk: Any = None) -> Any:
     """Return the pages in one language, as gradio.Blocks.
 
     Args:
@@ -75,11 +93,12 @@ def build(studio: Any, chat: Any, locale: str = "en", *, max_upload: int = 1 << 
         chat: Answers questions, app.serving.chat.ChatService.
         locale: 'en' or 'zh'.
         max_upload: Largest file that the server takes, in bytes.
+        desk: Looks after the server's engines, app.system.SystemDesk.
     """
-    return with_a_loop(lambda: _pages(studio, chat, locale, max_upload))
+    return with_a_loop(lambda: _pages(studio, chat, locale, max_upload, desk))
 
 
-def _pages(studio: Any, chat: Any, locale: str, max_upload: int) -> Any:
+def _pages(studio: Any, chat: Any, locale: str, max_upload: int, desk: Any) -> Any:
     with gr.Blocks(title="Finestra", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
         Navbar(visible=False)
         runs.page(blocks, studio, locale)
@@ -89,8 +108,16 @@ def _pages(studio: Any, chat: Any, locale: str, max_upload: int) -> Any:
         RunPage(studio, chat, locale).build(page)
     with blocks.route("Data", "/data", show_in_navbar=False) as page:
         DataPage(studio, locale, max_upload).build(page)
+    with blocks.route("Chat", "/chat", show_in_navbar=False):
+        ChatPage(locale).build()
     with blocks.route("Models", "/models", show_in_navbar=False) as page:
         ModelsPage(studio, locale).build(page)
+    with blocks.route("Export", "/export", show_in_navbar=False) as page:
+        ExportPage(studio, locale).build(page)
+    with blocks.route("Merge", "/merge", show_in_navbar=False) as page:
+        MergePage(studio, locale).build(page)
+    with blocks.route("System", "/system", show_in_navbar=False) as page:
+        SystemPage(studio, desk, locale).build(page)
     return blocks
 
 
@@ -110,7 +137,7 @@ def with_a_loop(make: Callable[[], Made]) -> Made:
 
 
 def mount(app: FastAPI, studio: Any, chat: Any, root_path: str = "", *,
-          max_upload: int = 1 << 30) -> None:
+          max_upload: int = 1 << 30, desk: Any = None) -> None:
     """Put the board in every language at the root of the server, and its files beside it.
 
     Args:
@@ -119,11 +146,12 @@ def mount(app: FastAPI, studio: Any, chat: Any, root_path: str = "", *,
         chat: Answers questions.
         root_path: Path under which a proxy shows the studio, '' or '/name'.
         max_upload: Largest file that the server takes, in bytes.
+        desk: Looks after the server's engines.
     """
     app.mount(shell.ASSETS, StaticFiles(directory=shell.STATIC), name="board-assets")
     boards: dict[str, Any] = {}
     for locale in LOCALES:
-        blocks = build(studio, chat, locale, max_upload=max_upload)
+        blocks = build(studio, chat, locale, max_upload=max_upload, desk=desk)
         with_a_loop(partial(_mount, app, blocks, root_path, max_upload))
         mounted = app.router.routes.pop()
         assert isinstance(mounted, Mount)

@@ -23,9 +23,16 @@ from app.board.locale import choose
 
 STATIC = Path(__file__).resolve().parent / "static"
 ASSETS = "/board-assets"
-PAGES = {"/": "runs", "/train": "train", "/run": "run", "/data": "data", "/models": "models"}
+PAGES = {"/": "runs", "/train": "train", "/run": "run", "/data": "data", "/chat": "chat",
+         "/models": "models", "/export": "export", "/merge": "merge", "/system": "system"}
 SCRIPTS = ("board.js", "panels.js", "chart.js", "fields.js", "form.js", "data.js")
-STYLES = ("finestra.css", "data.css", "form.css", "models.css")
+STYLES = ("finestra.css", "data.css", "form.css", "models.css", "export.css")
+# What one page alone needs, after the others.
+OWN_SCRIPTS = {"chat": ("chat_base.js", "chat_markdown.js", "chat_turns.js", "chat_tools.js",
+                        "chat_settings.js", "chat_models.js", "chat_list.js", "chat_more.js",
+                        "chat.js"),
+               "export": ("export.js",), "merge": ("export.js",)}
+OWN_STYLES = {"chat": ("chat.css",), "system": ("system.css",)}
 
 # Runs before the first paint, so that a chosen theme never flashes the other one. Gradio sets the
 # document's language to the browser's; screen readers need the one that the page is written in.
@@ -59,8 +66,10 @@ def _asset(name: str) -> str:
 
 def head_html(locale: str, page: str) -> str:
     """Return what goes into ``<head>``: title, styles, scripts, all from this server."""
-    scripts = "".join(f'<script defer src="{_asset(name)}"></script>' for name in SCRIPTS)
-    styles = "".join(f'<link rel="stylesheet" href="{_asset(name)}">' for name in STYLES)
+    scripts = "".join(f'<script defer src="{_asset(name)}"></script>'
+                      for name in (*SCRIPTS, *OWN_SCRIPTS.get(page, ())))
+    styles = "".join(f'<link rel="stylesheet" href="{_asset(name)}">'
+                     for name in (*STYLES, *OWN_STYLES.get(page, ())))
     title = escape(t(locale, f"page.{page}"))
     return (f"<script>{_EARLY}</script><title>{title} · Finestra</title>"
             f'<link rel="icon" type="image/svg+xml" href="{_asset("mark.svg")}">'
@@ -74,9 +83,10 @@ def _link(locale: str, page: str, href: str, current: str) -> str:
 
 def header_html(locale: str, page: str) -> str:
     """Return the bar at the top of every page."""
-    current = "runs" if page == "run" else page
+    current = {"run": "runs", "export": "models", "merge": "models"}.get(page, page)
     links = "".join(_link(locale, page, href, current) for page, href in (
-        ("runs", "./"), ("train", "./train"), ("data", "./data"), ("models", "./models")))
+        ("runs", "./"), ("train", "./train"), ("data", "./data"), ("chat", "./chat"),
+        ("models", "./models"), ("system", "./system")))
     tongues = "".join(
         f'<button type="button" id="lang-{code}" lang="{code}" data-locale="{code}" '
         f'aria-pressed="{str(code == locale).lower()}">{label}</button>'

@@ -7,6 +7,8 @@ from typing import Any
 
 from app.board.i18n.methods import (
     board,
+    chat,
+    exporting,
     migrate,
     models,
     objectives,
@@ -16,11 +18,12 @@ from app.board.i18n.methods import (
     serving,
     sft,
     shown,
+    system,
     tuner,
 )
 
-_AREAS = (board, migrate, models, objectives, optimizing, preference, rollout, serving, sft, shown,
-          tuner)
+_AREAS = (board, chat, exporting, migrate, models, objectives, optimizing, preference, rollout,
+          serving, sft, shown, system, tuner)
 
 
 def together(name: str) -> dict[str, Any]:

@@ -1,0 +1,112 @@
+"""The System page, in words."""
+
+from __future__ import annotations
+
+EN: dict[str, str] = {
+    "nav.system": "System", "page.system": "System",
+    "system.lead": "Devices, engines, keys, and what this installation has.",
+    "system.devices": "Devices", "system.device": "Device", "system.memory": "Memory free",
+    "system.held": "Held by", "system.nobody": "nobody",
+    "system.engines": "Engines",
+    "system.engines_none": "No model is loaded. One is when somebody asks it: in the chat, or at "
+                           "/v1.",
+    "system.model": "Model", "system.engine": "Engine", "system.state": "State",
+    "system.answering": "answering {n}", "system.idle": "idle for {time}",
+    "system.adapters": "with {names}", "system.log": "Log",
+    "system.engine.starting": "starting", "system.engine.ready": "ready",
+    "system.engine.ended": "ended", "system.engine.ending": "ending",
+    "system.unload": "Unload", "system.unload_now": "End its answers", "system.restart": "Restart",
+    "system.exposed": "Other machines can reach its ports {ports}.",
+    "system.conflict": "{run} waits for the GPU of {model}",
+    "system.conflict_body": "It is answering. New questions to it are refused until the run has "
+                            "ended; give the GPU to the run, and the answers end now.",
+    "system.give": "Give it to the run",
+    "system.kinds": "Kinds of engines", "system.installed": "installed",
+    "system.missing": "not installed",
+    "system.keys": "API keys",
+    "system.keys_lead": "For programs that ask at /v1, as OpenAI's clients do. A key is shown "
+                        "once.",
+    "system.key_name": "Name", "system.key_what": "What the program is called",
+    "system.key_scopes": "It may", "system.key_make": "Make a key",
+    "system.key_made": "Key '{name}': copy it now, it is kept nowhere",
+    "system.scope.chat": "ask models at /v1", "system.scope.tuning": "train through /v1",
+    "system.scope.read": "read what /api shows",
+    "system.key_none": "There is no key yet. On this machine alone /v1 asks for none until one is "
+                       "made.",
+    "system.ends": "Ends with", "system.made": "Made", "system.used": "Last used",
+    "system.never": "never", "system.revoke": "Revoke", "system.revoked": "revoked",
+    "system.endpoints": "Endpoints",
+    "system.endpoints_lead": "OpenAI-compatible servers whose models answer here as NAME/MODEL: "
+                             "Ollama, a vLLM elsewhere, a provider.",
+    "system.endpoints_none": "No endpoint is saved.",
+    "system.url": "Address", "system.url_help": "Ends with /v1, such as http://127.0.0.1:11434/v1",
+    "system.models": "Models", "system.models_help": "Names as that server knows them, with commas",
+    "system.key": "Key", "system.key_help": "Where the server wants one; never shown again",
+    "system.endpoint_add": "Save endpoint", "system.endpoint_saved": "'{name}' is saved.",
+    "system.remove": "Remove", "system.has_key": "with a key",
+    "system.checks": "Checks", "system.checks_ok": "All is well.",
+    "system.audit": "Audit log", "system.audit_none": "Nothing has been done yet.",
+    "system.when": "When", "system.who": "Who", "system.what": "What",
+    "system.failed": "failed",
+}
+ZH: dict[str, str] = {
+    "nav.system": "系统", "page.system": "系统",
+    "system.lead": "设备、引擎、密钥，以及本机的安装情况。",
+    "system.devices": "设备", "system.device": "设备", "system.memory": "可用内存",
+    "system.held": "占用者", "system.nobody": "无",
+    "system.engines": "引擎",
+    "system.engines_none": "没有加载模型。有人在聊天中或通过 /v1 提问时才会加载。",
+    "system.model": "模型", "system.engine": "引擎", "system.state": "状态",
+    "system.answering": "正在回答 {n} 个请求", "system.idle": "已空闲 {time}",
+    "system.adapters": "带有 {names}", "system.log": "日志",
+    "system.engine.starting": "正在启动", "system.engine.ready": "就绪",
+    "system.engine.ended": "已结束", "system.engine.ending": "正在结束",
+    "system.unload": "卸载", "system.unload_now": "中止回答", "system.restart": "重新启动",
+    "system.exposed": "其他机器可以访问它的端口 {ports}。",
+    "system.conflict": "{run} 在等待 {model} 占用的 GPU",
+    "system.conflict_body": "它正在回答。在该运行结束之前，新的提问会被拒绝；"
+                            "把 GPU 让给运行，则回答立即中止。",
+    "system.give": "让给运行",
+    "system.kinds": "引擎种类", "system.installed": "已安装",
+    "system.missing": "未安装",
+    "system.keys": "API 密钥",
+    "system.keys_lead": "供通过 /v1 提问的程序使用，与 OpenAI 客户端相同。密钥只显示一次。",
+    "system.key_name": "名称", "system.key_what": "程序的名称",
+    "system.key_scopes": "它可以", "system.key_make": "新建密钥",
+    "system.key_made": "密钥“{name}”：请现在复制，它不会保存在任何地方",
+    "system.scope.chat": "在 /v1 向模型提问", "system.scope.tuning": "通过 /v1 训练",
+    "system.scope.read": "读取 /api 的内容",
+    "system.key_none": "还没有密钥。在第一个密钥建立之前，本机访问 /v1 不需要密钥。",
+    "system.ends": "结尾", "system.made": "建立时间", "system.used": "最近使用",
+    "system.never": "从未", "system.revoke": "撤销", "system.revoked": "已撤销",
+    "system.endpoints": "接口",
+    "system.endpoints_lead": "兼容 OpenAI 的服务器，其模型在这里以 名称/模型 回答："
+                             "Ollama、别处的 vLLM、服务商。",
+    "system.endpoints_none": "还没有保存接口。",
+    "system.url": "地址", "system.url_help": "以 /v1 结尾，例如 http://127.0.0.1:11434/v1",
+    "system.models": "模型", "system.models_help": "该服务器所用的名称，以逗号分隔",
+    "system.key": "密钥", "system.key_help": "服务器需要时填写；以后不再显示",
+    "system.endpoint_add": "保存接口", "system.endpoint_saved": "“{name}”已保存。",
+    "system.remove": "移除", "system.has_key": "带密钥",
+    "system.checks": "检查", "system.checks_ok": "一切正常。",
+    "system.audit": "审计日志", "system.audit_none": "还没有任何操作。",
+    "system.when": "时间", "system.who": "操作者", "system.what": "操作",
+    "system.failed": "失败",
+}
+FIELDS: dict[str, tuple[str, str]] = {}
+MESSAGES: dict[str, str] = {
+    "unknown_engine": "没有这个引擎。{english}", "engine_busy": "引擎正在回答。{english}",
+    "engine_ended": "引擎已被卸载或重新启动。", "engine": "引擎无法启动。{english}",
+    "engine_not_installed": "没有安装这种引擎。{english}",
+    "key_exists": "已有同名的密钥。", "bad_scope": "密钥至少需要一项权限。",
+    "bad_name": "名称应为 1 到 64 个可见字符。", "unknown_key": "没有这个密钥。",
+    "endpoint_exists": "已有同名的接口。", "unknown_endpoint": "没有这个接口。",
+    "bad_url": "这个地址无法使用。{english}", "bad_model": "模型名称无法使用。{english}",
+    "bad_key": "这个密钥含有不能使用的字符。",
+}
+ADVICE: dict[str, str] = {
+    "engine_busy": "请稍候，或中止它的回答。", "key_exists": "请换一个名称，或先撤销那个密钥。",
+    "bad_name": "请以将要使用它的程序命名。", "endpoint_exists": "请换一个名称，或先移除它。",
+    "engine_ended": "请再次提问。",
+}
+REASONS: dict[str, str] = {}
