@@ -20,7 +20,8 @@ from trainer.contract.config import load_yaml, parse
 ENGINE = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
 # The workers render strangers' templates (rule R7); the sandbox runs a user's reward function.
 SUBPROCESS = ("app/scheduler.py", "app/supervisor.py", "app/devices.py", "app/serving/",
-              "trainer/data/children/workers.py", "trainer/rewards/sandbox.py")
+              "trainer/data/children/workers.py", "trainer/rewards/sandbox.py",
+              "trainer/export/children.py")
 # In the order in which they may know of each other: each only of those before it.
 ROOMS_OF_DATA = ("reading", "shapes", "checking", "catalog", "templates", "tokens", "children")
 CODE = ("app", "trainer", "bench", "assets", "tests")
