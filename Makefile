@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 DEMO_HOME ?= .finestra/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-fast test-long test-matrix check bench bench-data bench-train \
+.PHONY: help setup vllm run demo test test-fast test-long test-matrix check bench bench-data bench-train \
 	bench-serve starter data \
 	screenshots chromium wheel clean
 
@@ -16,6 +16,9 @@ setup: $(READY) ## Makes .venv with everything in it (done once; instant afterwa
 
 $(READY): pyproject.toml constraints.txt scripts/setup
 	@scripts/setup $(VENV)
+
+vllm: ## Makes .venv-vllm, where the engine vLLM runs: 3.5 GB, with CUDA 12 GB and more
+	@scripts/vllm
 
 run: $(READY) ## Opens the studio at http://127.0.0.1:7860
 	@$(BIN)/finestra serve

@@ -25,14 +25,23 @@ def quantization_config(config: RunConfig, dtype: torch.dtype) -> BitsAndBytesCo
                               bnb_4bit_compute_dtype=dtype)
 
 
+def keep_layout(model: torch.nn.Module) -> None:
+    """Keep 4-bit weights on the CPU as they were quantized.
+
+    On a CPU with bf16 units bitsandbytes lays them out anew at the first answer. Through that no
+    gradient passes, its numbers are others than in training, and when an adapter is laid over, it
+    turns the layout back without the scales: from then on the base itself answers wrongly.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
 def prepare_quantized(model: PreTrainedModel, config: RunConfig) -> PreTrainedModel:
     """Freeze a quantized base and keep its norms and embeddings in float32."""
     from peft import prepare_model_for_kbit_training
 
-    for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            # Measuring on such a CPU would lay 4-bit weights out so that no gradient passes.
-            module.support_avx512bf16_for_cpu = False
+    keep_layout(model)
     kwargs: dict[str, Any] = {"use_reentrant": False}
     prepared: PreTrainedModel = prepare_model_for_kbit_training(
         model, use_gradient_checkpointing=config.training.gradient_checkpointing,

@@ -34,6 +34,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--dtype", default="auto",
                         choices=("auto", "bfloat16", "float16", "float32"))
     parser.add_argument("--quantization", default="none", choices=("none", "nf4", "fp4", "int8"))
+    parser.add_argument("--double-quantization", default=True,
+                        action=argparse.BooleanOptionalAction,
+                        help="whether the scales of 4-bit weights are quantized too")
     parser.add_argument("--max-model-len", type=_count, default=0,
                         help="0: as many tokens as the model was made for")
     parser.add_argument("--template", default="auto",
@@ -88,7 +91,7 @@ def _serve(given: argparse.Namespace, ended: threading.Event) -> None:
         raise ModelError("command_line", "The key is empty, or an adapter is not NAME=DIR.")
     runs = Path(os.environ.get("FINESTRA_RUNS") or "runs")
     choice = ModelChoice(given.model, given.device, given.dtype, given.quantization,
-                         given.max_model_len)
+                         given.max_model_len, given.double_quantization)
     choice.spare(runs)
     from trainer.serving.room import Room
 

@@ -21,11 +21,13 @@ class ModelChoice:
     dtype: str = "auto"
     quantization: str = "none"
     max_model_len: int = 0
+    double_quantization: bool = True
 
     def config(self) -> RunConfig:
         """Return a run's config with this model; ConfigError when there is no such choice."""
         return RunConfig.model_validate({"model": {
-            "name_or_path": self.model, "dtype": self.dtype, "quantization": self.quantization}})
+            "name_or_path": self.model, "dtype": self.dtype, "quantization": self.quantization,
+            "double_quantization": self.double_quantization}})
 
     def spare(self, runs: Path) -> None:
         """Hide for the life of this process what serving this model cannot need."""

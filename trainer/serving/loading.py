@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from trainer import model as models
 from trainer.model import Base
 from trainer.precision import choose, find_gpu
+from trainer.quantization import keep_layout
 from trainer.serving.batch import Forward
 from trainer.serving.choice import ModelChoice
 from trainer.serving.hot import HotAdapters
@@ -65,6 +66,7 @@ def load(choice: ModelChoice, runs: Path, say: Callable[[str], None] = _say) -> 
         f" ({precision.compute.reason}), quantization {choice.quantization}")
     model: Any = models.load_model(base, config, precision)
     model.eval().requires_grad_(False)
+    keep_layout(model)
     if choice.quantization == "none":
         model.to(precision.device.value)
     # Imported by now, so that the first adapter is there at once.

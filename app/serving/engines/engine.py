@@ -129,7 +129,8 @@ class Engine:
         setup = Setup(self.plan.model, self.first, self.plan.device, self.lease.scratch, self.key,
                       runs)
         launch = self.plan.kind.launch(setup, free_port())
-        launch.environ["FINESTRA_HOME"] = str(self._home.root)
+        launch.environ.update(FINESTRA_HOME=str(self._home.root),
+                              TMPDIR=str(self.lease.temporary))
         self.max_rank = launch.max_rank
         self.process = EngineProcess(launch, self.lease, self.log, self.key)
         if self.ending:

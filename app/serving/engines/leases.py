@@ -1,7 +1,7 @@
 """Which engines run, as files: so that orphans are found, and other processes see who is busy.
 
 ``engines/ID.json`` names an engine's owner and process; ``engines/ID.lock`` is locked while it
-answers, and the kernel lets go of it however its owner ends.
+answers, and the kernel lets go of it however its owner ends. Its temporary folder goes with them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -31,6 +33,14 @@ def folder_of(home: Home) -> Path:
     return folder
 
 
+def temporary_of(engine_id: str) -> Path:
+    """Return an engine's own folder for temporary files.
+
+    It lies in the machine's and not in the home, whose path may be too long for a socket's name.
+    """
+    return Path(tempfile.gettempdir()) / f"finestra-{engine_id}"
+
+
 class Lease:
     """One engine's files; whoever makes it owns the engine."""
 
@@ -43,6 +53,8 @@ class Lease:
         self.id = engine_id
         self.scratch = folder_of(home) / engine_id
         self._about = {**about, "owner": Identity.mine().document(), "since": time.time()}
+        self.temporary = temporary_of(engine_id)
+        self.temporary.mkdir(mode=0o700)
         self._lock = os.open(self._file("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.keep(None)
 
@@ -74,6 +86,7 @@ def _remove(folder: Path, engine_id: str) -> None:
     for path in folder.glob(f"{engine_id}.*"):
         if path.suffix != ".log":
             path.unlink(missing_ok=True)
+    shutil.rmtree(temporary_of(engine_id), ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,13 @@ def _is_locked(path: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def devices_of_others(home: Home) -> set[str]:
+    """Return the devices that have an engine of another process, which lives."""
+    me = Identity.mine()
+    return {engine.device for engine in known(home)
+            if engine.owner and engine.owner != me and engine.owner.alive()}
 
 
 def end_orphans(home: Home) -> list[str]:

@@ -35,6 +35,7 @@ STARTER = "starter"
 _CHECKPOINT = re.compile(r"([A-Za-z0-9._-]{1,64})/(checkpoint-\d{1,12})")
 # They begin by taking something out of the base: only the finished adapter stands on it as it is.
 _TAKEN_OUT = ("pissa", "pissa_niter_16", "olora")
+_FOUR_BITS = ("nf4", "fp4")
 _TROUBLE = (ModelError, TemplateError, DatasetError, ConfigError)
 
 
@@ -171,8 +172,11 @@ class Names:
         label = run.name if kind == "run" else f"{run.name}, {folder.name}"
         template = config.data.template
         # What is finished comes with its template; a checkpoint has the tokenizer's own.
-        own = Model(str(folder), folder, config.model.quantization, config.model.dtype,
-                    "auto" if kind == "run" else template)
+        chosen = config.model
+        own = Model(str(folder), folder, chosen.quantization, chosen.dtype,
+                    "auto" if kind == "run" else template,
+                    double_quantization=chosen.double_quantization
+                    or chosen.quantization not in _FOUR_BITS)
         if not config.tuner.is_adapter:
             read_folder(folder)
             return Target(name, kind, label, own, template=template)
@@ -183,7 +187,7 @@ class Names:
             return Target(name, kind, label, _merged(run, own, base, kind, template),
                           template=template)
         # A chain of runs keeps its name: the engine merges what lies in between.
-        place = config.model.name_or_path if source.adapters else str(base)
+        place = chosen.name_or_path if source.adapters else str(base)
         model = replace(own, source=place, folder=base, merged=bool(source.adapters))
         return Target(name, kind, label, model, Adapter.read(name.replace("/", ":"), folder),
                       template)

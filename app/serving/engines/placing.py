@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from app.devices import CPU, Device
-from app.serving.engines.kinds import EngineKind
+from app.serving.engines.kinds import Availability, EngineKind
 from app.serving.engines.leases import BUSY
 from app.serving.engines.targets import Target
 from app.serving.route import EngineError
@@ -30,6 +30,20 @@ def pick_kind(target: Target, asked: str, kinds: Mapping[str, EngineKind]
         raise EngineError("engine_cannot", f"The engine {asked} cannot serve '{target.name}'. "
                           f"{refusal}", "Choose another engine, or 'auto'.")
     return kind, why
+
+
+def usable(found: Availability, devices: Sequence[Device]) -> Sequence[Device]:
+    """Return the devices that a kind was built for.
+
+    Raises:
+        EngineError: It needs a GPU, and there is none ('engine_cannot').
+    """
+    if found.devices == "gpu" and all(device.key == CPU for device in devices):
+        raise EngineError("engine_cannot", f"The engine {found.kind} that is installed needs a "
+                          "GPU, and there is none here.",
+                          "Run 'make vllm' on this machine, or choose another engine.")
+    return [device for device in devices if device.key == CPU] if found.devices == "cpu" \
+        else devices
 
 
 def choose_device(devices: Sequence[Device], claims: Mapping[str, str],
@@ -60,3 +74,9 @@ def choose_device(devices: Sequence[Device], claims: Mapping[str, str],
                           "Ask again when it has ended, or stop it.")
     raise EngineError("device_busy", f"Another process has an engine on {gpus[0].name}.",
                       "End that one, or wait until it has let go.")
+
+
+def claimed(run: str, label: str) -> EngineError:
+    """Return why an engine does not answer any more: training comes first."""
+    return EngineError("device_busy", f"The run {run} needs the device of '{label}'.",
+                       "Ask again when it has ended, or stop it.")

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.devices import CPU
-from app.identity import Identity
 from app.serving.engines.engine import Engine, Plan
 from app.serving.engines.kinds import EngineKind
-from app.serving.engines.leases import end_orphans, folder_of, known
+from app.serving.engines.leases import devices_of_others, end_orphans, folder_of, known
 from app.serving.engines.names import Desk
-from app.serving.engines.placing import choose_device, pick_kind
+from app.serving.engines.placing import choose_device, claimed, pick_kind, usable
 from app.serving.engines.settings import EngineSettings
 from app.serving.engines.targets import Adapter, Target
 from app.serving.engines.training import Conflict, wanted_devices
@@ -77,7 +76,7 @@ class Pool:
             for engine in self._engines:
                 if engine.serves(target, kind):
                     if run := self._claims.get(engine.plan.device):
-                        raise _claimed(run, engine)
+                        raise claimed(run, engine.plan.label)
                     self._take(engine, target)
                     return engine
         return None
@@ -123,11 +122,12 @@ class Pool:
             raise EngineError("engine_not_installed", f"The engine {kind.name} is not installed. "
                               f"{found.reason}", f"Run: {found.install}")
         while True:
-            devices = self._desk.devices()
+            devices = usable(found, self._desk.devices())
             with self._lock:
                 if engine := self.join(target, asked):
                     return engine
-                device = choose_device(devices, self._claims, self._taken(), self._elsewhere())
+                device = choose_device(devices, self._claims, self._taken(),
+                                       devices_of_others(self._desk.home))
                 here = [e for e in self._engines if e.plan.device == device]
                 if len(here) < self._settings.per_device:
                     plan = Plan(kind, why, target.model, _label(target), device)
@@ -157,11 +157,6 @@ class Pool:
             found[device] = (1 if any(not e.holds for e in here) else 2) if full else 0
         return found
 
-    def _elsewhere(self) -> set[str]:
-        me = Identity.mine()
-        return {engine.device for engine in known(self._desk.home)
-                if engine.owner and engine.owner != me and engine.owner.alive()}
-
     def _begin(self, plan: Plan, target: Target | None) -> Engine:
         first: Adapter | None = target.adapter if target else None
         try:
@@ -178,20 +173,31 @@ class Pool:
 
     def _start(self, engine: Engine) -> None:
         """Start an engine on its own thread; those who wait for it hear how it went."""
+        told: EngineError | None = EngineError("engine", "The engine cannot be started.",
+                                               "The server's log says why.")
         try:
             engine.start()
-        except (EngineError, OSError) as error:
-            trouble = error if isinstance(error, EngineError) else EngineError(
-                "engine", f"The engine cannot be started: {error.strerror}.", "Ask again.")
-            with self._lock:
-                told = engine.reason or trouble
-                engine.reason, engine.ending = told, True
-            self._end([engine])
-            engine.started.set_exception(told)
-        else:
+            told = None
+        except EngineError as error:
+            told = error
+        except OSError as error:
+            told = EngineError("engine", f"The engine cannot be started: {error.strerror}.",
+                               "Ask again.")
+        finally:
+            # Whatever else it was goes on to the log, but nobody waits for ever.
+            self._began(engine, told)
+
+    def _began(self, engine: Engine, trouble: EngineError | None) -> None:
+        if trouble is None:
             with self._lock:
                 engine.used_at = self._clock()
             engine.started.set_result(None)
+            return
+        with self._lock:
+            told = engine.reason or trouble
+            engine.reason, engine.ending = told, True
+        self._end([engine])
+        engine.started.set_exception(told)
 
     # Ending
 
@@ -296,7 +302,7 @@ class Pool:
             return False
         if engine.holds:
             if run and self._settings.on_training == "evict":
-                engine.reason = _claimed(run, engine)
+                engine.reason = claimed(run, engine.plan.label)
                 return True
             return False
         return bool(run) or engine.gone or now - engine.used_at > self._settings.idle_s
@@ -306,11 +312,6 @@ class Pool:
         with self._lock:
             now = self._clock()
             return [*(engine.document(now) for engine in self._engines), *self._ends]
-
-
-def _claimed(run: str, engine: Engine) -> EngineError:
-    return EngineError("device_busy", f"The run {run} needs the device of "
-                       f"'{engine.plan.label}'.", "Ask again when it has ended, or stop it.")
 
 
 def _label(target: Target) -> str:

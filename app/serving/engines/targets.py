@@ -22,6 +22,7 @@ class Model:
         source: Folder of the weights, a GGUF file, or the id of a run whose adapters are merged.
         folder: The folder whose files are loaded.
         quantization: As in a run's config.
+        double_quantization: The same, for weights in 4 bits; True for all others.
         dtype: As in a run's config.
         template: Chat template, 'auto' for the model's own.
         merged: Whether adapters are merged into it before it answers.
@@ -33,6 +34,7 @@ class Model:
     dtype: str = "auto"
     template: str = "auto"
     merged: bool = False
+    double_quantization: bool = True
 
     @property
     def is_gguf(self) -> bool:

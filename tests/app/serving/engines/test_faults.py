@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -235,3 +236,25 @@ def test_f33_orphans_are_found_by_their_lease(desk, serve):
         assert stranger.poll() is None
         stranger.kill()
     assert list(folder.iterdir()) == []
+
+
+def test_what_nobody_foresaw_at_a_start_is_told_and_leaves_nothing(desk, serve, monkeypatch):
+    def broken(engine):
+        raise LookupError("nobody foresaw this")
+
+    served, seen = serve(), queue.SimpleQueue()
+    monkeypatch.setattr("app.serving.engines.engine.Engine._spawn", broken)
+    monkeypatch.setattr(threading, "excepthook", seen.put)
+    assert refused(served, "one").code == "engine"
+    assert isinstance(seen.get(timeout=10).exc_value, LookupError)
+    monkeypatch.undo()
+    assert ask(served, "one")["said"] == "hello" and list(known(desk.home))
+
+
+def test_what_an_engine_leaves_in_its_temporary_folder_goes_with_it(desk, serve):
+    served = serve()
+    folder = Path(ask(served, "one", "env TMPDIR")["said"])
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (folder / "left").write_text("much")
+    served.unload(served.status()[0]["id"])
+    assert not folder.exists()

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from app.serving.engines.kinds import Setup, Transformers, all_kinds
+from app.serving.engines.kinds import Availability, Setup, Transformers, all_kinds
+from app.serving.engines.placing import usable
 from app.serving.engines.refusals import vllm_refusal
 from app.serving.engines.settings import EngineSettings
 from app.serving.engines.targets import Adapter, Model, Target
 from app.serving.route import EngineError
-from tests.app.serving.engines.desk import STUB, adapter_folder, ask, model_folder
+from tests.app.serving.engines.desk import GPU1, HOST, STUB, adapter_folder, ask, model_folder
 
 INTERPRETER = """#!{python}
 import json, os, runpy, sys
@@ -63,8 +64,10 @@ def test_vllm_answers_for_a_base_and_its_runs(desk, serve, interpreter, tmp_path
     assert option(argv, "--max-loras") == "2" and option(argv, "--max-cpu-loras") == "8"
     assert "--enable-lora" in argv and "--trust-remote-code" not in argv
     assert option(argv, "--allowed-media-domains") == "media.invalid"
+    assert option(argv, "--middleware") == "finestra_door.Door"
+    assert (Path(environ["PYTHONPATH"]) / "finestra_door.py").is_file()
     assert len(environ["VLLM_API_KEY"]) >= 32 and environ["VLLM_API_KEY"] not in argv
-    assert environ["VLLM_CPU_KVCACHE_SPACE"] == "2" and environ["HF_HUB_OFFLINE"] == "1"
+    assert 1 <= int(environ["VLLM_CPU_KVCACHE_SPACE"]) <= 16 and environ["HF_HUB_OFFLINE"] == "1"
     assert environ["VLLM_HOST_IP"] == "127.0.0.1" and environ["CUDA_VISIBLE_DEVICES"] == ""
 
 
@@ -109,6 +112,10 @@ def test_the_command_of_transformers(setup, tmp_path):
     assert understood.lora == [f"run:checkpoint-4={tmp_path / 'x=y,z'}"]
     assert launch.environ["CUDA_VISIBLE_DEVICES"] == "GPU-1" and launch.port == 0
     assert launch.environ["FINESTRA_RUNS"] == str(tmp_path / "runs")
+    assert understood.double_quantization
+    single = replace(setup, model=replace(setup.model, double_quantization=False))
+    again = Transformers(EngineSettings()).launch(single, 1)
+    assert not _parse(list(again.argv[4:])).double_quantization
 
 
 @pytest.mark.parametrize("kind", ["transformers", "vllm", "llama.cpp"])
@@ -135,6 +142,25 @@ def test_what_is_missing_names_the_command_that_installs_it(desk, serve, interpr
     with pytest.raises(EngineError, match="no interpreter") as error:
         ask(serve(kinds=kinds), "one", engine="vllm")
     assert error.value.code == "engine_not_installed" and error.value.advice == "Run: make vllm"
+
+
+@pytest.mark.parametrize(("printed", "devices"), [("cpu", "cpu"), ("gpu", "gpu"), ("", "")])
+def test_vllm_says_what_it_was_built_for(tmp_path, printed, devices):
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho {printed}\n")
+    python.chmod(0o755)
+    found = all_kinds(EngineSettings(vllm_python=python))["vllm"].available()
+    assert (found.installed, found.devices) == (True, devices)
+
+
+def test_an_engine_goes_only_where_it_was_built_for():
+    built = {devices: Availability("vllm", True, devices=devices) for devices in ("", "cpu", "gpu")}
+    machine = [GPU1, HOST]
+    assert usable(built["cpu"], machine) == [HOST]
+    assert usable(built["gpu"], machine) == usable(built[""], machine) == machine
+    with pytest.raises(EngineError, match="needs a GPU") as error:
+        usable(built["gpu"], [HOST])
+    assert error.value.code == "engine_cannot" and "make vllm" in error.value.advice
 
 
 PLAIN = {"peft_type": "LORA", "r": 8, "lora_alpha": 16}

@@ -75,6 +75,17 @@ def test_options_of_the_run_are_those_of_its_engine(desk, names):
     assert names.resolve("small/checkpoint-4").model.template == "chatml"
 
 
+def test_single_quantization_makes_another_base_in_four_bits_only(desk, names):
+    for run_id, quantization, double in (("both", "nf4", True), ("one-scale", "nf4", False),
+                                         ("eight", "int8", False)):
+        desk.add(run_id, desk.base(), config={"model": {
+            "name_or_path": str(desk.base()), "quantization": quantization,
+            "double_quantization": double}})
+    found = {run_id: names.resolve(run_id).model.double_quantization
+             for run_id in ("both", "one-scale", "eight", "one")}
+    assert found == {"both": True, "one-scale": False, "eight": True, "one": True}
+
+
 def test_a_full_run_is_a_model_of_its_own(desk, names):
     run = desk.add("whole", desk.base(), config={"tuner": {"type": "full"}})
     target = names.resolve("whole")
