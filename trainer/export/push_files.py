@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -24,6 +25,8 @@ _TEXTS = ("*.json", "*.jinja", "*.txt", "*.md", "*.yaml", "*.yml", "Modelfile*",
           "NOTICE*", "USE_POLICY*")
 # Pickle's first byte from protocol 2 on, and a zip's, which is what torch.save writes.
 _PICKLED = (b"\x80", b"PK\x03\x04")
+# A line of the deployment folder's .env that gives a key; its own names versions and folders.
+_KEY = re.compile(rb"(?im)^\s*(?:export\s+)?\w*(?:key|token|secret|passw\w*)\s*=\s*\S")
 _LARGEST_TEXT = 100_000_000
 _SLICE = 1 << 22
 
@@ -65,8 +68,9 @@ def files_to_send(folder: Path) -> list[Sent]:
 
 def _check(path: Path, name: str) -> None:
     """Refuse a file that is not given away."""
-    hidden = any(part.startswith(".") for part in Path(name).parts)
-    if hidden or not path.is_file() or not _is(path, (*_WEIGHTS, *_TEXTS)):
+    known_env = path.name == ".env" and (path.parent / "compose.yaml").is_file()
+    hidden = any(part.startswith(".") for part in Path(name).parts) and not known_env
+    if hidden or not path.is_file() or not (known_env or _is(path, (*_WEIGHTS, *_TEXTS))):
         raise ExportError("push_file", f"'{name}' is no file of an export: nothing that may run "
                           "code or is hidden is given away.", "Move it out of the folder.")
     with path.open("rb") as file:
@@ -75,9 +79,10 @@ def _check(path: Path, name: str) -> None:
     if not _is(path, ("*.safetensors",)) and head.startswith(_PICKLED):
         raise ExportError("push_file", f"'{name}' is a pickle or an archive, whatever its name "
                           "says.", "Move it out of the folder.")
-    if _is(path, _TEXTS) and path.stat().st_size <= _LARGEST_TEXT:
+    if not _is(path, _WEIGHTS) and path.stat().st_size <= _LARGEST_TEXT:
         content = path.read_bytes()
-        if any(secret.encode() in content for secret in known_secrets() if len(secret) >= 8):
+        if (known_env and _KEY.search(content)) or any(
+                secret.encode() in content for secret in known_secrets() if len(secret) >= 8):
             raise ExportError("push_secret", f"'{name}' holds one of your keys or tokens.",
                               "Take it out of the file, and consider the key as lost.")
 
@@ -95,9 +100,11 @@ def sha256_of(path: Path) -> str:
 def missing_papers(folder: Path) -> list[str]:
     """Return what a reader of the model will miss: its card, its licence."""
     notes = []
-    if not (folder / "README.md").is_file():
+    cards = [path.parent for path in folder.rglob("README.md")
+             if not (path.parent / "compose.yaml").is_file()]
+    if not cards:
         notes.append("There is no model card (README.md): nobody will know what this is.")
-    if not read_licence(folder) and not any(folder.glob("LICEN[CS]E*")):
+    if not any(read_licence(card) for card in cards) and not any(folder.rglob("LICEN[CS]E*")):
         notes.append("Neither the model card nor a LICENSE file names a licence: find out the "
                      "base's terms before you pass this on.")
     return notes

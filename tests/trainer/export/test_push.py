@@ -233,6 +233,24 @@ def test_links_secrets_and_unfinished_folders_are_refused(hub: Taking, export, t
     assert not hub.asked
 
 
+def test_the_folder_of_several_formats_goes_as_it_is(hub: Taking, export, tmp_path):
+    """Formats in folders, and the deployment folder with its .env, which has versions only."""
+    from trainer.export.deploy import write_deployment
+
+    whole = tmp_path / "all"
+    whole.mkdir()
+    export.rename(whole / "merged")
+    write_deployment(whole / "merged", whole / "deployment", name="model", model_dir="../merged")
+    report = push_to_hub(whole, Place("me/model", TOKEN))
+    there = hub.repos["me/model"]
+    assert there["deployment/.env"] == (whole / "deployment" / ".env").read_bytes()
+    assert there["merged/model.safetensors"] == (whole / "merged/model.safetensors").read_bytes()
+    assert report.notes == []
+    with (whole / "deployment" / ".env").open("a") as file:
+        file.write("API_KEY=a-long-random-text\n")
+    assert code_of(whole, Place("me/model", TOKEN)).code == "push_secret"
+
+
 def test_a_copy_is_the_same_and_appears_when_it_is_whole(export, tmp_path):
     seen: list[tuple[int, int, str]] = []
     target = tmp_path / "disk" / "copy"
