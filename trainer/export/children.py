@@ -1,7 +1,8 @@
 """Programs of other packages as children of an export: their lines are read, they can be ended.
 
 A child gets a fixed command, its wishes as JSON on standard input, and no secrets; it stays in the
-export's process group, so that it ends with it. What it prints last is the reason when it fails.
+export's process group, so that it ends with it. When it fails, its last line is the reason, and its
+last lines go to standard error, which is the run's log.
 """
 
 from __future__ import annotations
@@ -135,6 +136,8 @@ def run_child(command: Sequence[str], *, what: str, wish: Any = None,
         finally:
             _end(process)
     if status:
+        print("\n".join(redact(line, known_secrets()) for line in kept), file=sys.stderr,
+              flush=True)
         raise _failed(what, status, list(kept))
 
 
@@ -192,4 +195,4 @@ def _failed(what: str, status: int, lines: list[str]) -> ExportError:
     else:
         why = last[:500] or f"it ended with status {status}"
     return ExportError("tool_failed", f"{what} failed: {why}",
-                       "The log of this export has what it printed before.")
+                       "The log has the lines before.")

@@ -215,7 +215,7 @@ def test_a_child_is_ended_when_nobody_wants_it(tmp_path):
         os.kill(int(marker.read_text()), 0)
 
 
-def test_secrets_stay_out_of_the_child_and_of_its_error(monkeypatch):
+def test_secrets_stay_out_of_the_child_of_its_error_and_of_the_log(monkeypatch, capfd):
     monkeypatch.setenv("HF_TOKEN", "plainsecretvalue")
     code = "import os, sys; print(os.environ.get('HF_TOKEN')); sys.exit('plainsecretvalue')"
     heard: list[str] = []
@@ -223,5 +223,7 @@ def test_secrets_stay_out_of_the_child_and_of_its_error(monkeypatch):
         run_child([sys.executable, "-c", code], what="It", on_line=heard.append)
     assert heard[0] == "None"
     assert "plainsecretvalue" not in caught.value.message
+    log = capfd.readouterr().err
+    assert "None" in log and "plainsecretvalue" not in log
 
 
