@@ -1,12 +1,21 @@
 """Conversations as a page sees them."""
 
 import json
+import re
 import stat
 
 import pytest
 
+from app.api.chats import router
 from tests.app.chats.conftest import LANE, OTHER, Watch, shown
 from tests.app.chats.talker import CALL, TEXT, WORDS
+from tests.source_tree import ROOT
+
+
+def test_every_route_is_documented():
+    text = (ROOT / "docs" / "chat.md").read_text(encoding="utf-8")
+    served = {(method, route.path) for route in router.routes for method in route.methods}
+    assert set(re.findall(r"^\| ([A-Z]+) (/\S*) \|", text, re.M)) == served
 
 
 def test_an_answer_is_written_and_kept(desk, engine):
