@@ -112,7 +112,7 @@ def _show(found: dict[str, Any]) -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("format", "size", "by", "prompts", "answers", "distance", "verdict"):
         table.add_column(title)
-    for piece in found["pieces"]:
+    for piece in (one for one in found["pieces"] if one["format"] in found["formats"]):
         first = [piece["format"], f"{piece['bytes'] / 1e6:,.1f} MB"]
         sides = (piece["parity"] or {}).get("sides") or [None]
         for at, side in enumerate(sides):
@@ -124,6 +124,8 @@ def _show(found: dict[str, Any]) -> None:
         for side in (piece["parity"] or {}).get("sides") or ():
             if told := " ".join([*side["reasons"], side["advice"]]).strip():
                 note(f"{piece['format']}, {side['program']}: {told}")
+    for name, told in found["pushed"].items():
+        note(f"{name}: {told.get('url') or told.get('path')}")
 
 
 def _side(side: dict[str, Any] | None) -> list[str]:

@@ -55,13 +55,14 @@ def export_document(run: Run) -> dict[str, Any] | None:
     if not isinstance(index, dict):
         return None
     report = read_json(folder / "parity.json")
-    compared = {one["format"]: one for one in report["artefacts"]} if isinstance(
-        report, dict) else {}
+    artefacts = report["artefacts"] if isinstance(report, dict) else []
+    compared = dict(zip(index["formats"], artefacts, strict=False))
     pieces = [{"format": name, "path": piece["path"], "bytes": piece["bytes"],
                "files": [path for path, _, _ in piece["files"]], "notes": piece["notes"],
                "parity": compared.get(name)} for name, piece in index["pieces"].items()]
     return {"source": index["source"], "made_at": index["made_at"], "dir": str(folder),
-            "formats": index["formats"], "pieces": pieces}
+            "formats": index["formats"], "pieces": pieces,
+            "pushed": read_json(run.dir / "pushed.json") or {}}
 
 
 def merge_document(run: Run) -> dict[str, Any] | None:

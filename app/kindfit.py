@@ -31,10 +31,15 @@ from trainer.contract.models import (
 from trainer.contract.problems import ConfigError, Problem, message_and_advice
 from trainer.contract.rundir import RunDir, is_safe_name
 
-# What an optional part of Finestra brings, and the variable that names another interpreter.
-PARTS = {"export": ("gguf", ""), "llama": ("llama_cpp", "FINESTRA_LLAMA_PYTHON"),
-         "quantize": ("llmcompressor", "FINESTRA_QUANTIZE_PYTHON"),
-         "onnx": ("optimum", "FINESTRA_ONNX_PYTHON")}
+# What formats need: a package, the variable that names another interpreter which has it, and
+# how it is installed.
+PARTS = {
+    "export": ("gguf", "", "pip install 'finestra[export]'"),
+    "llama": ("llama_cpp", "FINESTRA_LLAMA_PYTHON", "pip install 'finestra[llama]'"),
+    "quantize": ("llmcompressor", "FINESTRA_QUANTIZE_PYTHON",
+                 "python -m venv ENV; ENV/bin/pip install torch llmcompressor"),
+    "onnx": ("optimum", "FINESTRA_ONNX_PYTHON", "python -m venv ENV; ENV/bin/pip install torch "
+             "accelerate 'optimum-onnx[onnxruntime]'")}
 Other = ExportConfig | MergeConfig
 _TROUBLE = (ModelError, ConfigError, OSError)
 
@@ -214,16 +219,15 @@ def size_of(name: Format, config: ExportConfig, facts: ModelFacts) -> int:
 
 
 def _missing_parts(formats: Sequence[Format]) -> Iterator[Problem]:
-    """Name the optional parts that formats need and that are not installed."""
+    """Name the packages that formats need and that are not installed."""
     for extra in dict.fromkeys(FORMATS[name].extra for name in formats):
-        module, variable = PARTS.get(extra, ("", ""))
+        module, variable, command = PARTS.get(extra, ("", "", ""))
         if not extra or find_spec(module) is not None or os.environ.get(variable):
             continue
         wanted = ", ".join(name for name in formats if FORMATS[name].extra == extra)
+        named = f", and name an interpreter that has it in {variable}" if variable else ""
         yield _problem("formats", "part_missing", f"Writing {wanted} needs {module}, which is not "
-                       "installed.", f"Install it: pip install 'finestra[{extra}]'"
-                       + (f", or name an interpreter that has it in {variable}." if variable
-                          else "."), wanted, machine=True)
+                       "installed.", f"Install it: {command}{named}.", wanted, machine=True)
 
 
 def _of_a_base(config: ExportConfig) -> Iterator[Problem]:

@@ -86,8 +86,8 @@ def test_what_was_written_is_shown_with_how_it_compares(fake_studio, home, monke
             "notes": ["a note"]}}})
     side = {"program": "llama.cpp", "verdict": "close", "prompts": [{}, {}], "prompts_same": 2,
             "answers_same": 1, "mean": 0.0123, "reasons": ["a near tie"], "advice": ""}
-    write_json(run.export / "parity.json", {"artefacts": [{"format": "gguf-q8_0",
-                                                           "verdict": "close", "sides": [side]}]})
+    write_json(run.export / "parity.json", {"artefacts": [{"format": "q8_0", "verdict": "close",
+                                                           "sides": [side]}]})
     fake_studio.reconcile()
     monkeypatch.setenv("FINESTRA_HOME", str(home))
     monkeypatch.setattr(sys, "argv", ["finestra", "runs", "show", "out", "--json"])

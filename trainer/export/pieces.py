@@ -10,13 +10,16 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from trainer.contract.kinds.export import FORMATS, ExportConfig, Format
 from trainer.export.errors import ExportError
 from trainer.export.shelf import Shelf
 from trainer.export.source import Source
 from trainer.kinds.telling import Teller
+
+if TYPE_CHECKING:
+    from trainer.export.quantized import Quantized
 
 Notes = list[str]
 _NOTHING_LEARNED = "A base has learned nothing that could be merged or taken out of it."
@@ -76,7 +79,7 @@ class Writer:
         assert self.source.run is not None
         self.tell.stage("merging", message)
         report = merge_run(
-            self.source.run, target, dtype=self.config.dtype,
+            self.source.run, target, self.source.checkpoint, dtype=self.config.dtype,
             shard_bytes=int(self.config.max_shard_size_gb * 1e9), progress=self.tell.bytes,
             cancelled=self.tell.unwanted)
         parted = ["The head has weights of its own now: only one end of the tied weights was "
@@ -115,13 +118,27 @@ class Writer:
         return report.path, report.notes
 
     def _quantized(self, name: Format) -> tuple[Path, Notes]:
-        from trainer.export.quantized import export_quantized
+        from trainer.export.quantized import CALIBRATED, export_quantized
 
-        whole = self.whole()
+        whole, kind = self.whole(), cast("Quantized", name)
+        texts = self._texts() if kind in CALIBRATED else None
         self.tell.stage("converting", f"Quantizing, {name}")
-        report = export_quantized(whole, self.place(name), name, progress=self.tell.bytes,
-                                  cancelled=self.tell.unwanted)
+        report = export_quantized(whole, self.place(name), kind, texts=texts,
+                                  progress=self.tell.bytes, cancelled=self.tell.unwanted)
         return report.path, report.notes
+
+    def _texts(self) -> Path:
+        """Return texts of the training data, for methods that look at some."""
+        from trainer.export.calibration import write_texts
+
+        if self.source.run is None:
+            raise ExportError("texts_missing", "GPTQ and AWQ look at texts like those that the "
+                              "model was trained on; a base has none here.",
+                              "Choose fp8 or int8, which need none.")
+        target = self.shelf.scratch / "texts.jsonl"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return write_texts(self.source.run.read_config(), self.whole(), target,
+                           self.config.calibration_rows)
 
     def _onnx(self, name: Format) -> tuple[Path, Notes]:
         from trainer.export.onnx import export_onnx

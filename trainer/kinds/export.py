@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 
 from trainer.context import Work
-from trainer.contract.files import read_json, write_json
-from trainer.contract.kinds.export import FORMATS, ExportConfig
+from trainer.contract.files import read_json, write_atomic, write_json
+from trainer.contract.kinds.export import FORMATS, ExportConfig, Format
 from trainer.export.described import describe
+from trainer.export.parity_sides import Artefact
 from trainer.export.pieces import Writer
 from trainer.export.shelf import INDEX, Shelf
 from trainer.export.source import Source, find_source
@@ -16,6 +17,7 @@ from trainer.kinds.telling import Teller
 
 Metrics = dict[str, float | None]
 PARITY = "parity.json"
+PUSHED = "pushed.json"
 
 
 def run(work: Work[ExportConfig]) -> Metrics:
@@ -76,17 +78,17 @@ def _write(work: Work[ExportConfig], tell: Teller) -> None:
 
 def _compare(work: Work[ExportConfig], writer: Writer, tell: Teller) -> None:
     """Ask source and formats the same prompts; the report becomes a piece of the export."""
-    from trainer.export.parity import Artefact, check_parity
+    from trainer.export.parity import Options, check_base, check_parity
 
-    shelf, chosen = writer.shelf, work.config.parity
-    artefacts = [Artefact(FORMATS[name].family, name, writer.place(name))
-                 for name in work.config.formats]
+    shelf, source, chosen = writer.shelf, writer.source, work.config.parity
     tell.stage("comparing", "Comparing with the source")
-    report = check_parity(
-        writer.source.run, writer.source.checkpoint, artefacts, prompts=None,
-        max_new_tokens=chosen.max_new_tokens, progress=tell.prompts, cancelled=tell.unwanted)
+    options: Options = {"count": chosen.prompts, "max_new_tokens": chosen.max_new_tokens,
+                        "progress": tell.sides, "cancelled": tell.unwanted}
+    artefacts = [_artefact(writer, name) for name in work.config.formats]
+    report = (check_base(source.base, artefacts, **options) if source.run is None
+              else check_parity(source.run, source.checkpoint, artefacts, **options))
     write_json(shelf.partial / PARITY, report.to_json())
-    (shelf.partial / "parity.md").write_text(report.to_markdown(), encoding="utf-8")
+    write_atomic(shelf.partial / "parity.md", report.to_markdown())
     for name in (PARITY, "parity.md"):
         shelf.add(name, shelf.partial / name, [])
     for compared in report.artefacts:
@@ -95,6 +97,14 @@ def _compare(work: Work[ExportConfig], writer: Writer, tell: Teller) -> None:
                 work.emit.warn(f"parity_{side.verdict.replace(' ', '_')}", " ".join(
                     [f"{compared.format}, {side.program}:", *side.reasons, side.advice]).strip())
     tell.piece_done()
+
+
+def _artefact(writer: Writer, name: Format) -> Artefact:
+    """Return a format as the parity check knows it: by the numbers that it stores."""
+    family = FORMATS[name].family
+    stored = (writer.config.dtype if family == "merged" else "stored" if family == "adapter"
+              else name.removeprefix("gguf-"))
+    return Artefact(family, stored, writer.place(name))
 
 
 def _publish(work: Work[ExportConfig], source: Source, shelf: Shelf) -> None:
@@ -106,18 +116,28 @@ def _publish(work: Work[ExportConfig], source: Source, shelf: Shelf) -> None:
 
 
 def _push(work: Work[ExportConfig], tell: Teller) -> None:
-    from trainer.export.push import push_to_folder, push_to_hub
+    """Copy and send the export; what an earlier attempt has sent is not sent again."""
+    from trainer.export.push import Place, push_to_hub
+    from trainer.export.push_files import push_to_folder
 
-    chosen = work.config.push
-    folder = pushed_folder(work.config, work.run.export)
-    if chosen.folder:
+    chosen, folder = work.config.push, pushed_folder(work.config, work.run.export)
+    told = read_json(work.run.path / PUSHED) or {}
+    if chosen.folder and "folder" not in told:
         tell.stage("pushing", f"Copying to {chosen.folder}")
-        push_to_folder(folder, Path(chosen.folder).expanduser(), progress=tell.bytes,
-                       cancelled=tell.unwanted)
-    if chosen.repo:
+        copied = push_to_folder(folder, Path(chosen.folder), progress=tell.bytes,
+                                cancelled=tell.unwanted)
+        told["folder"] = {"path": chosen.folder, "notes": copied.notes}
+        write_json(work.run.path / PUSHED, told)
+    if chosen.repo and "repo" not in told:
         tell.stage("pushing", f"Sending to {chosen.repo}")
-        push_to_hub(folder, chosen.repo, private=chosen.private, progress=tell.bytes,
-                    cancelled=tell.unwanted)
+        sent = push_to_hub(folder, Place(chosen.repo, private=chosen.private,
+                                         existing=chosen.existing),
+                           progress=tell.bytes, cancelled=tell.unwanted)
+        told["repo"] = {"name": chosen.repo, "url": sent.url, "commit": sent.commit,
+                        "notes": sent.notes}
+        write_json(work.run.path / PUSHED, told)
+    for note in dict.fromkeys(note for one in told.values() for note in one["notes"]):
+        work.emit.warn("push_note", note)
     tell.piece_done()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ def run(work: Work[MergeConfig]) -> Metrics:
             work.emit.warn("merge_note", note)
         write_json(work.run.path / REPORT, report)
     tell.piece_done()
-    parity = _compare(work, tell)
-    write_json(work.run.path / REPORT, {**read_json(work.run.path / REPORT), "parity": parity})
+    if work.config.parity:
+        told = read_json(work.run.path / REPORT)
+        write_json(work.run.path / REPORT, {**told, "parity": _compare(work, tell)})
     tell.piece_done()
     return {"bytes": float(sum(path.stat().st_size for path in target.iterdir()))}
 
@@ -112,6 +114,27 @@ def _document(report: dict[str, Any]) -> dict[str, Any]:
     return {"version": 1, **{key: value for key, value in report.items() if key != "path"}}
 
 
-def _compare(work: Work[MergeConfig], tell: Teller) -> dict[str, Any] | None:
-    """Ask the merged adapter as PEFT lays it over the base, and merged into the base's weights."""
-    return None
+def _compare(work: Work[MergeConfig], tell: Teller) -> dict[str, Any]:
+    """Ask the result the same prompts in every form in which it will be used.
+
+    An adapter is compared with itself merged into the base's weights, too.
+    """
+    from trainer.export.merge import merge_run
+    from trainer.export.parity import check_parity
+    from trainer.export.parity_sides import Artefact
+
+    scratch = work.run.path / ".scratch"
+    artefacts = [Artefact("merged", work.config.dtype, work.run.path / "model")]
+    try:
+        if work.config.what == "adapters":
+            tell.stage("merging", "Merging it into the base, to compare")
+            shutil.rmtree(scratch, ignore_errors=True)
+            merge_run(work.run, scratch / "merged", progress=tell.bytes, cancelled=tell.unwanted)
+            artefacts = [Artefact("adapter", "stored", work.run.adapter),
+                         Artefact("merged", "stored", scratch / "merged")]
+        tell.stage("comparing", "Comparing")
+        report = check_parity(work.run, None, artefacts, progress=tell.sides,
+                              cancelled=tell.unwanted)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return report.to_json()

@@ -42,9 +42,9 @@ class Teller:
         """Say how many bytes of the piece are written."""
         self.count(done, total, "bytes")
 
-    def prompts(self, done: int, total: int, what: str = "") -> None:
-        """Say how many prompts have been asked."""
-        self.count(done, total, "prompts")
+    def sides(self, done: int, total: int, what: str = "") -> None:
+        """Say how many programs have been asked."""
+        self.count(done, total, "programs")
 
     def count(self, done: int, total: int, unit: str) -> None:
         """Say how far the stage is, with the time left by its own speed."""

@@ -15,7 +15,7 @@ from trainer.contract.config.texts import Place, name_of_run
 Format = Literal[
     "merged", "adapter", "gguf-f32", "gguf-f16", "gguf-bf16", "gguf-q8_0", "gguf-q4_0",
     "gguf-q2_k", "gguf-q3_k_m", "gguf-q4_k_m", "gguf-q5_k_m", "gguf-q6_k",
-    "gptq", "awq", "fp8", "onnx"]
+    "gptq", "awq", "fp8", "int8", "onnx"]
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 Family = Literal["merged", "adapter", "gguf", "quantized", "onnx"]
 
@@ -60,6 +60,7 @@ FORMATS: dict[Format, FormatFacts] = {
     "gptq": FormatFacts("quantized", 4.5, "quantize"),
     "awq": FormatFacts("quantized", 4.5, "quantize"),
     "fp8": FormatFacts("quantized", 8.1, "quantize"),
+    "int8": FormatFacts("quantized", 8.1, "quantize"),
     "onnx": FormatFacts("onnx", 32, "onnx"),
 }
 
@@ -79,6 +80,7 @@ class PushConfig(Section):
     repo: str = field("", "Hub repository", "OWNER/NAME on the hub; empty for none.",
                       max_length=200)
     private: bool = field(True, "Private", "Whether a new repository is seen by you alone.")
+    existing: bool = field(False, "Add to it", "Whether the repository may hold something else.")
     folder: Place = field("", "Folder", "A folder that gets a copy; empty for none.")
 
     @field_validator("repo")

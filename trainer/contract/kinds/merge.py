@@ -52,6 +52,7 @@ class MergeConfig(Section):
                                  "largest of the sources.", ge=1, le=4096)
     dtype: Literal["stored", "float32", "bfloat16", "float16"] = field(
         "stored", "Number format", "Of merged models.")
+    parity: bool = field(True, "Compare", "Ask the result the same prompts in each of its forms.")
     device: str = field("auto", "Device", "'auto', 'cpu' or a GPU's UUID.", max_length=100)
     seed: int = field(0, "Seed", "Of what DARE leaves out.", ge=0, le=2**32 - 1)
 
