@@ -23,7 +23,7 @@ Element ids that tests and scripts may rely on:
   run-health, run-charts (``[data-chart=loss]`` ...; ``data-points`` counts the
   points drawn), run-samples, run-checkpoints, run-data, run-choices, run-log, run-log-search,
   run-log-follow, run-yaml, run-missing, run-chat-prompt, run-chat-send, run-chat-stop,
-  run-chat-base, run-chat-tuned
+  run-chat-base, run-chat-tuned, run-chat-open
 - Data: data-table (rows: ``.f-row[data-name]``), data-add (data-drop, data-file, data-sending,
   data-add-way, data-add-source, data-add-subset, data-add-split, data-add-revision, data-add-go),
   data-said; of one dataset: data-hero (``[data-dataset]``, ``[data-checked]``, ``[data-stat]``),
@@ -36,6 +36,20 @@ Element ids that tests and scripts may rely on:
   data-effect, data-fix-bad, data-fix-duplicates, ``data-fix-<filter>``, data-fix-go,
   data-split-size, data-split-seed, data-split-go, data-versions, data-train-link, data-check,
   data-delete, data-delete-confirm, data-delete-cancel, data-missing
+- Chat (``/chat?id=ID``, ``/chat?models=A,B``): chat (``[data-state]``: ready, missing;
+  ``[data-chat]``, ``[data-busy]`` while an answer is written), chat-new, chat-search, chat-list
+  (rows ``.f-conv[data-id]`` with ``.f-conv-rename``, ``.f-conv-delete``, then ``.f-conv-yes`` and
+  ``.f-conv-no``), chat-export-all, chat-side-open, chat-side-close, chat-title, chat-lane-0 ...
+  chat-lane-3, chat-lane-add, chat-blind, chat-said, chat-empty, chat-turns (``[data-turn]``,
+  in it ``.f-bubble``, ``.f-reply[data-lane][data-answer][data-state]`` with ``.f-md``, ``.f-think``,
+  ``.f-call[data-tool]``, ``.f-reply-stats``, ``.f-note``; ``.f-vote``, ``.f-voted``; buttons
+  ``[data-act]``: copy, again, go_on, exact, fork, edit, edit_send, before, after, retry, tool_send,
+  vote-LANE, vote-tie, vote-neither), chat-to-end, chat-input, chat-attach, chat-images, chat-send,
+  chat-stop, chat-settings, chat-drawer (chat-system, chat-preset, chat-preset-name,
+  chat-preset-save, chat-preset-delete, ``chat-set-<setting>``, chat-reset, chat-tools,
+  chat-tools-example, chat-tools-said, chat-plain), chat-more (chat-export-markdown,
+  chat-export-json, chat-export-jsonl, chat-dataset-open), chat-dataset (chat-dataset-name,
+  chat-dataset-go, chat-dataset-said, chat-dataset-link), chat-exact (``.f-tok``)
 - Models: models-tabs, models-search, models-family, models-fits, models-licence, models-access,
   models-source, models-go, models-work (``[data-download]``), models-table (rows
   ``.f-row[data-model]``, ``.f-need[data-method][data-fits]``), models-losing,
