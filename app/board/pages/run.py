@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 
@@ -65,6 +66,7 @@ class RunPage:
             self.stop = self._button("run.stop", "run-stop", variant="stop", visible=False)
             self.resume = self._button("run.resume", "run-resume", variant="primary",
                                        visible=False)
+            self.talk = self._button("run.chat", "run-chat-open", visible=False)
             self.links = html("", "run-links", fit=True)
             self.delete = self._button("run.delete", "run-delete", visible=False)
         with gr.Column(visible=False, elem_id="run-delete-panel") as self.asking:
@@ -89,7 +91,7 @@ class RunPage:
 
     def _wire(self, blocks: gr.Blocks, timer: gr.Timer) -> None:
         live = [*(self.panels[name] for name in PANELS), self.stop, self.resume, self.delete,
-                self.chat_column, self.seen]
+                self.chat_column, self.talk, self.seen]
         inputs = [self.run_id, self.seen, self.words, self.follow]
         tick = door(self.locale, lambda banner: self._failed(banner))(self._tick)
         timer.tick(tick, inputs, live, **QUIET)
@@ -127,10 +129,10 @@ class RunPage:
     def _failed(self, banner: str) -> tuple[Any, ...]:
         """Show what failed as a banner and leave the rest of the page as it is."""
         rest = [gr.skip()] * (len(PANELS) - 2)
-        return (gr.skip(), banner, *rest, *[gr.skip()] * 4, "")
+        return (gr.skip(), banner, *rest, *[gr.skip()] * 5, "")
 
     def _tick(self, run_id: str, before: str, words: str, follow: bool) -> tuple[Any, ...]:
-        nothing = (*[gr.skip()] * (len(PANELS) + 5),)
+        nothing = (*[gr.skip()] * (len(PANELS) + 6),)
         if not run_id:
             return nothing
         old = json.loads(before) if before else {}
@@ -150,7 +152,7 @@ class RunPage:
             new[name] = old.get(name) if drawn is None else digest
         buttons = self._buttons(run, int(new["resume"])) if (
             old.get("state"), old.get("resume")) != (new["state"], new["resume"]) else (
-            [gr.skip()] * 4)
+            [gr.skip()] * 5)
         return (*fresh, *buttons, json.dumps({**new, "mark": mark}))
 
     def _parts(self, run: Run, old: dict[str, Any], words: str,
@@ -190,7 +192,8 @@ class RunPage:
         return [gr.update(visible=run.state in ACTIVE or run.state == RunState.QUEUED,
                           interactive=not busy, value=stop),
                 gr.update(visible=run.state in RESUMABLE, value=label),
-                gr.update(visible=run.state not in ACTIVE), gr.update(visible=chat)]
+                gr.update(visible=run.state not in ACTIVE), gr.update(visible=chat),
+                gr.update(visible=chat, link=chat_address(run))]
 
     def _verb(self, verb: str) -> Any:
         def act(run_id: str, _before: str) -> Any:
@@ -218,6 +221,12 @@ class RunPage:
             toast(self.locale, error)
             return "", gr.update(visible=False)
         return run_id, gr.skip()
+
+
+def chat_address(run: Run) -> str:
+    """Return where the base and the run answer side by side."""
+    names = ",".join(quote(name, safe="") for name in (run.model, run.id) if name)
+    return f"./chat?models={names}"
 
 
 def exact_match(studio: Any, run: Run) -> tuple[float | None, float | None]:
