@@ -42,7 +42,16 @@ def get_chats(request: Request) -> Chats:
     return chats
 
 
+def get_names(request: Request, studio: StudioDep) -> Names:
+    """Return what models stand for; kept, because it hashes a base when it first sees it."""
+    state = request.app.state
+    state.chat_names = getattr(state, "chat_names", None) or Names(studio)
+    assert isinstance(state.chat_names, Names)
+    return state.chat_names
+
+
 ChatsDep = Annotated[Chats, Depends(get_chats)]
+NamesDep = Annotated[Names, Depends(get_names)]
 router = APIRouter(prefix="/chats")
 Document = dict[str, Any]
 
@@ -161,10 +170,9 @@ async def fork(chat_id: str, body: Fork, chats: ChatsDep, user: UserDep) -> Docu
 
 
 @router.get("/{chat_id}/turns/{turn}/answers/{answer}/prompt")
-async def prompt(chat_id: str, turn: str, answer: str, chats: ChatsDep, studio: StudioDep
+async def prompt(chat_id: str, turn: str, answer: str, chats: ChatsDep, names: NamesDep
                  ) -> Document:
     """Return the exact prompt of an answer, with its token ids."""
-    names = Names(studio)
     return await prompt_of(chats, lambda name: names.resolve(name).model.folder, chat_id, turn,
                            answer)
 

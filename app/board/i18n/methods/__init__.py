@@ -8,6 +8,7 @@ from typing import Any
 from app.board.i18n.methods import (
     board,
     chat,
+    conversations,
     exporting,
     migrate,
     models,
@@ -22,8 +23,8 @@ from app.board.i18n.methods import (
     tuner,
 )
 
-_AREAS = (board, chat, exporting, migrate, models, objectives, optimizing, preference, rollout,
-          serving, sft, shown, system, tuner)
+_AREAS = (board, chat, conversations, exporting, migrate, models, objectives, optimizing,
+          preference, rollout, serving, sft, shown, system, tuner)
 
 
 def together(name: str) -> dict[str, Any]:
