@@ -1,7 +1,7 @@
 """Several whole models of one architecture as one, tensor by tensor.
 
-Memory stays near one tensor times the number of models: the next tensor is read once the last one
-is written.
+The next tensor is read once the last one is written, and computed in slices: memory stays near one
+tensor of each model as it is stored, and one of the result.
 """
 
 from __future__ import annotations
@@ -212,29 +212,32 @@ def _combine(work: _Work, readers: list[Reader], name: str, dtype: torch.dtype) 
                                "the models; there is no mean of them.",
                                "Combine models that one and the same base was made into.")
         return stored[0]
-    tensors = [tensor.to(torch.float32, copy=True) for tensor in stored]
-    for label, tensor in zip(work.folders, tensors, strict=True):
-        if not bool(torch.isfinite(tensor).all()):
-            raise CombineError("not_finite", f"'{name}' of '{label}' has weights that are no "
-                               "finite numbers.",
-                               "Training went wrong there: use an earlier result.")
-    return convert(name, _computed(work, tensors, name), dtype)
+    blend = _blend(work, stored, name)
+    result = torch.empty(stored[0].shape, dtype=dtype)
+    for part, pieces in formulas.slices(stored):
+        for label, piece in zip(work.folders, pieces, strict=True):
+            if not bool(torch.isfinite(piece).all()):
+                raise CombineError("not_finite", f"'{name}' of '{label}' has weights that are no "
+                                   "finite numbers.",
+                                   "Training went wrong there: use an earlier result.")
+        result.view(-1)[part] = convert(name, blend(pieces, part), dtype)
+    return result
 
 
-def _computed(work: _Work, tensors: list[torch.Tensor], name: str) -> torch.Tensor:
+def _blend(work: _Work, stored: list[torch.Tensor], name: str) -> formulas.Blend:
+    """Return what is to be done with each slice of a tensor."""
     weights, wish = work.weights, work.wish
     if wish.method == "linear":
-        return formulas.linear(tensors, weights)
+        return formulas.linear(weights)
     if wish.method == "slerp":
-        return formulas.slerp(tensors[0], tensors[1], weights[1])
-    *thetas, base = tensors
+        return formulas.slerp(stored[0], stored[1], weights[1])
     if wish.method == "task_arithmetic":
-        return formulas.task_arithmetic(base, thetas, weights)
+        return formulas.task_arithmetic(weights)
     assert wish.density is not None
     if wish.method == "ties":
-        return formulas.ties(base, thetas, weights, wish.density)
-    seeds = [seed_of(wish.seed, name, str(number)) for number in range(len(thetas))]
-    return formulas.dare_ties(base, thetas, weights, wish.density, seeds)
+        return formulas.ties(stored, weights, wish.density)
+    return formulas.dare_ties(weights, wish.density, [
+        seed_of(wish.seed, name, str(number)) for number in range(len(weights))])
 
 
 def _write_config(first: Path, partial: Path, wish: ModelWish) -> None:

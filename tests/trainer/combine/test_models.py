@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from trainer.combine.errors import CombineError
-from trainer.combine.models import ModelMethod, ModelWish, WeightedModel, combine_models
+from trainer.combine.models import ModelWish, WeightedModel, combine_models
 from trainer.combine.modules import seed_of
 from trainer.contract.files import read_json, write_json
 from trainer.contract.models import ModelError
@@ -72,19 +72,22 @@ def drawn(change: Any, density: float, seed: int) -> Any:
     import torch
 
     chance = torch.Generator().manual_seed(seed)
-    return change * (torch.rand(change.shape, generator=chance).numpy() < density) / density
+    kept = torch.rand(change.size, generator=chance).numpy() < density
+    return change * kept.reshape(change.shape) / density
 
 
-def expected(method: str, name: str, thetas: list[Any], base: Any, weights: list[float]) -> Any:
+def expected(wish: ModelWish, name: str, thetas: list[Any], base: Any, weights: list[float]
+             ) -> Any:
+    method, density = wish.method, wish.density or 1
     if method == "linear":
         return sum(w / sum(weights) * theta for w, theta in zip(weights, thetas, strict=True))
     if method == "slerp":
         return arc(*thetas, weights[1] / sum(weights))
     changes = [theta - base for theta in thetas]
     if method == "ties":
-        changes = [largest(change, 0.3) for change in changes]
+        changes = [largest(change, density) for change in changes]
     if method == "dare_ties":
-        changes = [drawn(change, 0.3, seed_of(5, name, str(number)))
+        changes = [drawn(change, density, seed_of(5, name, str(number)))
                    for number, change in enumerate(changes)]
     changes = [w * change for w, change in zip(weights, changes, strict=True)]
     return base + (sum(changes) if method == "task_arithmetic" else agreed(changes))
@@ -94,13 +97,14 @@ def given(*pairs: tuple[Path, float]) -> list[WeightedModel]:
     return [WeightedModel(folder, weight) for folder, weight in pairs]
 
 
-@pytest.mark.parametrize(("method", "weights"), [
-    ("linear", [0.2, 0.9]), ("slerp", [1.0, 3.0]), ("task_arithmetic", [0.8, -0.5]),
-    ("ties", [1.0, 0.7]), ("ties", [1.0, -0.7]), ("dare_ties", [1.0, 0.7])])
+@pytest.mark.parametrize(("wish", "weights"), [
+    (ModelWish("linear"), [0.2, 0.9]), (ModelWish("slerp"), [1.0, 3.0]),
+    (ModelWish("task_arithmetic"), [0.8, -0.5]), (ModelWish("ties", 0.3), [1.0, 0.7]),
+    (ModelWish("ties", 0.3), [1.0, -0.7]), (ModelWish("ties", 0.8), [1.0, 0.7]),
+    (ModelWish("ties", 1.0), [1.0, 0.7]), (ModelWish("dare_ties", 0.3, seed=5), [1.0, 0.7])])
 def test_each_tensor_is_what_the_formula_says(tuned: Any, tmp_path: Path, tiny_model: Path,
-                                              method: ModelMethod, weights: list[float]) -> None:
+                                              wish: ModelWish, weights: list[float]) -> None:
     folders = [tuned("one", 1), tuned("two", 2)]
-    wish = ModelWish(method, 0.3 if "ties" in method else None, seed=5)
     base = tiny_model if wish.needs_base else None
     report = combine_models(given(*zip(folders, weights, strict=True)), tmp_path / "out", wish,
                             base=base)
@@ -108,7 +112,7 @@ def test_each_tensor_is_what_the_formula_says(tuned: Any, tmp_path: Path, tiny_m
     found = weights_of(report.path)
     assert set(found) == set(before) and report.tensors == len(found)
     for name, tensor in found.items():
-        wanted = expected(method, name, [one[name] for one in sources], before[name], weights)
+        wanted = expected(wish, name, [one[name] for one in sources], before[name], weights)
         np.testing.assert_allclose(tensor, wanted, atol=2e-6)
     assert sum(report.weights) == pytest.approx(sum(weights) if base else 1)
     assert (report.sources, report.template_from, report.notes) == (("one", "two"), "one", ())
