@@ -13,6 +13,9 @@ from app.board.i18n import problem_text, said, t
 from app.board.pages._parts import note, paragraph, text
 from trainer.contract.problems import ConfigError, message_and_advice
 
+# How an event is wired that neither waits in Gradio's queue nor shows its own progress.
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
+                         "api_visibility": "private"}
 _log = logging.getLogger(__name__)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from app.board import icons
 from app.board.i18n import has, row_text, said, shape_text, t
-from app.board.pages._parts import bar, card, note, paragraph, text
+from app.board.pages._parts import card, job_card, note, paragraph, text
 from app.board.wording import count, duration, percent, size
 from app.datajobs import Job
 from app.datasetviews import DatasetChoice, ProblemPage, ReportView
@@ -191,12 +191,8 @@ def _job(locale: str, job: Job) -> str:
     if (eta_s := job.eta_s()) is not None:
         words.append(t(locale, "job.left", time=duration(locale, eta_s)))
     line = " · ".join(words) or t(locale, "job.begins")
-    label = f"{job_title(locale, job)}: {line}"
-    return (f'<section class="f-card f-job" data-job="{text(job.op)}" role="status"><div>'
-            f'<b>{text(job_title(locale, job))}</b><p class="f-progress-words">{text(line)}</p>'
-            f'</div><button type="button" class="f-button f-small" data-do="cancel:{text(job.id)}">'
-            f'{text(t(locale, "job.cancel"))}</button>'
-            f'{bar(job.fraction, "running", label)}</section>')
+    return job_card(job, f'data-job="{text(job.op)}"', job_title(locale, job), line,
+                    t(locale, "job.cancel"))
 
 
 def _ended(locale: str, job: Job) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.board.doors import door, error_note, toast
+from app.board.doors import QUIET, door, error_note, toast
 from app.board.i18n import row_text, t
 from app.board.pages import _data_html
 from app.board.pages._parts import html, note, paragraph, text
@@ -18,8 +18,6 @@ from trainer.data.reading.entry import Tags
 from trainer.data.reading.rows import RowProblem
 from trainer.data.shapes.messages import Example, Message
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
-                         "api_visibility": "private"}
 ROLES = ("prompt", "query", "response", "history", "system", "messages", "tools", "chosen",
          "rejected", "kto_tag", "reference", "label")
 TAGS = tuple(Tags.model_fields)

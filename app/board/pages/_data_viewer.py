@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.board.doors import door, error_note
+from app.board.doors import QUIET, door, error_note
 from app.board.forms import known_choices
 from app.board.i18n import choice_label, field_title, t
 from app.board.pages import _data_row
@@ -17,8 +17,6 @@ from app.datarows import ViewOptions, row_view
 from trainer.contract.config import OBJECTIVES, all_fields
 from trainer.contract.places import template_names
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
-                         "api_visibility": "private"}
 _LONGEST = 1_048_576
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from app.board import icons
 from app.board.i18n import said, t
-from app.board.pages._parts import bar, card, note, paragraph, text
+from app.board.pages._parts import card, job_card, note, paragraph, text
 from app.board.wording import count, duration, percent, size
 from app.datajobs import Job
 from app.models import Kept, Offer
@@ -232,11 +232,8 @@ def _job(locale: str, job: Job) -> str:
         words.append(t(locale, "models.left", time=duration(locale, eta_s)))
     line = " · ".join(words) or t(locale, "models.begins")
     name = t(locale, "models.loading", name=job.name)
-    return (f'<section class="f-card f-job" data-download="{text(job.name)}" role="status"><div>'
-            f'<b>{text(name)}</b><p class="f-progress-words">{text(line)}</p></div>'
-            f'<button type="button" class="f-button f-small" data-do="cancel:{text(job.id)}">'
-            f'{text(t(locale, "models.cancel"))}</button>'
-            f'{bar(job.fraction, "running", f"{name}: {line}")}</section>')
+    return job_card(job, f'data-download="{text(job.name)}"', name, line,
+                    t(locale, "models.cancel"))
 
 
 def _ended(locale: str, job: Job) -> str:

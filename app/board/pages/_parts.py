@@ -10,6 +10,7 @@ import gradio as gr
 from app.board import icons
 from app.board.i18n import choice_label, has, t
 from app.board.wording import count, duration, place_in_line
+from app.datajobs import Job
 from app.runs import ACTIVE, Run, RunState
 
 
@@ -67,6 +68,14 @@ def note(kind: str, title: str, body: str = "") -> str:
     role = "alert" if kind == "bad" else "status"
     return (f'<div class="f-note f-{kind}" role="{role}">{icon}<div><b>{text(title)}</b>'
             f"{body}</div></div>")
+
+
+def job_card(job: Job, mark: str, title: str, line: str, cancel: str) -> str:
+    """Return a card of work under way; ``mark`` is its attribute, escaped already."""
+    return (f'<section class="f-card f-job" {mark} role="status"><div><b>{text(title)}</b>'
+            f'<p class="f-progress-words">{text(line)}</p></div>'
+            f'<button type="button" class="f-button f-small" data-do="cancel:{text(job.id)}">'
+            f'{text(cancel)}</button>{bar(job.fraction, "running", f"{title}: {line}")}</section>')
 
 
 def paragraph(words: str, kind: str = "") -> str:

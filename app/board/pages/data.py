@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.board.doors import door, error_note, toast
+from app.board.doors import QUIET, door, error_note, toast
 from app.board.i18n import t
 from app.board.pages import _data_html, _data_row
 from app.board.pages._data_add import AddBox
@@ -22,8 +22,6 @@ from trainer.data import DatasetError
 from trainer.data.templates.sandbox import TemplateError
 
 PANELS = ("hero", "work", "problems", "shape", "lengths", "versions", "of")
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
-                         "api_visibility": "private"}
 _GO = "(name) => { if (name) location.assign('./data?name=' + encodeURIComponent(name)); }"
 _MEASURED_ROWS = 200_000
 

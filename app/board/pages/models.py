@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.board.doors import door, error_note, toast
+from app.board.doors import QUIET, door, error_note, toast
 from app.board.i18n import t
 from app.board.pages import _models_html
 from app.board.pages._parts import html, note, text
@@ -20,8 +20,6 @@ from app.models import Filter
 from trainer.contract.catalogue import METHODS, load_catalogue
 from trainer.contract.models import ModelError
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
-                         "api_visibility": "private"}
 FILTERS = ("search", "family", "fits", "licence", "access")
 _ADDRESS = """(...given) => { const query = new URLSearchParams(location.search);
 NAMES.forEach((name, at) => {

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from app.board.doors import door, error_note, toast
+from app.board.doors import QUIET, door, error_note, toast
 from app.board.i18n import t
 from app.board.pages import _chat, _run_html
 from app.board.pages._chart import chart_html
@@ -22,8 +22,6 @@ from trainer.contract.files import read_json
 
 PANELS = ("hero", "health", "cannot", "samples", "data", "checkpoints", "choices", "log")
 _CHECKPOINTS_EVERY_S = 8.0
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
-                         "api_visibility": "private"}
 
 
 class RunPage:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import gradio as gr
 
 from app.board import presets
-from app.board.doors import door, error_note, toast
+from app.board.doors import QUIET, door, error_note, toast
 from app.board.forms import (
     fitting_objectives,
     from_browser,
@@ -39,8 +39,6 @@ from trainer.contract.config import all_fields, parse
 from trainer.contract.problems import ConfigError
 from trainer.data.reading.sources import ENDINGS
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
-                         "api_visibility": "private"}
 ADDRESS = ("clone", "preset", "data", "rate", "model")
 _DRAFT = "() => { try { return [sessionStorage.getItem('finestra_draft') || '']; } " \
          "catch { return ['']; } }"
