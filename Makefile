@@ -52,7 +52,7 @@ bench-data: $(READY) ## Measures reading, checking and tokenising; needs 2 GB in
 bench-train: $(READY) ## Measures training against plain TRL and, where its Python is named, LLaMA-Factory
 	@$(BIN)/python -m bench train
 
-bench-serve: $(READY) ## Measures streams through the API against straight to an engine
+bench-serve: $(READY) ## Measures streams through the API, engines (vLLM where there is one), merging
 	@$(BIN)/python -m bench serve
 
 starter: $(READY) ## Trains the starter model again, from generated text (long)

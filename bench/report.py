@@ -143,9 +143,22 @@ HOW = {STUDIO: """How each number is taken:
        SERVING: """How each number is taken:
 
 - **Streams**: 32 connections at a time, each with five questions one after the other, of 60 to 180
-  chunks, asked by `bench/serving.py` of `bench/stub_engine.py`, a process of its own that streams
+  chunks, asked by `bench/streams.py` of `bench/stub_engine.py`, a process of its own that streams
   2,000 chunks a second in all. Straight to it, and through `/v1` of `finestra serve` (with the
   board), in turns, three times; the table has medians.
 - **First token**: from sending a question to the first byte of its first chunk, the median of all
   questions. The engine sends a question's first chunk at once.
-- **Most**: the same with an engine that does not wait."""}
+- **Most**: the same with an engine that does not wait.
+- **Engines** (`bench/engines.py`): started as the studio starts them, with the starter and two
+  LoRA runs of two steps. *Load* is from asking to an engine that answers, *first token* from the
+  first question after that to its first word, *another adapter* from asking for the second run,
+  which the engine has not loaded, to its first word.
+- **Batch generation**: the first 500 questions of GSM8K's test rows, or the held-out samples where
+  there are none, 64 at a time, answers of exactly 32 tokens, greedy, float32. Beside it plain
+  Transformers' `generate`, one question after the other (`bench/plain_child.py`).
+- **vLLM** is measured where `make vllm` has made its environment. On a CPU of two cores it computes
+  on one of them and leaves the other one to its server. Its streams: 16 connections, two questions
+  each, 32 to 64 tokens, twice.
+- **Merging** (`bench/merge_child.py`): a random model in bf16 in files of up to 64 MB, LoRA of rank
+  16 beside every linear layer; the highest resident set (`VmHWM`) of the process that merges, with
+  all its libraries."""}
