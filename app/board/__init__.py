@@ -41,8 +41,9 @@ Element ids that tests and scripts may rely on:
   (rows ``.f-conv[data-id]`` with ``.f-conv-rename``, ``.f-conv-delete``, then ``.f-conv-yes`` and
   ``.f-conv-no``), chat-export-all, chat-side-open, chat-side-close, chat-title, chat-lane-0 ...
   chat-lane-3, chat-lane-add, chat-blind, chat-said, chat-empty, chat-turns (``[data-turn]``,
-  in it ``.f-bubble``, ``.f-reply[data-lane][data-answer][data-state]`` with ``.f-md``, ``.f-think``,
-  ``.f-call[data-tool]``, ``.f-reply-stats``, ``.f-note``; ``.f-vote``, ``.f-voted``; buttons
+  in it ``.f-bubble``, ``.f-reply[data-lane][data-answer][data-state]`` with ``.f-md``,
+  ``.f-think``, ``.f-call[data-tool]``, ``.f-reply-stats``, ``.f-note``; ``.f-vote``,
+  ``.f-voted``; buttons
   ``[data-act]``: copy, again, go_on, exact, fork, edit, edit_send, before, after, retry, tool_send,
   vote-LANE, vote-tie, vote-neither), chat-to-end, chat-input, chat-attach, chat-images, chat-send,
   chat-stop, chat-settings, chat-drawer (chat-system, chat-preset, chat-preset-name,
