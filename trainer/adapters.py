@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainer.contract.models import read_adapter, require_mergeable
 from trainer.tuners.quiet import ignore_benign
@@ -50,22 +50,33 @@ def merge_adapters(model: PreTrainedModel, folders: tuple[Path, ...]) -> PreTrai
 
 
 def _part_tied(model: PeftModel) -> None:
-    """Give the head a weight of its own where one of head and embeddings alone is adapted.
-
-    While they are one weight, merging the adapter of one would change the other too.
-    """
+    """Give a tied head a weight of its own where merging needs it."""
     import torch
-    from peft.tuners.tuners_utils import BaseTunerLayer
 
-    ends = (model.get_output_embeddings(), model.get_input_embeddings())
-    if not any(isinstance(end, BaseTunerLayer) for end in ends):
+    found = tied_to_part(model.get_input_embeddings(), model.get_output_embeddings())
+    if found is None:
         return
-    head, embeddings = (getattr(end, "base_layer", end) for end in ends)
-    if head is None or head.weight is not embeddings.weight:
-        return
+    head = found[1]
     head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
     model.config.get_text_config().tie_word_embeddings = False
     model.config.tie_word_embeddings = False
+
+
+def tied_to_part(embeddings: Any, head: Any) -> tuple[Any, Any] | None:
+    """Return the layers inside of both where they are one weight and one of them is adapted.
+
+    Merging the adapter of one would change the other too. Trained tokens of tied ends are the same
+    in both, so that these stay tied.
+    """
+    from peft.tuners.trainable_tokens import TrainableTokensLayer
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    if not any(isinstance(end, BaseTunerLayer) for end in (embeddings, head)):
+        return None
+    bottom, top = (getattr(end, "base_layer", end) for end in (embeddings, head))
+    if top is None or top.weight is not bottom.weight or isinstance(head, TrainableTokensLayer):
+        return None
+    return bottom, top
 
 
 def cast_adapter(model: PeftModel, dtype: torch.dtype) -> None:

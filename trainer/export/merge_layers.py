@@ -145,19 +145,13 @@ def _tied_ends(model: Any) -> tuple[str, str] | None:
 
 
 def _part(model: Any, ends: tuple[str, str], origins: Origins) -> None:
-    """Give the head a weight of its own where head or embeddings alone are adapted.
+    """Give a tied head a hollow weight of its own where merging needs it."""
+    from trainer.adapters import tied_to_part
 
-    As trainer.adapters does before it merges: else one would change the other.
-    """
-    from peft.tuners.trainable_tokens import TrainableTokensLayer
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    embeddings, head = (model.get_submodule(path) for path in ends)
-    if not any(isinstance(end, BaseTunerLayer) for end in (embeddings, head)):
+    found = tied_to_part(*(model.get_submodule(path) for path in ends))
+    if found is None:
         return
-    bottom, top = (getattr(end, "base_layer", end) for end in (embeddings, head))
-    if top.weight is not bottom.weight or isinstance(head, TrainableTokensLayer):
-        return  # Trained tokens of tied ends are the same in both.
+    bottom, top = found
     top.weight = nn.Parameter(_ZERO.expand(bottom.weight.shape), requires_grad=False)
     origins[id(top.weight)] = (top.weight, [f"{ends[1]}.weight", f"{ends[0]}.weight"])
 
