@@ -25,7 +25,7 @@ from trainer.contract.places import starter
 from trainer.contract.rundir import RunDir, is_safe_name
 
 Origin = Literal["shipped", "cache", "added", "elsewhere", "run"]
-What = Literal["base", "adapter", "model", "checkpoints"]
+What = Literal["base", "adapter", "model", "checkpoints", "export"]
 PARTIAL = ".partial"
 INCOMPLETE = ("model_incomplete", "This model is not here as a whole: its download was cut short.",
               "Download it again; it goes on where it ended.")
@@ -41,11 +41,13 @@ class OnDisk:
         label: What a person reads: a run's name, a folder's, or the hub id.
         origin: With the studio, in the hub's cache, in the home's models, in a folder that a run
             names, or made by a run.
-        what: Whole weights, or what a run left: an adapter, a model, checkpoints only.
+        what: Whole weights, or what a run left: an adapter, a model, checkpoints only, an export
+            without a model that could be trained or asked here.
         size_bytes: Of everything that deleting it frees.
         base: Of an adapter: what it stands on.
         template: A name of ours, 'own', 'none' or ''.
         checkpoints: How many a run left, and ``checkpoint_bytes`` their size.
+        formats: Of an export: what it holds.
     """
 
     name: str
@@ -61,6 +63,7 @@ class OnDisk:
     used_by: tuple[User, ...] = ()
     checkpoints: int = 0
     checkpoint_bytes: int = 0
+    formats: tuple[str, ...] = ()
 
     @property
     def deletable(self) -> bool:
@@ -76,6 +79,7 @@ class OnDisk:
                 "dtype": self.facts.dtype, "quantization": self.facts.quantization,
                 "context": self.facts.context or None, "template": self.template,
                 "licence": self.licence, "base": self.base, "method": self.facts.method,
+                "formats": list(self.formats),
                 "used_by": [user.document() for user in self.used_by],
                 "checkpoints": self.checkpoints, "checkpoint_bytes": self.checkpoint_bytes,
                 "deletable": self.deletable,
@@ -179,6 +183,9 @@ class Shelf:
                                                     "adapter_config.json"))
         what, path = next(((what, path) for what, path, name in kinds
                            if (path / name).is_file()), ("checkpoints", place.checkpoints))
+        if formats := exported_formats(place):
+            yield self._exported(run, place, formats)
+            return
         saved = len(list(place.checkpoint_folders()))
         if what == "checkpoints" and not saved:
             return
@@ -188,6 +195,15 @@ class Shelf:
         yield OnDisk(run.id, run.name, "run", what, path, facts, own_bytes + checkpoint_bytes,
                      base=plain(run.model), template=_template_of(place, facts),
                      licence=facts.licence, checkpoints=saved, checkpoint_bytes=checkpoint_bytes)
+
+    def _exported(self, run: Run, place: RunDir, formats: tuple[str, ...]) -> OnDisk:
+        """Return an export; one with a whole model in it is a model with further forms."""
+        whole = (place.model / "config.json").is_file()
+        facts = self.facts(place.model) if whole else FolderFacts("model")
+        return OnDisk(run.id, run.name, "run", "model" if whole else "export",
+                      place.model if whole else place.export, facts, size_of(place.export),
+                      base=plain(run.model.partition("/checkpoint-")[0]),
+                      template=facts.template, licence=facts.licence, formats=formats)
 
     def _with_users(self, one: OnDisk, used: Mapping[str, tuple[User, ...]]) -> OnDisk:
         """Name the runs that use a model, by whatever it is called there."""
@@ -213,6 +229,13 @@ def snapshot_of(folder: Path) -> Path | None:
     return max(there, key=lambda path: path.stat().st_mtime, default=None)
 
 
+def exported_formats(place: RunDir) -> tuple[str, ...]:
+    """Return the formats that a finished export has; none for any other run."""
+    index = read_json(place.export / "export.json")
+    found = index.get("formats") if isinstance(index, dict) else None
+    return tuple(str(name) for name in found) if isinstance(found, list) else ()
+
+
 def _template_of(place: RunDir, facts: FolderFacts) -> str:
     """Return the name of the template that a run was trained with."""
     manifest = read_json(place.manifest)
@@ -234,4 +257,5 @@ def _with_bases(found: list[OnDisk]) -> list[OnDisk]:
         one, licence=one.licence or below.licence, facts=replace(
             one.facts, family=one.facts.family or below.facts.family,
             context=one.facts.context or below.facts.context,
-            model=one.facts.model or below.facts.model)) for one in found]
+            model=one.facts.model or (None if one.what == "export" else below.facts.model)))
+        for one in found]

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from app.runs import ENDED, Run, RunState
+from trainer.contract.kinds import OTHERS
 from trainer.contract.rundir import RunDir
 
 
@@ -75,8 +76,17 @@ def named_in(config_yaml: str) -> tuple[str, ...]:
     names = [model.get("name_or_path"), *_list(model.get("adapters")),
              tuner.get("continue_from"), _section(config, "teacher").get("name_or_path"),
              *(use.get("model") for use in _list(_section(config, "rollout").get("rewards"))
-               if isinstance(use, Mapping))]
+               if isinstance(use, Mapping)), *_in_others(config)]
     return tuple(dict.fromkeys(plain(name) for name in names if isinstance(name, str) and name))
+
+
+def _in_others(config: Any) -> list[Any]:
+    """Return what an export or a merge names; a checkpoint stands for its run."""
+    if not isinstance(config, Mapping) or config.get("kind") not in OTHERS:
+        return []
+    names = [config.get("source"), config.get("base"),
+             *(one.get("name") for one in _list(config.get("sources")) if isinstance(one, Mapping))]
+    return [str(name).partition("/checkpoint-")[0] for name in names if name]
 
 
 def plain(name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from app.board import icons
-from app.board.i18n import said, t
+from app.board.i18n import has, said, t
 from app.board.pages._parts import card, job_card, note, paragraph, text
 from app.board.wording import count, duration, percent, size
 from app.datajobs import Job
@@ -78,11 +78,13 @@ def _kept(locale: str, kept: Kept, room: Room) -> str:
         if one.origin == "run" else f"<b>{text(one.label)}</b>"
     weights = weights_words(one.facts.parameters)
     stored = " · ".join(word for word in (one.facts.dtype, one.facts.quantization) if word)
+    made = "".join(f'<em class="f-chip">{text(_format(locale, name))}</em>'
+                   for name in one.formats)
     used = "".join(f'<a href="./run?id={text(quote(user.id))}">{text(user.name)}</a>'
                    for user in one.used_by[:2])
     more = f'<span class="f-dim">+{len(one.used_by) - 2}</span>' if len(one.used_by) > 2 else ""
     return (f'<div class="f-row" role="listitem" data-model="{text(one.name)}">'
-            f'<div class="f-name">{name}<span>{text(_about(locale, one))}</span>'
+            f'<div class="f-name">{name}{made}<span>{text(_about(locale, one))}</span>'
             f"{_problem(locale, one)}</div>"
             f'<div class="f-num">{size(one.size_bytes)}{_saved(locale, one)}</div>'
             f'<div class="f-num">{weights or "—"}<span>{text(stored)}</span></div>'
@@ -125,10 +127,24 @@ def _problem(locale: str, one: OnDisk) -> str:
 
 def _acts(locale: str, one: OnDisk) -> str:
     again = one.facts.problem and one.facts.problem[0] == "model_incomplete"
+    whole = not one.facts.problem and one.what not in ("checkpoints", "export")
     first = _button(locale, "download", one.name) if again else (
-        "" if one.facts.problem or one.what == "checkpoints" else _train(locale, one.name))
+        _train(locale, one.name) if whole else "")
+    # An adapter without its run says too little of its base to be merged into it.
+    export = _export(locale, one.name) if whole and not one.formats and (
+        one.what != "adapter" or one.origin == "run") else ""
     delete = _button(locale, "delete", one.name) if one.deletable else ""
-    return f'<div class="f-acts">{first}{delete}</div>'
+    return f'<div class="f-acts">{first}{export}{delete}</div>'
+
+
+def _export(locale: str, name: str) -> str:
+    words, address = text(t(locale, "models.export")), text(quote(name, safe=""))
+    return (f'<a class="f-button f-small" href="./export?model={address}" '
+            f'aria-label="{words}: {text(name)}">{words}</a>')
+
+
+def _format(locale: str, name: str) -> str:
+    return t(locale, f"format.{name}") if has(f"format.{name}") else name
 
 
 def _train(locale: str, name: str) -> str:

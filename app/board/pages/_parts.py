@@ -9,9 +9,10 @@ import gradio as gr
 
 from app.board import icons
 from app.board.i18n import choice_label, has, t
-from app.board.wording import count, duration, place_in_line
+from app.board.wording import count, duration, place_in_line, size
 from app.datajobs import Job
 from app.runs import ACTIVE, Run, RunState
+from trainer.contract.kinds import OTHERS
 
 
 def text(value: object) -> str:
@@ -107,12 +108,20 @@ def device_words(locale: str, device: str) -> str:
     return device.partition(":")[2].strip() or device or "—"
 
 
+def trains(run: Run) -> bool:
+    """Tell whether a run trains; an export and a merge have pieces in place of steps."""
+    return run.objective not in OTHERS
+
+
 def stage_words(locale: str, run: Run) -> str:
     """Say what a working run does now, with numbers when the stage counts something."""
     progress = run.progress
     name = t(locale, f"stage.{progress.stage}") if has(f"stage.{progress.stage}") else ""
     if progress.stage in ("training", "") or not progress.stage_total:
         return name
+    if progress.stage_unit == "bytes":
+        return t(locale, "stage.counted", stage=name, done=size(progress.stage_done),
+                 total=size(progress.stage_total))
     return t(locale, "stage.counted", stage=name, done=count(progress.stage_done),
              total=count(progress.stage_total))
 
@@ -136,7 +145,8 @@ def time_taken(run: Run) -> tuple[str, float]:
 def progress_words(locale: str, run: Run, place: int = 0) -> str:
     """Return the sentence under a run's progress bar."""
     progress, state = run.progress, run.state
-    steps = t(locale, "progress.steps", step=count(progress.step),
+    unit = "steps" if trains(run) else "pieces"
+    steps = t(locale, f"progress.{unit}", step=count(progress.step),
               total=count(progress.total_steps)) if progress.total_steps else ""
     if state == RunState.QUEUED:
         return place_in_line(locale, place)
@@ -145,14 +155,17 @@ def progress_words(locale: str, run: Run, place: int = 0) -> str:
         return t(locale, f"progress.{kind}", time=duration(locale, seconds)) if kind else steps
     if state in ACTIVE:
         if state == RunState.STOPPING:
-            return t(locale, "progress.stopping")
+            return t(locale, "progress.stopping" if trains(run) else "progress.ending")
         stage = stage_words(locale, run)
+        if stage and steps and not trains(run):
+            return f"{stage} · {steps}"
         if progress.stage in ("training", "") and progress.total_steps:
             left = progress.eta_s
             return steps if left is None else t(
                 locale, "progress.left", steps=steps, time=duration(locale, left))
         return stage or t(locale, "progress.starting")
-    where = t(locale, "progress.at", step=count(progress.step),
+    where = t(locale, "progress.at" if trains(run) else "progress.done_of",
+              step=count(progress.step),
               total=count(progress.total_steps)) if progress.total_steps else ""
     return where or t(locale, f"ended.{state}")
 
@@ -162,6 +175,9 @@ def shown_fraction(run: Run) -> float:
     progress = run.progress
     if run.state == RunState.COMPLETED:
         return 1.0
+    if not trains(run) and progress.total_steps:
+        inside = progress.stage_done / progress.stage_total if progress.stage_total else 0.0
+        return min(1.0, (progress.step + min(1.0, inside)) / progress.total_steps)
     if run.state in ACTIVE and progress.stage_total and progress.stage not in (
             "training", "evaluating", "saving"):
         return progress.stage_done / progress.stage_total

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from app.board import icons
 from app.board.forms import number_text
 from app.board.i18n import choice_label, field_title, has, reason_text, said, t
+from app.board.pages._export_run import TOLD
 from app.board.pages._parts import (
     bar,
     card,
@@ -22,13 +23,22 @@ from app.board.pages._parts import (
     shown_fraction,
     text,
     time_taken,
+    trains,
 )
 from app.board.wording import ago, count, duration, loss, number, percent, size
 from app.outcome import Result
 from app.runs import ACTIVE, RESUMABLE, Run, RunState
 from trainer.contract.commits import CheckpointInfo
-from trainer.contract.config import OBJECTIVES, all_fields, brief_yaml, load_yaml, parse
+from trainer.contract.config import (
+    OBJECTIVES,
+    all_fields,
+    brief_yaml,
+    load_yaml,
+    parse,
+    to_yaml,
+)
 from trainer.contract.events import ChoiceEvent, DataEvent, SampleEvent, WarningEvent
+from trainer.contract.kinds import kind_of, parse_any
 
 # What a sweep does on purpose: it raises the rate until training breaks.
 _MEANT = {"gradient_spike", "nan_gradient"}
@@ -43,8 +53,11 @@ def _stats(locale: str, run: Run, matches: tuple[float | None, float | None]) ->
     progress, latest = run.progress, run.latest
     stats = []
     if progress.total_steps:
-        stats.append(_stat(count(progress.step),
-                           t(locale, "stat.of_steps", total=count(progress.total_steps))))
+        of = t(locale, "stat.of_steps" if trains(run) else "stat.of_pieces",
+               total=count(progress.total_steps))
+        stats.append(_stat(count(progress.step), of))
+    if not trains(run) and latest.get("bytes"):
+        stats.append(_stat(size(latest["bytes"] or 0), t(locale, "stat.written")))
     if run.state in ACTIVE and progress.eta_s is not None:
         stats.append(_stat(duration(locale, progress.eta_s), t(locale, "stat.left")))
     elif run.ended_at and (taken := time_taken(run))[0]:
@@ -101,10 +114,12 @@ def health(locale: str, run: Run, warnings: Sequence[WarningEvent], *, resume_st
             result and result.message == run.reason) else (
                 reason_text(locale, run.reason), "")
         body = paragraph(reason) + paragraph(advice if run.state == RunState.FAILED else "")
-        body += paragraph(_resume_words(locale, run, resume_step))
+        body += paragraph(_resume_words(locale, run, resume_step) if trains(run)
+                          else t(locale, "resume.pieces"))
         banners.append(note(kind, t(locale, f"ended.{run.state}"), body))
     seen = dict.fromkeys((warning.code, warning.message) for warning in warnings
-                         if not (is_sweep(run) and warning.code in _MEANT))
+                         if not (is_sweep(run) and warning.code in _MEANT)
+                         and not (run.state is RunState.COMPLETED and warning.code in TOLD))
     for code, message in list(seen)[-4:]:
         steps = [w.step for w in warnings if w.code == code and w.step is not None]
         words = t(locale, f"warning.{code}") if has(f"warning.{code}") else message
@@ -267,19 +282,29 @@ def config(locale: str, yaml_text: str) -> str:
 def _brief(yaml_text: str) -> str:
     """Return a config without its defaults; as it is when this version cannot read it."""
     try:
-        return brief_yaml(parse(load_yaml(yaml_text)))
+        values = load_yaml(yaml_text)
+        if kind_of(values) == "train":
+            return brief_yaml(parse(values))
+        return f"kind: {kind_of(values)}\n{to_yaml(parse_any(values), complete=False)}"
     except ValueError:
         return yaml_text
 
 
-def links(locale: str, run_id: str) -> str:
-    """Return the links of the action row: clone and downloads."""
-    key = text(run_id)
+def links(locale: str, run: Run) -> str:
+    """Return the links of the action row: what to do with the run, and downloads."""
+    key = text(run.id)
     api = f"./api/runs/{key}"
-    items = (("run-clone", f"./train?clone={key}", "run.clone", ""),
-             ("run-download-config", f"{api}/config?download=true", "run.config", " download"),
-             ("run-download-metrics", f"{api}/metrics.csv", "run.csv", " download"),
-             ("run-download-script", f"{api}/script", "run.script", " download"))
+    # (id, address, words, attribute)
+    items = [("run-clone", f"./{'train' if trains(run) else run.objective}?clone={key}",
+              "run.clone", "")]
+    if trains(run) and not gives_scores(run) and not is_sweep(run):
+        items.append(("run-export", f"./export?model={key}", "run.export", ""))
+        if run.method not in ("full", "freeze"):
+            items.append(("run-merge", f"./merge?models={key}", "run.merge", ""))
+    items.append(("run-download-config", f"{api}/config?download=true", "run.config", " download"))
+    if trains(run):
+        items += [("run-download-metrics", f"{api}/metrics.csv", "run.csv", " download"),
+                  ("run-download-script", f"{api}/script", "run.script", " download")]
     return "".join(f'<a class="f-button" id="{identity}" href="{href}"{extra}>'
                    f"{icons.DOWNLOAD if extra else ''}{text(t(locale, word))}</a>"
                    for identity, href, word, extra in items)
@@ -294,12 +319,12 @@ def log_link(locale: str, run_id: str) -> str:
 
 def lost(locale: str, run: Run, found: Sequence[CheckpointInfo]) -> str:
     """Say what deleting a run loses."""
-    items = [t(locale, "delete.curves")]
+    items = [t(locale, "delete.curves" if trains(run) else "delete.log")]
     if found:
         total = sum(item.size_bytes for item in found)
         items.append(t(locale, "delete.checkpoints", n=len(found), size=size(total)))
     if run.state == RunState.COMPLETED:
-        items.append(t(locale, "delete.model"))
+        items.append(t(locale, "delete.model" if trains(run) else "delete.written"))
     body = "<ul>" + "".join(f"<li>{text(item)}</li>" for item in items) + "</ul>"
     return note("bad", t(locale, "delete.title", name=run.name),
                 body + paragraph(t(locale, "delete.final")))

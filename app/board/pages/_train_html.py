@@ -87,7 +87,7 @@ def problems(locale: str, found: Sequence[Problem], raws: Mapping[str, Any],
     state = {"problems": beside, "consents": dict(consents or {}),
              "hidden": [element_id(path) for path in hidden_fields(raws)]}
     data = text(json.dumps(state, ensure_ascii=False))
-    return f'<div id="train-state" data-state="{data}">{_verdict(locale, len(found), items)}</div>'
+    return f'<div id="train-state" data-state="{data}">{verdict(locale, len(found), items)}</div>'
 
 
 def _problem(locale: str, path: str, message: str, advice: str) -> str:
@@ -100,7 +100,8 @@ def _problem(locale: str, path: str, message: str, advice: str) -> str:
     return f"<li>{link}<p>{text(message)} {text(advice)}</p></li>"
 
 
-def _verdict(locale: str, number: int, items: str) -> str:
+def verdict(locale: str, number: int, items: str) -> str:
+    """Return the card that says whether a run may start; ``items`` are the problems as HTML."""
     if not number:
         return (f'<section class="f-card f-ready" role="status">{icons.CHECK}<div>'
                 f'<h2>{text(t(locale, "before.ready"))}</h2>'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,15 +13,17 @@ import gradio as gr
 
 from app.board.doors import QUIET, door, error_note, toast
 from app.board.i18n import t
-from app.board.pages import _chat, _run_html
+from app.board.pages import _chat, _export_run, _parity_html, _run_html
 from app.board.pages._chart import chart_html
-from app.board.pages._parts import html, text
+from app.board.pages._parts import html, text, trains
 from app.board.wording import count
+from app.documents import export_document, merge_document
 from app.outcome import Result
 from app.runs import ACTIVE, ENDED, RESUMABLE, Run, RunError, RunState
 from trainer.contract.files import read_json
 
-PANELS = ("hero", "health", "cannot", "samples", "data", "checkpoints", "choices", "log")
+PANELS = ("hero", "health", "cannot", "written", "samples", "data", "checkpoints", "choices",
+          "log")
 _CHECKPOINTS_EVERY_S = 8.0
 
 
@@ -43,6 +46,7 @@ class RunPage:
                 with gr.Column(scale=7, min_width=300):
                     self.chat_column = _chat.panel(self.chat, self.locale, self.run_id)
                     self.panels["cannot"] = html("", "run-chat-cannot")
+                    self.panels["written"] = html("", "run-written")
                     self.charts = html("", "run-charts")
                     self._log()
                 with gr.Column(scale=4, min_width=280):
@@ -119,8 +123,9 @@ class RunPage:
             hidden = gr.update(visible=False)
             return ("", _run_html.not_found(self.locale, run_id), hidden, *[gr.skip()] * 5)
         yaml_text = self.studio.config_yaml(run.id)
-        return (run.id, "", gr.update(visible=True), chart_html(self.locale, [run]),
-                _run_html.links(self.locale, run.id),
+        return (run.id, "", gr.update(visible=True),
+                chart_html(self.locale, [run]) if trains(run) else "",
+                _run_html.links(self.locale, run),
                 _run_html.log_link(self.locale, run.id),
                 _run_html.facts(self.locale, run), _run_html.config(self.locale, yaml_text))
 
@@ -170,8 +175,9 @@ class RunPage:
             "health": _run_html.health(locale, run, studio.warnings(run.id),
                                        resume_step=resume, result=_result(studio, run)),
             "cannot": _run_html.cannot_chat(locale, run),
+            "written": _written(locale, run),
             "samples": "" if _run_html.gives_scores(run) or _run_html.is_sweep(run)
-            else _run_html.samples(locale, studio.samples(run.id)),
+            or not trains(run) else _run_html.samples(locale, studio.samples(run.id)),
             "data": _run_html.data(locale, studio.data_events(run.id)),
             "checkpoints": None if found is None else _run_html.checkpoints(locale, found),
             "choices": _run_html.choices(locale, studio.choices(run.id)),
@@ -184,9 +190,11 @@ class RunPage:
     def _buttons(self, run: Run, resume: int) -> list[Any]:
         key = "run.resume_from" if resume else "run.resume"
         label = t(self.locale, key, step=count(resume)) if resume else t(self.locale, key)
-        chat = run.state == RunState.COMPLETED and not _run_html.cannot_chat(self.locale, run)
+        chat = (run.state == RunState.COMPLETED and trains(run)
+                and not _run_html.cannot_chat(self.locale, run))
         busy = run.state == RunState.STOPPING
-        stop = t(self.locale, "run.cancel" if run.state == RunState.QUEUED else "run.stop")
+        stop = t(self.locale, "run.cancel" if run.state == RunState.QUEUED else
+                 "run.stop" if trains(run) else "run.end")
         return [gr.update(visible=run.state in ACTIVE or run.state == RunState.QUEUED,
                           interactive=not busy, value=stop),
                 gr.update(visible=run.state in RESUMABLE, value=label),
@@ -237,6 +245,19 @@ def exact_match(studio: Any, run: Run) -> tuple[float | None, float | None]:
         return None, None
     before = points[0][1] if points[0][0] == 0 else None
     return before, points[-1][1] if len(points) > 1 or before is None else None
+
+
+def _written(locale: str, run: Run) -> str:
+    """Return what an export or a merge has made, and how it compares with its source."""
+    if trains(run):
+        return ""
+    if run.objective == "merge":
+        merge = merge_document(run) or {}
+        return _export_run.merged(locale, run, merge) + _parity_html.parity(
+            locale, merge.get("parity"))
+    export = export_document(run)
+    report = read_json(Path(export["dir"]) / "parity.json") if export else None
+    return _export_run.written(locale, run, export) + _parity_html.parity(locale, report)
 
 
 def _result(studio: Any, run: Run) -> Result | None:

@@ -177,6 +177,8 @@
     ask({ do: "preset", name: event.target.value });
   });
   document.addEventListener("finestra-field", (event) => take(event.target));
+  /* For the other forms, which have a script of their own. */
+  window.finestraFormTools = { tell, complain };
   window.finestraForm = function () {
     if (!$("#train-form")) return;
     $$(".f-away").forEach((box) => { box.setAttribute("aria-hidden", "true"); });

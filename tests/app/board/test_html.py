@@ -73,7 +73,7 @@ def test_a_run_of_nasty_names_is_text():
                  _run_html.checkpoints("en", [CheckpointInfo(1, Path("x"), 9, NASTY)]),
                  _run_html.log("en", NASTY, ""), _run_html.config("en", NASTY),
                  _run_html.lost("en", run, []), _run_html.not_found("zh", NASTY),
-                 _run_html.facts("en", a_run(id=NASTY)), _run_html.links("en", NASTY),
+                 _run_html.facts("en", a_run(id=NASTY)), _run_html.links("en", a_run(id=NASTY)),
                  _chart.chart_html("en", [run]),
                  _chat.answer_html("en", "tuned", _chat.Answer(NASTY))):
         assert is_clean(html), html
