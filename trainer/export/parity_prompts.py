@@ -120,7 +120,7 @@ def _prompts(config: RunConfig, use: DatasetUse, reader: Reader,
     from trainer.questions import prompt_and_answer
 
     with suppress(DatasetError, OSError):
-        for example in islice(_examples(config, use, home), _LOOK_AT):
+        for example in islice(examples(config, use, home), _LOOK_AT):
             if config.facts.rows == "text":
                 prompt = reader.go_on(example.text)
             else:
@@ -130,7 +130,13 @@ def _prompts(config: RunConfig, use: DatasetUse, reader: Reader,
                 yield prompt
 
 
-def _examples(config: RunConfig, use: DatasetUse, home: Path | None) -> Iterator[Example]:
+def examples(config: RunConfig, use: DatasetUse, home: Path | None) -> Iterator[Example]:
+    """Yield the first rows of a dataset, as the run learned them.
+
+    Raises:
+        DatasetError: It is not here any more, or cannot be read.
+        OSError: As well.
+    """
     from trainer.data.checking.check import convert_rows
     from trainer.data.shapes.uses import Use
     from trainer.data.tokens.request import Source
