@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.trainer.data.hub_stub import Stub, _Handler, git_sha1
+from tests.trainer.data.hub_stub import Stub, _Handler, git_sha1, serving
 
 
 def safetensors(bytes_of_weights: int = 4096) -> bytes:
@@ -102,24 +99,6 @@ def _sibling(path: str, content: bytes) -> dict[str, Any]:
                     "pointerSize": 130}}
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that leave in the middle: they are meant to."""
-
-
-@contextmanager
-def model_hub() -> Iterator[Stub]:
-    """Serve on a free port of 127.0.0.1 until the block ends."""
-    stub = Stub()
-    handler = type("Handler", (_Models,), {"stub": stub})
-    with _Server(("127.0.0.1", 0), handler) as server:
-        stub.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield stub
-        finally:
-            server.shutdown()
-            thread.join()
+def model_hub() -> AbstractContextManager[Stub]:
+    """Serve models on a free port of 127.0.0.1 until the block ends."""
+    return serving(Stub(), _Models)

@@ -6,10 +6,10 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -183,13 +183,26 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that leave in the middle: they are meant to."""
+
+
+_S = TypeVar("_S", bound=Stub)
+
+
+def hub_stub() -> AbstractContextManager[Stub]:
+    """Serve datasets on a free port of 127.0.0.1 until the block ends."""
+    return serving(Stub(), _Handler)
+
+
 @contextmanager
-def hub_stub() -> Iterator[Stub]:
-    """Serve on a free port of 127.0.0.1 until the block ends."""
-    stub = Stub()
-    handler = type("Handler", (_Handler,), {"stub": stub})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
+def serving(stub: _S, kind: type[_Handler]) -> Iterator[_S]:
+    """Answer as a kind of handler does on a free port of 127.0.0.1 until the block ends."""
+    handler = type("Handler", (kind,), {"stub": stub})
+    with _Server(("127.0.0.1", 0), handler) as server:
         stub.url = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()

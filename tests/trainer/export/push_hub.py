@@ -5,15 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tests.app.models_hub import _Models, _Server, _sibling
-from tests.trainer.data.hub_stub import Stub
+from tests.app.models_hub import _Models, _sibling
+from tests.trainer.data.hub_stub import Stub, serving
 
 TOKEN = "hf_" + "aTokenThatWrites"
 
@@ -158,16 +156,6 @@ class _Taker(_Models):
             self.wfile.write(body)
 
 
-@contextmanager
-def taking_hub() -> Iterator[Taking]:
+def taking_hub() -> AbstractContextManager[Taking]:
     """Serve on a free port of 127.0.0.1 until the block ends."""
-    stub = Taking()
-    with _Server(("127.0.0.1", 0), type("Handler", (_Taker,), {"stub": stub})) as server:
-        stub.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield stub
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(Taking(), _Taker)
