@@ -192,8 +192,10 @@ class Shelf:
         facts = FolderFacts("adapter") if what == "checkpoints" else self.facts(path)
         checkpoint_bytes = size_of(place.checkpoints) if saved else 0
         own_bytes = 0 if what == "checkpoints" else size_of(path)
+        # A run that merged names all its sources: what it stands on says the adapter itself.
+        base = facts.base if run.objective == "merge" else run.model
         yield OnDisk(run.id, run.name, "run", what, path, facts, own_bytes + checkpoint_bytes,
-                     base=plain(run.model), template=_template_of(place, facts),
+                     base=plain(base), template=_template_of(place, facts),
                      licence=facts.licence, checkpoints=saved, checkpoint_bytes=checkpoint_bytes)
 
     def _exported(self, run: Run, place: RunDir, formats: tuple[str, ...]) -> OnDisk:

@@ -105,7 +105,10 @@ def merged(locale: str, run: Run, found: Mapping[str, Any] | None) -> str:
     notes = "".join(paragraph(reason_text(locale, str(one)), "f-quiet")
                     for one in found.get("notes") or ())
     links = "" if run.state is not RunState.COMPLETED else (
-        f'<div class="f-actions f-written-links">{usable(locale, run.id)}</div>')
+        f'<div class="f-actions f-written-links">{usable(locale, run.id)}'
+        f'<a class="f-button f-small" id="run-export" '
+        f'href="./export?model={text(quote(run.id, safe=""))}">{text(t(locale, "run.export"))}</a>'
+        "</div>")
     return card(t(locale, "merged.title"), f"{pairs(told)}{notes}{links}")
 
 

@@ -80,6 +80,7 @@ def _kept(locale: str, kept: Kept, room: Room) -> str:
     stored = " · ".join(word for word in (one.facts.dtype, one.facts.quantization) if word)
     made = "".join(f'<em class="f-chip">{text(_format(locale, name))}</em>'
                    for name in one.formats)
+    made = f'<div class="f-formats">{made}</div>' if made else ""
     used = "".join(f'<a href="./run?id={text(quote(user.id))}">{text(user.name)}</a>'
                    for user in one.used_by[:2])
     more = f'<span class="f-dim">+{len(one.used_by) - 2}</span>' if len(one.used_by) > 2 else ""

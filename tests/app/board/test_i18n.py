@@ -102,7 +102,8 @@ def test_a_choice_without_another_word_is_itself():
 
 def codes_in_source():
     """Every code that the engine and the studio give to a problem or an error."""
-    pattern = (r'(?:code=|(?:DatasetError|ModelError|RunError|Failure|Verdict)\(\s*|'
+    errors = "DatasetError|ModelError|RunError|ExportError|CombineError|Failure|Verdict"
+    pattern = (rf'(?:code=|(?:{errors})\(\s*|'
                r'_problem\(\s*[^"\s][^,]*,\s*|_problem\(\s*"[\w.]*",\s*|PydanticCustomError\(\s*)'
                r'"([a-z_]+)"')
     files = [p for folder in ("app", "trainer") for p in (ROOT / folder).rglob("*.py")
