@@ -102,11 +102,13 @@ async def first_token(route: Route, text: str) -> float:
     async with client(route) as opened, opened.stream(
             "POST", f"{route.base_url}/chat/completions",
             json=body(route, text, stream=True)) as answer:
+        last = f"status {answer.status_code}"
         async for line in answer.aiter_lines():
+            last = line or last
             if line.startswith("data: {") and (json.loads(line[6:])["choices"][0]["delta"]
                                                .get("content")):
                 return time.perf_counter() - begin
-    raise RuntimeError("the engine said nothing")
+    raise RuntimeError(f"the engine said no word: {last[:300]}")
 
 
 async def all_at_once(route: Route, texts: list[str]) -> float:

@@ -84,7 +84,7 @@ async def ask(route: Route, lengths: list[int], firsts: list[float]) -> int:
         tail, told = b"", False
         while not tail.endswith(b"0\r\n\r\n"):
             data = await reader.read(1 << 16)
-            if not data or (not told and b" 200 " not in (tail + data)[:20]):
+            if not data or (not tail and b" 200 " not in data[:20]):
                 raise RuntimeError(f"the stream broke off: {(tail + data)[-300:]!r}")
             # What is cut in two is counted with the second half.
             came += (tail[-5:] + data).count(b"data: ") - tail[-5:].count(b"data: ")

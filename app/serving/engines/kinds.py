@@ -122,8 +122,12 @@ class EngineKind(ABC):
 
 
 def quiet_environment(device: str) -> dict[str, str]:
-    """Return what keeps an engine on its device and off the network."""
-    return {"CUDA_VISIBLE_DEVICES": "" if device == "cpu" else device,
+    """Return what keeps an engine on its device and off the network, and its processes known.
+
+    By SPT_NOENV the library setproctitle leaves the variables where the kernel shows them: by one
+    of them every process of an engine is found.
+    """
+    return {"CUDA_VISIBLE_DEVICES": "" if device == "cpu" else device, "SPT_NOENV": "1",
             "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
 
 

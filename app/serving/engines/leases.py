@@ -83,10 +83,11 @@ class Lease:
 
 
 def _remove(folder: Path, engine_id: str) -> None:
+    shutil.rmtree(temporary_of(engine_id), ignore_errors=True)
+    # The lease tells the next studio what is left, so it goes after that.
     for path in folder.glob(f"{engine_id}.*"):
         if path.suffix != ".log":
             path.unlink(missing_ok=True)
-    shutil.rmtree(temporary_of(engine_id), ignore_errors=True)
 
 
 @dataclass(frozen=True)

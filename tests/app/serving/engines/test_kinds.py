@@ -69,6 +69,8 @@ def test_vllm_answers_for_a_base_and_its_runs(desk, serve, interpreter, tmp_path
     assert len(environ["VLLM_API_KEY"]) >= 32 and environ["VLLM_API_KEY"] not in argv
     assert 1 <= int(environ["VLLM_CPU_KVCACHE_SPACE"]) <= 16 and environ["HF_HUB_OFFLINE"] == "1"
     assert environ["VLLM_HOST_IP"] == "127.0.0.1" and environ["CUDA_VISIBLE_DEVICES"] == ""
+    # Else what vLLM calls its processes lies over the variables by which they are found.
+    assert environ["SPT_NOENV"] == "1"
 
 
 @pytest.mark.faults
