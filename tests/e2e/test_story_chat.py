@@ -2,25 +2,16 @@
 
 import json
 import re
-import shutil
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.server import Server
 from tests.e2e.writer import MARKDOWN, THOUGHT, Writer
-from trainer.contract.places import starter
 
 pytestmark = pytest.mark.browser
 LOADED_S = 120
 DOT = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89"
-
-
-@pytest.fixture
-def second(server: Server) -> str:
-    """A second model: the starter again, in a folder of its own."""
-    shutil.copytree(starter(), server.home / "models" / "second")
-    return str(server.home / "models" / "second")
 
 
 @pytest.fixture
@@ -58,7 +49,16 @@ def act(place: Locator, what: str) -> None:
     place.locator(f"[data-act={what}]").click()
 
 
-def begin(page: Page, server: Server, second: str) -> None:
+def calm(page: Page) -> None:
+    """Set answers to be short and the same every time."""
+    page.locator("#chat-settings").click()
+    page.locator("#chat-preset").select_option(label="The same every time")
+    page.locator("#chat-set-max_tokens").fill("40")
+    page.keyboard.press("Escape")
+    expect(page.locator("#chat-drawer")).to_be_hidden()
+
+
+def begin(page: Page, server: Server) -> None:
     """Choose two models on an empty page and ask them the first question."""
     page.goto(f"{server.url}/chat")
     expect(page.locator("#chat-empty")).to_contain_text("Choose a model above.")
@@ -66,23 +66,20 @@ def begin(page: Page, server: Server, second: str) -> None:
     expect(page.locator("#chat-list-none")).to_have_text("No conversation yet.")
     page.locator("#chat-lane-0").select_option("starter")
     page.locator("#chat-lane-add").click()
-    page.locator("#chat-lane-1").select_option(second)
-    page.locator("#chat-settings").click()
-    page.locator("#chat-preset").select_option(label="The same every time")
-    page.locator("#chat-set-max_tokens").fill("40")
-    page.keyboard.press("Escape")
-    expect(page.locator("#chat-drawer")).to_be_hidden()
+    page.locator("#chat-lane-1").select_option("lab/w")
+    calm(page)
     ask(page, "Which animal does Nora Dray keep?")
     page.wait_for_url(re.compile(r"/chat\?id=chat-"))
 
 
-def test_two_models_side_by_side_again_edited_and_taken_away(page: Page, server: Server, second,
-                                                             picture):
-    begin(page, server, second)
+def test_two_models_side_by_side_again_edited_and_taken_away(page: Page, server: Server,
+                                                             writer: Writer, picture):
+    begin(page, server)
     answered(page, limit_s=LOADED_S)
     first, other = replies(page).all()
     said = first.locator(".f-md").inner_text()
-    assert said.strip() and other.locator(".f-md").inner_text() == said
+    assert said.strip()
+    expect(other.locator(".f-md")).to_have_text("An answer of five words")
     expect(first.locator(".f-reply-stats")).to_contain_text(re.compile("first token after .* s"))
     picture("side-by-side")
 
@@ -120,18 +117,19 @@ def test_two_models_side_by_side_again_edited_and_taken_away(page: Page, server:
 
 
 def test_a_blind_vote_becomes_data_and_conversations_are_kept_in_order(page: Page, server: Server,
-                                                                       second, picture):
-    page.goto(f"{server.url}/chat?models=starter,{second}")
+                                                                       writer: Writer, picture):
+    page.goto(f"{server.url}/chat?models=starter,lab/w")
     page.locator("#chat-blind").check()
+    calm(page)
     ask(page, "Who lives in Duskwater?")
     answered(page, limit_s=LOADED_S)
     expect(replies(page).locator(".f-reply-head b")).to_have_text(["Model A", "Model B"])
-    assert "second" not in page.locator(".f-talk").inner_text()
+    assert "starter" not in page.locator(".f-talk").inner_text()
     picture("blind")
     act(page.locator(".f-vote"), "vote-A")
-    expect(page.locator(".f-voted")).to_contain_text(re.compile("You chose (starter|second)"))
+    expect(page.locator(".f-voted")).to_contain_text(re.compile(r"You chose (starter|w \(lab\))"))
     names = replies(page).locator(".f-reply-head b").all_inner_texts()
-    assert sorted(names) == ["second", "starter"]
+    assert sorted(names) == ["starter", "w (lab)"]
     expect(page.locator(".f-reply[data-won] .f-reply-head b")).to_have_text(names[0])
 
     page.locator("#chat-more summary").click()

@@ -114,5 +114,5 @@
 
   /* Return elements for an answer; as plain text where that is wished or it is very long. */
   C.markdown = (text) => (C.plain || text.length > LONGEST ? [el("p", { class: "f-md-plain", text })]
-    : blocks(text.replace(/\r\n?/g, "\n").split("\n"), 0));
+    : blocks(text.replace(/\r\n?/g, "\n").replace(/^\s+(?=\S)/, "").split("\n"), 0));
 })();

@@ -83,7 +83,7 @@
   function statWords(stats) {
     const known = (key) => typeof stats?.[key] === "number";
     return [known("first_token_s") && word("first", { s: C.number(stats.first_token_s, 2) }),
-      known("tokens_per_s") && (stats.completion_tokens ?? 9) > 3 && stats.total_s > 0.1 && word("speed", { n: C.number(stats.tokens_per_s, 1) }),
+      known("tokens_per_s") && (stats.completion_tokens ?? 9) > 3 && stats.total_s - stats.first_token_s > 0.05 && word("speed", { n: C.number(stats.tokens_per_s, 1) }),
       known("completion_tokens") && word("tokens", { n: C.number(stats.completion_tokens) })].filter(Boolean).join(" · ");
   }
   function moreStats(stats) {
