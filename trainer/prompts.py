@@ -74,7 +74,8 @@ class Prompter:
         """Return each prompt's tokens, up to where the assistant begins.
 
         Args:
-            prompts: ``{"messages": [...], "tools": [...] or None}``.
+            prompts: ``{"messages": [...], "tools": [...] or None}``, with ``values`` where the
+                template is told more, such as ``{"enable_thinking": False}``.
 
         Raises:
             TemplateError: The template refuses one of them.

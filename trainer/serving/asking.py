@@ -38,7 +38,8 @@ class Asking:
         """
         wanted, stops = request.wanted_logprobs(), request.stops()
         tools = _tools(request) if request.offers_tools() else []
-        ids = voice.rendering.encode(request.messages, tools or None)
+        ids = voice.rendering.encode(request.messages, tools or None,
+                                     request.chat_template_kwargs)
         room = self._room(ids, voice, "messages")
         limit = request.max_completion_tokens or request.max_tokens
         question = Question(

@@ -55,8 +55,11 @@ class Rendering:
         return self.template.stop_strings
 
     def encode(self, messages: Sequence[Mapping[str, Any]],
-               tools: Sequence[Mapping[str, Any]] | None) -> list[int]:
+               tools: Sequence[Mapping[str, Any]] | None,
+               values: Mapping[str, Any] | None = None) -> list[int]:
         """Return a conversation's tokens, up to where the assistant begins.
+
+        ``values`` are plain ones that the template may read, such as ``enable_thinking``.
 
         Raises:
             Refused: There is no template, or it refuses the conversation.
@@ -65,7 +68,8 @@ class Rendering:
             raise self.problem
         turns = [_turn(message, index) for index, message in enumerate(messages)]
         try:
-            return self._prompter.encode([{"messages": turns, "tools": tools}])[0]
+            return self._prompter.encode([{"messages": turns, "tools": tools,
+                                           "values": dict(values or {})}])[0]
         except (TemplateError, DatasetError) as error:
             raise Refused(f"{error} {error.advice}".strip(), code=error.code,
                           param="messages") from None

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+)
 
 from trainer.serving.failures import Refused
 from trainer.serving.picking import Sampling
@@ -15,10 +23,13 @@ MAX_STOPS = 16
 _SAMPLED = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty",
             "frequency_penalty", "seed")
 _REASONS = {"chat_template": "A chat template comes from the run or the tokenizer, never from a "
-                             "request.",
-            "chat_template_kwargs": "The chat template takes no further values here."}
+                             "request."}
 Token = Annotated[int, Field(ge=0)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+# What a chat template may be told: plain values, which say nothing as a program.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9 ._-]{0,64}$")]
+Plain = StrictBool | StrictInt | StrictFloat | Word | None
 
 
 class Wire(BaseModel):
@@ -121,6 +132,7 @@ class ChatRequest(Sampled):
     """``POST /v1/chat/completions``."""
 
     messages: list[dict[str, Any]] = Field(min_length=1)
+    chat_template_kwargs: dict[Name, Plain] | None = None
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool | None = False
     top_logprobs: int | None = Field(None, ge=0, le=20)

@@ -68,6 +68,12 @@ def test_what_cannot_be_is_named_with_its_field(values, wrong):
     assert codes(values) == wrong
 
 
+def test_without_a_method_it_is_the_weighted_sum():
+    assert parse_any(MERGE).method == "svd"
+    assert parse_any(MERGE | {"what": "models"}).method == "linear"
+    assert parse_any(MERGE | {"method": "linear"}).method == "linear"
+
+
 def test_the_gguf_families_are_those_of_the_writer():
     from trainer.export.gguf_families import FAMILIES
 

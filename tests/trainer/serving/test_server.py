@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.trainer.serving.conftest import KEY
+from tests.trainer.serving.conftest import KEY, serving
 
 pytestmark = pytest.mark.serving
 CHAT = "/v1/chat/completions"
@@ -43,6 +43,10 @@ def test_nobody_gets_in_without_the_key(server: Any) -> None:
     ({"top_logprobs": 2}, 400, "invalid_value", "top_logprobs"),
     ({"colour": 1}, 400, "unknown_parameter", "colour"),
     ({"chat_template": "{{ 7 * 7 }}"}, 400, "unknown_parameter", "chat_template"),
+    ({"chat_template_kwargs": {"x": "{{ 7 * 7 }}"}}, 400, "invalid_value",
+     "chat_template_kwargs"),
+    ({"chat_template_kwargs": {"x": {"y": 1}}}, 400, "invalid_value", "chat_template_kwargs"),
+    ({"chat_template_kwargs": {"a b": 1}}, 400, "invalid_value", "chat_template_kwargs"),
     ({"tool_choice": "required"}, 400, "unsupported_value", "tool_choice"),
     ({"tools": [{"type": "function"}]}, 400, "invalid_tools", "tools"),
     ({"response_format": {"type": "json_schema"}}, 400, "missing_parameter", "response_format"),
@@ -211,3 +215,16 @@ def test_openais_client_is_served(server: Any) -> None:
         assert refused.value.code == "context_length_exceeded"
         with pytest.raises(openai.AuthenticationError):
             client.with_options(api_key="other").models.list()
+
+
+def test_a_template_is_told_plain_values(tmp_path: Any, tiny_model: Any, plain: Any) -> None:
+    source = tmp_path / "thinks.jinja"
+    source.write_text("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
+                      "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+                      "{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
+                      "{% endif %}", encoding="utf-8")
+    with serving(tmp_path, tiny_model, template=str(source)) as server:
+        asked = server.chat("Hi")["prompt_token_ids"]
+        told = server.chat("Hi", chat_template_kwargs={"enable_thinking": False})
+        decode = plain[1].decode
+        assert decode(told["prompt_token_ids"]) == decode(asked) + "<think>\n\n</think>\n\n"

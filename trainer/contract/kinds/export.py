@@ -109,7 +109,7 @@ class ExportConfig(Section):
     deployment: bool = field(False, "Deployment folder",
                              "A compose file that serves the merged model by vLLM, SGLang or TGI.")
     calibration_rows: int = field(128, "Calibration rows", "Rows of the training data that GPTQ "
-                                  "and AWQ look at.", ge=8, le=4096)
+                                  "and AWQ look at.", ge=8, le=512)
     parity: ParityConfig = field(ParityConfig, "Parity", "How it is compared with its source.")
     push: PushConfig = field(PushConfig, "Push", "Where it is sent or copied.")
     device: str = field("auto", "Device", "'auto', 'cpu' or a GPU's UUID.", max_length=100)

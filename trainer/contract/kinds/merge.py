@@ -41,7 +41,9 @@ class MergeConfig(Section):
         "adapters", "What", "Adapters of one base become one adapter; models become one model.")
     sources: list[MergeSource] = field(..., "Models", "What is merged, with a weight each.",
                                        min_length=2, max_length=16)
-    method: MergeMethod = field("linear", "Method", "How weights are put together.")
+    method: MergeMethod = field(
+        "svd", "Method", "How weights are put together. Without a choice it is the plain weighted "
+        "sum: 'svd' of adapters, 'linear' of models.")
     base: Place = field("", "Base", "Of models: what they were trained from, where the method "
                         "works on the differences.")
     density: float = field(0.5, "Density", "Share of what was learned that stays; TIES, DARE and "
@@ -57,6 +59,14 @@ class MergeConfig(Section):
     seed: int = field(0, "Seed", "Of what DARE leaves out.", ge=0, le=2**32 - 1)
 
     _name = field_validator("name")(name_of_run)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sum_of_models(cls, values: Any) -> Any:
+        """Leave models their own plain sum where no method is chosen."""
+        if isinstance(values, dict) and values.get("what") == "models" and "method" not in values:
+            return {**values, "method": "linear"}
+        return values
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

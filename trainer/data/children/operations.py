@@ -6,8 +6,9 @@ for ``source, [home], [use: {subset, split, revision}], [mapping]``, MODEL for `
 
 describe        MODEL -> {template_source, digest, how, reason, name, eos, eos_ids,
                 special_tokens, stop_strings}; ``eos_missing`` when nothing ends an answer
-encode_prompt   MODEL, messages, [tools] -> {input_ids, text}: up to where the assistant begins
-encode_prompts  MODEL, prompts: [{messages, [tools]}] -> {prompts: [{input_ids, text}]}
+encode_prompt   MODEL, messages, [tools], [values] -> {input_ids, text}: up to where the assistant
+                begins; ``values`` are what the template may read besides
+encode_prompts  MODEL, prompts: [{messages, [tools], [values]}] -> {prompts: [{input_ids, text}]}
 preview         SOURCE, MODEL, row, [objective, max_length, overlong, train_on_prompt,
                 mask_history, labels] -> {row, objective, rows (their kind), text, segments:
                 [{text, trained}], input_ids, labels, tokens, trained_tokens, cut: {turns, tokens,
@@ -67,8 +68,8 @@ def _model(params: Params) -> Any:
 
 
 def _prompt(model: Any, params: Params) -> Result:
-    rendered = model.template.render(params["messages"], params.get("tools"),
-                                     add_generation_prompt=True)
+    template = model.template.with_values(params.get("values") or {})
+    rendered = template.render(params["messages"], params.get("tools"), add_generation_prompt=True)
     return {"input_ids": model.tokenizer.encode(rendered).input_ids, "text": rendered.text}
 
 

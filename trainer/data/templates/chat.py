@@ -8,6 +8,7 @@ text.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -41,6 +42,7 @@ __all__ = ["ChatTemplate", "How", "Rendered", "Span", "TemplateError", "choose_t
 How = Literal["marked", "rewritten", "derived", "refused"]
 Messages = Sequence[Message | Mapping[str, Any]]
 Tools = Sequence[Mapping[str, Any]]
+Plain = bool | int | float | str | None
 
 
 class ChatTemplate:
@@ -70,6 +72,7 @@ class ChatTemplate:
         self._named = named
         self._template = compile_template(source)
         self._with_tools: ChatTemplate | None = None
+        self._values: dict[str, Plain] = {}
         self.name = named.name if named else "auto"
         self.eos = self.variables.get("eos_token", "")
         if named and named.end != "eos":
@@ -219,6 +222,18 @@ class ChatTemplate:
                                 "assistant's last turn.", "Choose another model or template.")
         return Rendered(whole.text, ((start, end),), whole.literal, ((start, end),))
 
+    def with_values(self, values: Mapping[str, Plain]) -> ChatTemplate:
+        """Return the template with further values that it may read, such as ``enable_thinking``.
+
+        They name neither what the conversation brings nor the special tokens.
+        """
+        if not values:
+            return self
+        found = copy.copy(self)
+        found._values = dict(values)
+        found._with_tools = self._with_tools and self._with_tools.with_values(values)
+        return found
+
     @cached_property
     def _rewrite(self) -> Rewrite:
         """What could be learned of a template without marks."""
@@ -238,7 +253,7 @@ class ChatTemplate:
         Where a template looks into texts in a way that the sentinels disturb, first only the
         assistant's turns go without them, then all.
         """
-        variables: dict[str, Any] = {**self.variables,
+        variables: dict[str, Any] = {**self._values, **self.variables,
                                      "add_generation_prompt": add_generation_prompt}
         documents = [turn.document() for turn in turns]
         if self._wants_parts:

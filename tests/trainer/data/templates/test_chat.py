@@ -45,6 +45,23 @@ def test_a_prompt_ends_with_the_assistants_header(template: ChatTemplate) -> Non
     assert rendered == Rendered("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
 
 
+THINKS = ("{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}"
+          "{% if enable_thinking is false %}<none>{% endif %}{{ effort }}")
+
+
+def test_a_template_may_be_told_plain_values() -> None:
+    template = make(THINKS, bos_token="<s>")
+    told = template.with_values({"enable_thinking": False, "effort": "high"})
+    assert told.render([USER], add_generation_prompt=True).text == "<s>Hi<none>high"
+    assert template.render([USER], add_generation_prompt=True).text == "<s>Hi"
+    assert template.with_values({}) is template
+
+
+def test_told_values_take_nothing_of_the_conversation_away() -> None:
+    told = make(THINKS, bos_token="<s>").with_values({"bos_token": "x", "messages": "y"})
+    assert told.render([USER], add_generation_prompt=True).text == "<s>Hi"
+
+
 def test_only_the_answer_of_a_pair_is_trained(template: ChatTemplate) -> None:
     rendered = template.render_answer(TALK[:4], TALK[4:])
     (start, end), = rendered.trained
