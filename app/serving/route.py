@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Kind = Literal["base", "run", "checkpoint", "endpoint"]
+Kind = Literal["base", "run", "checkpoint", "export", "endpoint"]
 
 
 class EngineError(ValueError):
@@ -35,7 +35,7 @@ class Served:
 
     Attributes:
         name: As a client writes it in ``model``: 'starter', a run's id, 'RUN/checkpoint-40',
-            'ENDPOINT/MODEL'.
+            'RUN/FILE.gguf' of an export, 'ENDPOINT/MODEL'.
         kind: What it is.
         label: What a person reads.
         created: Unix seconds.

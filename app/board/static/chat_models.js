@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const C = window.finestraChat, $ = C.$, el = C.el, word = C.word;
-  const KINDS = ["base", "run", "checkpoint", "endpoint"], MOST = 4;
+  const KINDS = ["base", "run", "checkpoint", "export", "endpoint"], MOST = 4;
 
   C.loadModels = async () => {
     try {

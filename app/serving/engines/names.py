@@ -18,6 +18,7 @@ from app.sources import cached_snapshot
 from app.store import Store
 from trainer.contract.commits import MARK, find_problem
 from trainer.contract.config import RunConfig, objectives_with
+from trainer.contract.kinds import OTHERS
 from trainer.contract.models import (
     ModelError,
     ModelSource,
@@ -32,6 +33,7 @@ from trainer.data import DatasetError
 from trainer.data.templates.sandbox import TemplateError
 
 STARTER = "starter"
+_GGUF = re.compile(r"([A-Za-z0-9._-]{1,64})/([A-Za-z0-9._-]{1,100}\.gguf)")
 _CHECKPOINT = re.compile(r"([A-Za-z0-9._-]{1,64})/(checkpoint-\d{1,12})")
 # They begin by taking something out of the base: only the finished adapter stands on it as it is.
 _TAKEN_OUT = ("pissa", "pissa_niter_16", "olora")
@@ -81,6 +83,8 @@ class Names:
             found += [Served(f"{run.id}/{path.name}", "checkpoint", f"{run.name}, step {step}",
                              _changed_at(path)) for step, path in folder.checkpoint_folders()
                       if (path / MARK).is_file()]
+            found += [Served(f"{run.id}/{path.name}", "export", f"{run.name}, {path.stem}",
+                             _changed_at(path)) for path in _gguf_files(run)]
         return found
 
     def _bases(self, runs: Sequence[Run]) -> dict[str, Path]:
@@ -90,7 +94,8 @@ class Names:
             if path.suffix == ".gguf" or (path / "config.json").is_file():
                 found[str(path)] = path
         known = {run.id for run in runs}
-        for name in {run.model for run in runs} - {STARTER, "", *known}:
+        trained = {run.model for run in runs if run.objective not in OTHERS}
+        for name in trained - {STARTER, "", *known}:
             if folder := _on_disk(name):
                 found[name] = folder
         return found
@@ -116,6 +121,9 @@ class Names:
         found = _CHECKPOINT.fullmatch(name)
         if found and (run := self._run(found[1])):
             return self._of_checkpoint(run, found[2])
+        found = _GGUF.fullmatch(name)
+        if found and (run := self._run(found[1])):
+            return _of_file(run, found[2])
         folder = self._bases(self._desk.runs()).get(name)
         if folder is None:
             raise EngineError("unknown_model", f"There is no model '{name[:120]}' here.",
@@ -148,6 +156,9 @@ class Names:
                               "completed run can answer.",
                               "Ask one of its checkpoints, wait for it, or resume it.")
         folder = RunDir(run.dir)
+        if run.objective in OTHERS and not folder.weights.is_file():
+            raise EngineError("no_weights", f"The export '{run.name}' holds no whole model under "
+                              "its own name.", "Ask one of its files, or export it merged.")
         config = self._config(run)
         return self._trained(run, config, run.id, "run",
                              folder.adapter if config.tuner.is_adapter else folder.model)
@@ -206,6 +217,22 @@ class Names:
                               "Download it first.")
         read_folder(base)
         return source, base
+
+
+def _gguf_files(run: Run) -> list[Path]:
+    """Return the files of llama.cpp that an export has written."""
+    folder = RunDir(run.dir).export / "gguf"
+    return sorted(folder.glob("*.gguf")) if run.objective == "export" and folder.is_dir() else []
+
+
+def _of_file(run: Run, name: str) -> Target:
+    known = {path.name: path for path in _gguf_files(run)}
+    if name not in known:
+        raise EngineError("unknown_model", f"The export '{run.name}' has no '{name}'.",
+                          "Choose one of the list.")
+    path = known[name]
+    return Target(f"{run.id}/{name}", "export", f"{run.name}, {path.stem}",
+                  Model(str(path), path))
 
 
 def _merged(run: Run, own: Model, base: Path, kind: Kind, template: str) -> Model:

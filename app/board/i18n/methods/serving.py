@@ -24,6 +24,7 @@ MESSAGES: dict[str, str] = {
     "invalid_tools": "工具定义的格式不对。",
     "invalid_value": "某个参数的值无法使用。",
     "missing_parameter": "缺少一个参数。",
+    "no_weights": "这个导出没有以自己的名称提供的完整模型。",
     "no_embeddings": "这个模型不能给出向量。",
     "overloaded": "等待的请求太多。",
     "request_too_large": "请求太大。",
@@ -41,6 +42,7 @@ ADVICE: dict[str, str] = {
     "adapter_tokenizer": "请放在训练它的基础模型上。",
     "context_length_exceeded": "请缩短对话，或新建对话。",
     "invalid_api_key": "用 finestra keys create 新建密钥。",
+    "no_weights": "请向它的某个文件提问，或导出合并后的模型。",
     "overloaded": "请稍后再试。",
     "structured_output_missing": "请安装：pip install 'finestra[structured]'。",
 }

@@ -2,10 +2,11 @@ import json
 
 import pytest
 
-from app.runs import RunState
+from app.runs import Run, RunState
 from app.serving.engines.names import Names
 from app.serving.route import EngineError
 from tests.app.serving.engines.desk import manifest, model_folder, tensors
+from trainer.contract.kinds import parse_any
 from trainer.contract.places import starter
 from trainer.contract.rundir import RunDir
 
@@ -36,6 +37,34 @@ def test_everything_that_can_answer_is_named(desk, names):
     assert found["one"].created == 1 and found["starter"].created > 1
     for name in found:
         assert names.resolve(name).name == name
+
+
+def export(desk, name, *, merged=False):
+    """Write a finished export with one GGUF file."""
+    run = RunDir(desk.home.runs / name)
+    run.create(parse_any({"kind": "export", "name": name, "source": "one",
+                          "formats": ["gguf-q8_0"]}), {"state": "completed"})
+    (run.export / "gguf").mkdir(parents=True)
+    (run.export / "gguf" / "one-q8_0.gguf").write_bytes(b"GGUF")
+    if merged:
+        model_folder(run.export / "merged")
+        run.weights.write_text("tuner: {type: full}\n")
+    desk.known[name] = Run(name, name, RunState.COMPLETED, run.path, objective="export",
+                           model="one", created_at=3)
+    return run
+
+
+def test_exports_answer_by_their_files_and_as_models(desk, names):
+    file, whole = export(desk, "out"), export(desk, "whole", merged=True)
+    found = {one.name: one.kind for one in names.served()}
+    assert found["out/one-q8_0.gguf"] == found["whole/one-q8_0.gguf"] == "export"
+    assert found["whole"] == "run" and "out" not in found and "one" in found
+    target = names.resolve("out/one-q8_0.gguf")
+    assert target.model.is_gguf and target.model.folder == file.export / "gguf" / "one-q8_0.gguf"
+    assert names.resolve("whole").model.folder == whole.export / "merged"
+    assert refused(names, "out").code == "no_weights"
+    assert refused(names, "out/other.gguf").code == "unknown_model"
+    assert refused(names, "one/one-q8_0.gguf").code == "unknown_model"
 
 
 def test_a_base_stands_for_its_folder(desk, names):
