@@ -2,7 +2,8 @@
 
 It holds the engine's standard input open as long as its own is open. When that ends - the studio
 let go, or died however it died - the engine's input ends too, it is told to end, and after
-``GRACE_S`` its whole session is killed. It ends as the engine did. The standard library alone.
+``GRACE_S`` its whole session is killed; Python's resource trackers, which then give shared memory
+back, have a moment to do so. It ends as the engine did. The standard library alone.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1
+_TRACKER = b"multiprocessing.resource_tracker"
+_TIDY_S = 2.0
 
 
 def die_with_parent() -> None:
@@ -27,6 +31,34 @@ def die_with_parent() -> None:
 def _kill(session: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(session, number)
+
+
+def _members(session: int) -> dict[int, bytes]:
+    """Return the living processes of a session with their command lines; proc(5)."""
+    found = {}
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            with open(f"/proc/{name}/stat", "rb") as file:
+                state, _, _, its_session = file.read().rpartition(b")")[2].split()[:4]
+            if int(its_session) == session and state not in (b"Z", b"X"):
+                with open(f"/proc/{name}/cmdline", "rb") as file:
+                    found[int(name)] = file.read()
+    return found
+
+
+def end_session(session: int) -> None:
+    """Kill a session, the trackers of its shared memory last; they end by themselves.
+
+    The leader must not have been waited for yet, so that the number still means this session.
+    """
+    deadline = time.monotonic() + _TIDY_S
+    while (members := _members(session)) and time.monotonic() < deadline:
+        for pid, command in members.items():
+            if _TRACKER not in command:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+    _kill(session, signal.SIGKILL)
 
 
 def _until(poll: select.poll, wanted: int, limit_s: float | None = None) -> bool:
@@ -50,8 +82,7 @@ def watch(child: subprocess.Popen[bytes], grace_s: float) -> int:
         _kill(child.pid, signal.SIGTERM)
         _until(alone, ended, grace_s)
         break
-    # Not waited for yet, so the number still means this session.
-    _kill(child.pid, signal.SIGKILL)
+    end_session(child.pid)
     return child.wait()
 
 

@@ -3,7 +3,8 @@
 It takes the arguments of any kind: a port file and a key file, ``--port`` and VLLM_API_KEY, or
 ``--config_file``. How it begins is chosen by STUB_START: ``exit`` (30 lines, then status 1),
 ``silent`` (opens no port), ``unwell`` (/health is 503), ``stubborn`` (neither the end of its input
-nor SIGTERM ends it), ``forks`` (leaves a process of another session behind). What it answers is
+nor SIGTERM ends it), ``forks`` (leaves a process of another session behind), ``shares`` (has
+shared memory, called as the file STUB_SHARED says). What it answers is
 chosen by the last message: ``die``, ``kill``, ``env NAME``; anything else comes back.
 """
 
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 ADAPTERS: dict[str, str] = {}
@@ -127,6 +129,9 @@ def main():
     if how == "forks":
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
                          start_new_session=True)
+    if how == "shares":
+        memory = SharedMemory(create=True, size=4096)
+        Path(os.environ["STUB_SHARED"]).write_text(memory.name)
     while how == "silent":
         time.sleep(0.05)
     port, Handler.key, Handler.base = settings()

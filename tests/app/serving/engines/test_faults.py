@@ -258,3 +258,15 @@ def test_what_an_engine_leaves_in_its_temporary_folder_goes_with_it(desk, serve)
     (folder / "left").write_text("much")
     served.unload(served.status()[0]["id"])
     assert not folder.exists()
+
+
+def test_shared_memory_of_a_killed_engine_is_given_back(desk, serve, monkeypatch, tmp_path):
+    monkeypatch.setenv("STUB_START", "shares")
+    monkeypatch.setenv("STUB_SHARED", str(tmp_path / "name"))
+    served = serve()
+    pid = ask(served, "one")["pid"]
+    memory = Path("/dev/shm") / (tmp_path / "name").read_text()
+    assert memory.exists()
+    os.kill(pid, signal.SIGKILL)
+    assert gone(desk)
+    assert not memory.exists()
