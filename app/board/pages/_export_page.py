@@ -176,6 +176,13 @@ class KindPage:
         step = rest.removeprefix("checkpoint-")
         return t(self.locale, "export.at_step", name=run.name, step=step) if rest else run.name
 
+    def choice(self, name: str) -> Option:
+        """Return (label, name) of a model for a list: several runs may be called the same."""
+        if name == "starter":
+            return t(self.locale, "model.starter"), name
+        label = self.label(name)
+        return label if label == name else f"{label} · {name}", name
+
     def devices(self) -> list[Option]:
         """Return (value, label) of the devices that can be chosen."""
         return [("auto", t(self.locale, "device.auto")), ("cpu", t(self.locale, "device.cpu")),

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from app.board import icons
 from app.board.i18n import has, reason_text, t
 from app.board.pages._parts import card, pairs, paragraph, text
-from app.board.wording import number, size
+from app.board.wording import number, percent, size
 from app.runs import Run, RunState
 
 # Warnings that the cards say better.
@@ -99,6 +99,8 @@ def merged(locale: str, run: Run, found: Mapping[str, Any] | None) -> str:
     if found.get("rank"):
         told.append((t(locale, "merged.rank"), number(float(found["rank"]))))
     told.append((t(locale, "merged.size"), size(float(found.get("bytes") or 0))))
+    if found.get("distance") is not None:
+        told.append((t(locale, "merged.far"), percent(round(float(found["distance"]), 3))))
     for pair in (found.get("similarities") or ())[:6]:
         told.append((t(locale, "merged.alike", first=str(pair["between"][0]),
                        second=str(pair["between"][1])), number(pair["cosine"], 3)))

@@ -84,11 +84,9 @@ class ExportPage(KindPage):
 
     def known(self) -> Mapping[str, Sequence[Option]]:
         """Return bases, results and their checkpoints."""
-        found = [(t(self.locale, "model.starter") if name == "starter" else self.label(name), name)
-                 for name in self.studio.models()]
-        found += [(self.label(f"{run.id}/{info.path.name}"), f"{run.id}/{info.path.name}")
-                  for run in self._trained() for info in self.studio.checkpoints(run.id)
-                  if not info.problem]
+        found = [self.choice(name) for name in self.studio.models()]
+        found += [self.choice(f"{run.id}/{info.path.name}") for run in self._trained()
+                  for info in self.studio.checkpoints(run.id) if not info.problem]
         return {"source": found}
 
     def _trained(self) -> Iterator[Run]:

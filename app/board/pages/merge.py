@@ -25,6 +25,10 @@ from trainer.contract.rundir import RunDir
 
 METHODS: dict[str, tuple[str, ...]] = {"adapters": get_args(AdapterMethod),
                                        "models": tuple(OF_MODELS)}
+# From the plain sum to what is for tasks that get in each other's way.
+_ORDER: tuple[MergeMethod, ...] = (
+    "svd", "cat", "ties_svd", "dare_ties_svd", "dare_linear_svd", "magnitude_prune_svd", "linear",
+    "slerp", "task_arithmetic", "ties", "dare_ties", "dare_linear", "magnitude_prune")
 _TEXTS = ("what", "method", "base", "density", "majority_sign_method", "svd_rank", "dtype",
           "device", "seed", "parity")
 MOST = 16
@@ -72,7 +76,7 @@ class MergePage(KindPage):
 
     def _methods(self) -> str:
         options = ((name, t(self.locale, f"merge.method.{name}"),
-                    t(self.locale, f"about.merge.{name}")) for name in get_args(MergeMethod))
+                    t(self.locale, f"about.merge.{name}")) for name in _ORDER)
         body = f'<div class="f-options">{_export_form.rows("radio", "method", options)}</div>'
         return self.form.field("method", "option", body, width=12, group=True)
 
@@ -86,8 +90,7 @@ class MergePage(KindPage):
 
     def known(self) -> Mapping[str, Sequence[Option]]:
         """Return results, and bases for whole models."""
-        found = [(t(self.locale, "model.starter") if name == "starter" else self.label(name), name)
-                 for name in self.studio.models()]
+        found = [self.choice(name) for name in self.studio.models()]
         runs = {run.id for run in self.studio.runs()}
         return {"sources": [one for one in found if one[1] in runs]
                 + [one for one in found if one[1] not in runs],
@@ -112,7 +115,8 @@ class MergePage(KindPage):
     def raws_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the form holds for a config; what it leaves out has its default."""
         full = {**MergeConfig.model_validate(
-            {"sources": [{"name": "a"}, {"name": "b"}]}).dump(), **values}
+            {"sources": [{"name": "a"}, {"name": "b"}],
+             "what": values.get("what", "adapters")}).dump(), **values}
         raws: dict[str, Any] = {"name": values.get("name", ""), "sources": [
             {"name": one["name"], "weight": f"{one.get('weight', 1.0):g}"}
             for one in full["sources"]]}

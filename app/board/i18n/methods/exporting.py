@@ -98,20 +98,24 @@ EN: dict[str, str] = {
     "merge.method.magnitude_prune_svd": "Prune by size, with SVD",
     "merge.method.slerp": "SLERP", "merge.method.task_arithmetic": "Task arithmetic",
     "about.merge.linear":
-        "A weighted sum. For runs of the same kind on related data; try it first.",
-    "about.merge.cat": "Side by side: exactly what all of them learned; ranks add up.",
-    "about.merge.svd": "The exact sum, cut to one rank: when ranks differ, or the sum must stay "
-                       "small.",
-    "about.merge.ties": "Small changes go, and where the rest disagrees the majority wins: for "
-                        "tasks that get in each other's way.",
-    "about.merge.ties_svd": "TIES for adapters of different ranks.",
-    "about.merge.dare_linear": "Drops changes at random and strengthens the rest: for long "
-                               "trainings that changed much.",
-    "about.merge.dare_ties": "Drops at random, then lets the majority win: for many unlike tasks.",
-    "about.merge.dare_linear_svd": "DARE for adapters of different ranks.",
-    "about.merge.dare_ties_svd": "DARE with TIES for adapters of different ranks.",
-    "about.merge.magnitude_prune": "Keeps the largest changes only, then adds: takes noise away.",
-    "about.merge.magnitude_prune_svd": "Pruning for adapters of different ranks.",
+        "Of models the weighted mean, for models of one task. Of adapters a rough sum, for those "
+        "that began from one.",
+    "about.merge.cat": "Side by side: exactly what all of them learned. Ranks add up, so it grows.",
+    "about.merge.svd": "The weighted sum, cut to one rank: the first to try.",
+    "about.merge.ties":
+        "Small changes go, and where signs disagree the larger side wins: for several tasks. Of "
+        "adapters as rough as their linear sum.",
+    "about.merge.ties_svd":
+        "TIES on whole changes: for tasks that get in each other's way, whatever the ranks.",
+    "about.merge.dare_linear":
+        "Drops changes at random and enlarges the rest. As rough as the linear sum.",
+    "about.merge.dare_ties": "Drops at random, then the larger side wins: for many unlike tasks.",
+    "about.merge.dare_linear_svd": "DARE on whole changes: for long trainings that changed much.",
+    "about.merge.dare_ties_svd": "DARE, then TIES, on whole changes: for many unlike tasks.",
+    "about.merge.magnitude_prune":
+        "Keeps the largest changes only, then adds. As rough as the linear sum.",
+    "about.merge.magnitude_prune_svd":
+        "Keeps the largest changes only, on whole changes: takes noise away.",
     "about.merge.slerp":
         "Along the arc from one model to the other; exactly two, of like training.",
     "about.merge.task_arithmetic": "Adds what each learned to the base; a negative weight takes it "
@@ -124,6 +128,7 @@ EN: dict[str, str] = {
     "written.chat": "Chat with it", "written.train": "Train on it",
     "merged.title": "What was made", "merged.of": "Of", "merged.method": "Method",
     "merged.rank": "Rank", "merged.size": "Size",
+    "merged.far": "How far from the exact sum",
     "merged.alike": "How alike {first} and {second} are",
     "parity.title": "Is it the same model?",
     "parity.lead": "{n} prompts from {source}, answered greedily with up to {tokens} tokens, "
