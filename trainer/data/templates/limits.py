@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from trainer.data.shapes.messages import Message
-from trainer.data.templates.chat import ChatTemplate, Rendered
+from trainer.data.templates.chat import ChatTemplate, Plain, Rendered
 from trainer.data.templates.sandbox import TemplateError
 
 TICK_S = 0.1
@@ -132,6 +132,12 @@ class LimitedTemplate:
     def __init__(self, template: ChatTemplate, seconds: float) -> None:
         """Keep the template and the time that one rendering may take."""
         self.template, self._seconds = template, seconds
+
+    def with_values(self, values: Mapping[str, Plain]) -> LimitedTemplate:
+        """Return the template with further values; see ``ChatTemplate.with_values``."""
+        if not values:
+            return self
+        return LimitedTemplate(self.template.with_values(values), self._seconds)
 
     def render(self, messages: Sequence[Message | Mapping[str, Any]],
                tools: Sequence[Mapping[str, Any]] | None = None, **options: bool) -> Rendered:

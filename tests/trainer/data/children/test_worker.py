@@ -78,6 +78,17 @@ def test_it_encodes_prompts(worker: DataWorker, model_folder: Path) -> None:
     assert many == {"prompts": [one, one]}
 
 
+def test_a_prompt_may_tell_the_template_more(worker: DataWorker, model_folder: Path,
+                                             tmp_path: Path) -> None:
+    shutil.copytree(model_folder, tmp_path / "thinks")
+    (tmp_path / "thinks" / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ m.content }}{% endfor %}{% if thinks is false %}!{% endif %}")
+    plain, told = worker.call("encode_prompts", {"model_folder": str(tmp_path / "thinks"),
+                                                 "prompts": [
+        {"messages": TALK}, {"messages": TALK, "values": {"thinks": False}}]})["prompts"]
+    assert told["text"] == plain["text"] + "!"
+
+
 def test_a_folder_with_a_tokenizer_alone_is_enough_for_a_named_template(
         worker: DataWorker, model_folder: Path, tmp_path: Path) -> None:
     shutil.copy(model_folder / "tokenizer.json", tmp_path)
