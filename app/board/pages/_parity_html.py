@@ -60,8 +60,17 @@ def _table(locale: str, asked: Sequence[tuple[Mapping[str, Any], Side]]) -> str:
             f"</thead><tbody>{rows}</tbody></table></div>")
 
 
-def format_words(locale: str, name: str) -> str:
-    """Return what a format is called."""
+def format_of(artefact: Mapping[str, Any]) -> str:
+    """Return an artefact's format as an export's config names it; a report has its rounding."""
+    kind, name = str(artefact["kind"]), str(artefact["format"])
+    if kind == "gguf":
+        return name if name.startswith("gguf-") else f"gguf-{name}"
+    return name if kind == "quantized" else kind
+
+
+def format_words(locale: str, artefact: Mapping[str, Any]) -> str:
+    """Return what an artefact's format is called."""
+    name = format_of(artefact)
     return t(locale, f"format.{name}") if has(f"format.{name}") else name
 
 
@@ -70,8 +79,8 @@ def _row(locale: str, artefact: Mapping[str, Any], side: Side) -> str:
     prompts, answers = (_of(locale, side[key], asked) for key in ("prompts_same", "answers_same"))
     computes = f'<small>{text(side["computes"])}</small>' if side.get("computes") else ""
     version = f' <span class="f-dim">{text(side["version"])}</span>' if side.get("version") else ""
-    return (f'<tr data-format="{text(artefact["format"])}" data-program="{text(side["program"])}">'
-            f'<td>{text(format_words(locale, artefact["format"]))}</td>'
+    return (f'<tr data-format="{text(format_of(artefact))}" data-program="{text(side["program"])}">'
+            f'<td>{text(format_words(locale, artefact))}</td>'
             f'<td>{text(side["program"])}{version}{computes}</td>'
             f"<td>{prompts}</td><td>{answers}</td>"
             f"<td>{_distance(locale, side)}</td><td>{chip(locale, side['verdict'])}</td></tr>")
@@ -96,7 +105,7 @@ def _details(locale: str, artefact: Mapping[str, Any], side: Side) -> str:
     told = f"<ul>{reasons}</ul>" if reasons else ""
     if not side["prompts"]:
         return f'<div class="f-parity-more">{told}</div>' if told else ""
-    words = t(locale, "parity.more", format=format_words(locale, artefact["format"]),
+    words = t(locale, "parity.more", format=format_words(locale, artefact),
               program=side["program"], n=len(side["prompts"]))
     body = "".join(_asked(locale, one) for one in side["prompts"])
     return (f'<div class="f-parity-more">{told}<details><summary>{text(words)}</summary>'
@@ -157,9 +166,9 @@ def _lacking(locale: str, lacking: Sequence[tuple[Mapping[str, Any], Side]]) -> 
     for artefact, side in lacking:
         why = " ".join(reason_text(locale, one) for one in side["reasons"])
         advice = f' <code>{text(side["advice"])}</code>' if side["advice"] else ""
-        name = ", ".join(one for one in (format_words(locale, artefact["format"]),
+        name = ", ".join(one for one in (format_words(locale, artefact),
                                          side["program"]) if one)
-        items += (f'<li data-format="{text(artefact["format"])}" data-verdict="notrun">'
+        items += (f'<li data-format="{text(format_of(artefact))}" data-verdict="notrun">'
                   f"<b>{text(name)}</b>: {text(why)}{advice}</li>")
     return (f'<div class="f-lacking"><h3>{text(t(locale, "parity.lacking"))}</h3>'
             f"<ul>{items}</ul></div>")

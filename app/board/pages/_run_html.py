@@ -247,7 +247,7 @@ def choice_title(locale: str, field: str) -> str:
     known = all_fields().get(field)
     if known:
         return field_title(locale, known)
-    return t(locale, f"chosen.{field}") if has(f"chosen.{field}") else field
+    return next((t(locale, key) for key in (f"chosen.{field}", field) if has(key)), field)
 
 
 def choice_value(locale: str, field: str, value: Any) -> str:

@@ -38,7 +38,9 @@ def report(*artefacts):
     return {"version": 1, "run": "r", "checkpoint": "", "notes": [], "prompts": 8,
             "reference": "base and adapter as trained, computed in float32",
             "prompts_from": "data", "max_new_tokens": 32, "artefacts": [
-                {"kind": "gguf", "format": name, "name": name, "sides": sides, "verdict": "same"}
+                {"kind": "merged" if name == "merged" else "gguf", "format": {
+                    "merged": "stored"}.get(name, name.removeprefix("gguf-")), "name": name,
+                 "sides": sides, "verdict": "same"}
                 for name, sides in artefacts]}
 
 
@@ -200,7 +202,7 @@ def exported(studio, parity=None):
 
 def test_the_page_of_an_export_shows_files_and_verdicts_and_nothing_of_training(studio):
     run = exported(studio, report(("gguf-q8_0", [side(prompts=[prompt()])])))
-    page = RunPage(studio, None, "en")
+    page = RunPage(studio, "en")
     page.panels = {}
     parts, _ = page._parts(run, {}, "", True)
     written = parts["written"]
@@ -208,7 +210,7 @@ def test_the_page_of_an_export_shows_files_and_verdicts_and_nothing_of_training(
     assert "GGUF Q8_0" in written and "ollama create" in written
     assert 'data-verdict="same"' in written
     assert "written-chat" not in written, "there is no merged model in it"
-    assert parts["samples"] == "" and parts["cannot"] == ""
+    assert parts["samples"] == parts["chat"] == parts["cannot"] == ""
     chat = page._buttons(run, 0)[3]
     assert chat["visible"] is False
 
