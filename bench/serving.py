@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,5 +66,8 @@ def api(folder: Path) -> list[Number]:
 
 
 def measure(folder: Path) -> list[Number]:
-    """Measure everything of the section."""
-    return api(folder) + engines.measure(folder) + merging.measure(folder)
+    """Measure everything of the section; how busy the machine was meanwhile stands first."""
+    before = os.getloadavg()[0]
+    numbers = api(folder) + engines.measure(folder) + merging.measure(folder)
+    load = f"{before:.1f} before, {os.getloadavg()[0]:.1f} after, {os.cpu_count()} cores"
+    return [Number("processes that wanted to run, on average", load), *numbers]
