@@ -75,7 +75,9 @@ class Writer:
 
     def _merge(self, target: Path, message: str) -> Notes:
         from trainer.export.merge import merge_run
+        from trainer.work import quiet_libraries
 
+        quiet_libraries()
         assert self.source.run is not None
         self.tell.stage("merging", message)
         report = merge_run(

@@ -122,7 +122,9 @@ def _compare(work: Work[MergeConfig], tell: Teller) -> dict[str, Any]:
     from trainer.export.merge import merge_run
     from trainer.export.parity import check_parity
     from trainer.export.parity_sides import Artefact
+    from trainer.work import quiet_libraries
 
+    quiet_libraries()
     scratch = work.run.path / ".scratch"
     artefacts = [Artefact("merged", work.config.dtype, work.run.path / "model")]
     try:
