@@ -54,7 +54,7 @@ def _table(locale: str, asked: Sequence[tuple[Mapping[str, Any], Side]]) -> str:
     if not asked:
         return ""
     heads = "".join(f'<th scope="col">{text(t(locale, f"parity.head.{key}"))}</th>' for key in (
-        "format", "program", "prompts", "answers", "distance", "verdict"))
+        "format", "program", "verdict", "prompts", "answers", "distance"))
     rows = "".join(_row(locale, one, side) for one, side in asked)
     return (f'<div class="f-scroll" tabindex="0"><table class="f-grid"><thead><tr>{heads}</tr>'
             f"</thead><tbody>{rows}</tbody></table></div>")
@@ -82,8 +82,8 @@ def _row(locale: str, artefact: Mapping[str, Any], side: Side) -> str:
     return (f'<tr data-format="{text(format_of(artefact))}" data-program="{text(side["program"])}">'
             f'<td>{text(format_words(locale, artefact))}</td>'
             f'<td>{text(side["program"])}{version}{computes}</td>'
-            f"<td>{prompts}</td><td>{answers}</td>"
-            f"<td>{_distance(locale, side)}</td><td>{chip(locale, side['verdict'])}</td></tr>")
+            f"<td>{chip(locale, side['verdict'])}</td><td>{prompts}</td><td>{answers}</td>"
+            f"<td>{_distance(locale, side)}</td></tr>")
 
 
 def _of(locale: str, same: int, asked: int) -> str:

@@ -172,6 +172,15 @@ REASONS: dict[str, str] = {
         "之前的尝试已经完成；只做其后的部分",
     "an earlier attempt has written it": "之前的尝试已经写好",
     "kept": "保留", "about": "大约",
+    "held-out rows": "留出的行", "training rows": "训练数据的行", "the built-in ones": "自带的问题",
+    "the caller": "调用者",
+    "{program} is not installed.": "{program} 没有安装。",
+    "llama.cpp does not bring text into Unicode's composed form (NFC): text in decomposed letters "
+    "becomes other tokens than in training.":
+        "llama.cpp 不会把文本转成 Unicode 组合形式（NFC）：分解形式的字母会变成与训练时不同的 "
+        "token。",
+    "Tools are not in the TEMPLATE: Ollama answers requests with tools for this model by an error.":
+        "TEMPLATE 中没有工具：对这个模型的带工具请求，Ollama 会返回错误。",
     "The model's files are others than those that the earlier attempt worked on: everything is "
     "exported anew.": "模型的文件与之前尝试时的不同：全部重新导出。",
     "Its base is a folder of this machine ('{name}'): whoever uses the adapter needs the same "
