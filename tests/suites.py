@@ -25,10 +25,14 @@ APART = ("training", "faults", "serving", "browser")
 
 @dataclass(frozen=True)
 class Suite:
-    """Tests chosen by marker, and the seconds they should take on two idle cores."""
+    """Tests chosen by marker, and the seconds they should take on two idle cores.
+
+    With several ``workers`` pytest-xdist deals whole files out to that many processes.
+    """
 
     name: str
     budget_s: int
+    workers: int = 1
 
     @property
     def markers(self) -> str:
@@ -40,10 +44,15 @@ class Suite:
         later = APART[APART.index(self.name) + 1:]
         return " and ".join([self.name, *(f"not {name}" for name in (*later, "long"))])
 
+    @property
+    def spread(self) -> list[str]:
+        """Return pytest's options for several workers."""
+        return ["-n", str(self.workers), "--dist", "loadfile"] if self.workers > 1 else []
+
 
 # Training has most to do: a few real steps of each objective, method, optimizer and recipe.
 SUITES = (
-    Suite("unit", 90), Suite("training", 600), Suite("faults", 240), Suite("serving", 120),
+    Suite("unit", 180, workers=2), Suite("training", 600), Suite("faults", 240), Suite("serving", 120),
     Suite("browser", 360), Suite("long", 3600),
 )
 
@@ -51,7 +60,8 @@ SUITES = (
 def run_suite(suite: Suite, report: Path) -> int:
     """Run one suite in its own process group; return pytest's status, 124 when it hangs."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", "-m", suite.markers, f"--junit-xml={report}"],
+        [sys.executable, "-m", "pytest", "-q", "-m", suite.markers, *suite.spread,
+         f"--junit-xml={report}"],
         cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True,
         env={**os.environ, "HF_HUB_OFFLINE": "1"})
     try:

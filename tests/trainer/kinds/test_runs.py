@@ -105,20 +105,16 @@ def test_what_changed_meanwhile_is_exported_anew(runs: Any, cf: Any, trained: An
     assert "export_anew" in {e.code for e in events if e.type == "warning"}
 
 
-@pytest.mark.parametrize(("source", "code"), [
-    ("tuned/checkpoint-9", "unknown_checkpoint"), ("/no/such/folder", "model_missing"),
-    ("scores", "head_scores")])
 def test_what_cannot_be_exported_says_why(runs: Any, cf: Any, trained: Any, other: Any,
-                                          request: Any, source: str, code: str) -> None:
-    if source == "scores":
-        trained("scores", objective="reward",
-                data={"train": [str(request.getfixturevalue("pairs"))]})
-    elif source.startswith("tuned"):
-        trained("tuned")
-    run = other("out", kind="export", source=source, formats=["merged"])
-    end = cf.end_of(runs.train(run))
-    assert (end.outcome, end.code) == ("failed", code) and end.message
-    assert not run.export.exists()
+                                          pairs: Any) -> None:
+    trained("scores", objective="reward", data={"train": [str(pairs)]})
+    for number, (source, code) in enumerate((
+            ("scores/checkpoint-9", "unknown_checkpoint"), ("/no/such/folder", "model_missing"),
+            ("scores", "head_scores"))):
+        run = other(f"out-{number}", kind="export", source=source, formats=["merged"])
+        end = cf.end_of(runs.train(run))
+        assert (end.outcome, end.code) == ("failed", code) and end.message
+        assert not run.export.exists()
 
 
 def test_a_merge_of_adapters_is_an_adapter_like_any(runs: Any, cf: Any, trained: Any,

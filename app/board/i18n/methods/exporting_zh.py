@@ -171,7 +171,7 @@ REASONS: dict[str, str] = {
     "an earlier attempt has finished it; only what comes after is done":
         "之前的尝试已经完成；只做其后的部分",
     "an earlier attempt has written it": "之前的尝试已经写好",
-    "kept": "保留", "about": "大约",
+    "kept": "保留", "about": "大约", "to compare with": "用于比较",
     "held-out rows": "留出的行", "training rows": "训练数据的行", "the built-in ones": "自带的问题",
     "the caller": "调用者",
     "{program} is not installed.": "{program} 没有安装。",
