@@ -89,11 +89,6 @@ class Home:
         """Deleted runs on their way out."""
         return self.root / "trash"
 
-    @property
-    def chat(self) -> Path:
-        """Logs of chat engines."""
-        return self.root / "chat"
-
     def read_secrets(self) -> dict[str, str]:
         """Return the known secrets; only names in SECRETS count."""
         values = read_json(self.secrets)

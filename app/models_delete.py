@@ -99,17 +99,15 @@ def engine_labels(home: Home) -> set[str]:
             if engine.label and (engine.owner is None or engine.owner.alive())}
 
 
-def held_names(status: Iterable[Mapping[str, Any]], chat: str) -> set[str]:
+def held_names(status: Iterable[Mapping[str, Any]]) -> set[str]:
     """Return what the engines of this process hold, of adapters each one.
 
     Args:
         status: The engines, as ``LocalBackend.status`` tells.
-        chat: The run that the Run page's chat has loaded, or ''.
     """
     # Engines are told a run's checkpoint as RUN:checkpoint-40.
-    found = {name for one in status if one["state"] != "ended"
-             for name in (one["model"], *(name.replace(":", "/") for name in one["adapters"]))}
-    return found | {chat} - {""}
+    return {name for one in status if one["state"] != "ended"
+            for name in (one["model"], *(name.replace(":", "/") for name in one["adapters"]))}
 
 
 def loaded_names(engines: Iterable[str], runs: Iterable[Run], uses: Uses) -> set[str]:

@@ -32,7 +32,6 @@ from app.security import LOOPBACK_NAMES, Guard, SecurityMiddleware, split_host
 from trainer.contract.redact import redact
 
 if TYPE_CHECKING:
-    from app.serving.chat import ChatService
     from app.studio import Studio
     from app.system import SystemDesk
 
@@ -145,17 +144,15 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     from app.api import build
     from app.chats.service import Chats
     from app.models_delete import held_names
-    from app.serving.chat import ChatService
     from app.serving.endpoints import EndpointBackend, EndpointBook
     from app.serving.engines.local import LocalBackend
     from app.serving.gateway import Gateway
     from app.system import SystemDesk
     from app.tuning.routes import TuningRoutes
 
-    chat = ChatService(studio)
     keys, endpoints = KeyRing(studio.home), EndpointBook(studio.home)
     engines = LocalBackend(studio)
-    studio.library.engines = lambda: held_names(engines.status(), chat.loaded)
+    studio.library.engines = lambda: held_names(engines.status())
     # Endpoints first: they know their names without a look at disk and index.
     gateway = Gateway([EndpointBackend(endpoints), engines])
     tuning = TuningRoutes(studio, max_upload_bytes=settings.max_upload_bytes)
@@ -169,7 +166,7 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(studio.reconcile)
         ending = asyncio.Event()
-        work = (studio.tick, studio.ingest, chat.unload_idle, keys.save_use, engines.tick)
+        work = (studio.tick, studio.ingest, keys.save_use, engines.tick)
         task = asyncio.create_task(_keep_going(work, settings.tick_s, ending))
         try:
             yield
@@ -180,7 +177,6 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
             await chats.close()
             await gateway.close()
             keys.save_use(now=True)
-            await asyncio.to_thread(chat.close)
             await asyncio.to_thread(engines.close)
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None,
@@ -190,20 +186,20 @@ def create_app(studio: Studio, settings: ServerSettings | None = None) -> FastAP
     add_login(app, guard)
     app.mount("/api", api)
     app.mount("/v1", gateway.app)
-    app.state.studio, app.state.chat, app.state.guard, app.state.api = studio, chat, guard, api
+    app.state.studio, app.state.guard, app.state.api = studio, guard, api
     if settings.board:
-        _mount_board(app, studio, chat, settings, desk)
+        _mount_board(app, studio, settings, desk)
     return app
 
 
-def _mount_board(app: FastAPI, studio: Studio, chat: ChatService, settings: ServerSettings,
+def _mount_board(app: FastAPI, studio: Studio, settings: ServerSettings,
                  desk: SystemDesk) -> None:
     from app import board
 
     with warnings.catch_warnings():
         # Gradio warns for every app of several pages, even when SSR was switched off.
         warnings.filterwarnings("ignore", message="SSR mode is not supported")
-        board.mount(app, studio, chat, settings.root_path,
+        board.mount(app, studio, settings.root_path,
                     max_upload=settings.max_upload_bytes, desk=desk)
 
 

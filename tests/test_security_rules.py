@@ -18,7 +18,6 @@ BUILTINS = {"eval", "exec", "compile", "__import__"}
 # Whoever opens a new door says here which one it is and why nothing narrower would do.
 DOORS = {
     "trainer/__main__.py": "the trainer's main: any end becomes an end event",
-    "trainer/chat.py": "the chat child's loop: one bad question must not end the chat",
     "trainer/serving/__main__.py": "the engine's main: why it cannot serve is its last line",
     "trainer/serving/engine.py": "the engine's thread: one bad question must not end the others",
     "trainer/tracking.py": "a tracker's errors: what it raises must not cost the result",
@@ -26,7 +25,6 @@ DOORS = {
     "app/board/doors.py": "a page's handler: the page stays, the error is shown",
     "app/board/pages/run.py": "a page's handler: a button's error is shown in the corner",
     "app/board/pages/train.py": "a page's handler: upload and Start say what went wrong",
-    "app/board/pages/_chat.py": "a page's handler: it streams, so it keeps its own door",
     "app/board/pages/data.py": "a page's handler: deleting says in the corner what went wrong",
     "app/board/pages/_data_add.py": "a page's handler: adding says what went wrong",
     "app/board/pages/_data_tools.py": "a page's handler: fixes and mapping say what went wrong",

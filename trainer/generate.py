@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-_UNFINISHED = "\ufffd"
 
 
 def generate_ids(model: Any, prompt: list[int], *, eos_ids: tuple[int, ...],
@@ -63,32 +58,3 @@ def _pick(logits: torch.Tensor, temperature: float, chance: torch.Generator) -> 
 def cut_at(text: str, stops: Sequence[str]) -> str:
     """Return a text up to the first of the stop strings in it."""
     return text[:min((text.find(stop) for stop in stops if stop in text), default=len(text))]
-
-
-def stream_text(tokens: Iterator[int], tokenizer: PreTrainedTokenizerBase,
-                emit: Callable[[str], None], *, stops: Sequence[str] = ()) -> int:
-    """Emit text as tokens arrive, up to a stop string; return how many tokens there were.
-
-    Characters that are not whole yet wait, and so does what may be the beginning of a stop string.
-    """
-    ids: list[int] = []
-    shown = text = ""
-    for token in tokens:
-        ids.append(token)
-        whole = str(tokenizer.decode(ids, skip_special_tokens=True))
-        text = cut_at(whole, stops)
-        if text != whole:
-            break
-        sure = len(text) - _may_stop(text, stops)
-        if sure > len(shown) and not text.endswith(_UNFINISHED):
-            emit(text[len(shown):sure])
-            shown = text[:sure]
-    if len(text) > len(shown):
-        emit(text[len(shown):])
-    return len(ids)
-
-
-def _may_stop(text: str, stops: Sequence[str]) -> int:
-    """Return how many characters at the end may be the beginning of a stop string."""
-    return max((length for stop in stops for length in range(1, len(stop))
-                if text.endswith(stop[:length])), default=0)

@@ -1,6 +1,6 @@
 """The board: the studio's pages, drawn with Gradio and a little HTML, CSS and script of our own.
 
-``build(studio, chat, locale)`` makes the pages in one language, ``mount`` puts them into the server
+``build(studio, locale)`` makes the pages in one language, ``mount`` puts them into the server
 in every language. Addresses: ``/`` (Runs), ``/train``, ``/run?id=RUN_ID``, ``/data`` and
 ``/data?name=DATASET`` (with ``row`` and how it is looked at), ``/models`` (with ``view=catalogue``
 and the filters).
@@ -22,8 +22,7 @@ Element ids that tests and scripts may rely on:
   run-download-script, run-download-log, run-use-rate, run-chat-reason,
   run-health, run-charts (``[data-chart=loss]`` ...; ``data-points`` counts the
   points drawn), run-samples, run-checkpoints, run-data, run-choices, run-log, run-log-search,
-  run-log-follow, run-yaml, run-missing, run-chat-prompt, run-chat-send, run-chat-stop,
-  run-chat-base, run-chat-tuned, run-chat-open
+  run-log-follow, run-yaml, run-missing, run-chat-prompt, run-chat-send, run-chat-open
 - Data: data-table (rows: ``.f-row[data-name]``), data-add (data-drop, data-file, data-sending,
   data-add-way, data-add-source, data-add-subset, data-add-split, data-add-revision, data-add-go),
   data-said; of one dataset: data-hero (``[data-dataset]``, ``[data-checked]``, ``[data-stat]``),
@@ -36,17 +35,17 @@ Element ids that tests and scripts may rely on:
   data-effect, data-fix-bad, data-fix-duplicates, ``data-fix-<filter>``, data-fix-go,
   data-split-size, data-split-seed, data-split-go, data-versions, data-train-link, data-check,
   data-delete, data-delete-confirm, data-delete-cancel, data-missing
-- Chat (``/chat?id=ID``, ``/chat?models=A,B``): chat (``[data-state]``: ready, missing;
-  ``[data-chat]``, ``[data-busy]`` while an answer is written), chat-new, chat-search, chat-list
-  (rows ``.f-conv[data-id]`` with ``.f-conv-rename``, ``.f-conv-delete``, then ``.f-conv-yes`` and
-  ``.f-conv-no``), chat-export-all, chat-side-open, chat-side-close, chat-title, chat-lane-0 ...
-  chat-lane-3, chat-lane-add, chat-blind, chat-said, chat-empty, chat-turns (``[data-turn]``,
-  in it ``.f-bubble``, ``.f-reply[data-lane][data-answer][data-state]`` with ``.f-md``,
-  ``.f-think``, ``.f-call[data-tool]``, ``.f-reply-stats``, ``.f-note``; ``.f-vote``,
-  ``.f-voted``; buttons
-  ``[data-act]``: copy, again, go_on, exact, fork, edit, edit_send, before, after, retry, tool_send,
-  vote-LANE, vote-tie, vote-neither), chat-to-end, chat-input, chat-attach, chat-images, chat-send,
-  chat-stop, chat-settings, chat-drawer (chat-system, chat-preset, chat-preset-name,
+- Chat (``/chat?id=ID``, ``/chat?models=A,B``; ``ask``: a question): chat (``[data-state]``: ready,
+  missing; ``[data-chat]``, ``[data-busy]`` while an answer is written), chat-new, chat-search,
+  chat-list (rows ``.f-conv[data-id]`` with ``.f-conv-rename``, ``.f-conv-delete``, then
+  ``.f-conv-yes`` and ``.f-conv-no``), chat-export-all, chat-side-open, chat-side-close,
+  chat-title, chat-lane-0 ... chat-lane-3, chat-lane-add, chat-blind, chat-said, chat-empty,
+  chat-turns (``[data-turn]``, in it ``.f-bubble``,
+  ``.f-reply[data-lane][data-answer][data-state]`` with ``.f-md``, ``.f-think``,
+  ``.f-call[data-tool]``, ``.f-reply-stats``, ``.f-note``; ``.f-vote``, ``.f-voted``; buttons
+  ``[data-act]``: copy, again, go_on, exact, fork, edit, edit_send, before, after, retry,
+  tool_send, vote-LANE, vote-tie, vote-neither), chat-to-end, chat-input, chat-attach, chat-images,
+  chat-send, chat-stop, chat-settings, chat-drawer (chat-system, chat-preset, chat-preset-name,
   chat-preset-save, chat-preset-delete, ``chat-set-<setting>``, chat-reset, chat-tools,
   chat-tools-example, chat-tools-said, chat-plain), chat-more (chat-export-markdown,
   chat-export-json, chat-export-jsonl, chat-dataset-open), chat-dataset (chat-dataset-name,
@@ -99,28 +98,27 @@ from app.board.theme import make_theme
 Made = TypeVar("Made")
 
 
-def build(studio: Any, chat: Any, locale: str = "en", *, max_upload: int = 1 << 30,
+def build(studio: Any, locale: str = "en", *, max_upload: int = 1 << 30,
           desk: Any = None) -> Any:
     """Return the pages in one language, as gradio.Blocks.
 
     Args:
         studio: The service layer, app.studio.Studio.
-        chat: Answers questions, app.serving.chat.ChatService.
         locale: 'en' or 'zh'.
         max_upload: Largest file that the server takes, in bytes.
         desk: Looks after the server's engines, app.system.SystemDesk.
     """
-    return with_a_loop(lambda: _pages(studio, chat, locale, max_upload, desk))
+    return with_a_loop(lambda: _pages(studio, locale, max_upload, desk))
 
 
-def _pages(studio: Any, chat: Any, locale: str, max_upload: int, desk: Any) -> Any:
+def _pages(studio: Any, locale: str, max_upload: int, desk: Any) -> Any:
     with gr.Blocks(title="Finestra", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
         Navbar(visible=False)
         runs.page(blocks, studio, locale)
     with blocks.route("Train", "/train", show_in_navbar=False) as page:
         TrainPage(studio, locale).build(page)
     with blocks.route("Run", "/run", show_in_navbar=False) as page:
-        RunPage(studio, chat, locale).build(page)
+        RunPage(studio, locale).build(page)
     with blocks.route("Data", "/data", show_in_navbar=False) as page:
         DataPage(studio, locale, max_upload).build(page)
     with blocks.route("Chat", "/chat", show_in_navbar=False):
@@ -151,14 +149,13 @@ def with_a_loop(make: Callable[[], Made]) -> Made:
     return make()
 
 
-def mount(app: FastAPI, studio: Any, chat: Any, root_path: str = "", *,
+def mount(app: FastAPI, studio: Any, root_path: str = "", *,
           max_upload: int = 1 << 30, desk: Any = None) -> None:
     """Put the board in every language at the root of the server, and its files beside it.
 
     Args:
         app: The server; its own middleware and routes stay in front.
         studio: The service layer.
-        chat: Answers questions.
         root_path: Path under which a proxy shows the studio, '' or '/name'.
         max_upload: Largest file that the server takes, in bytes.
         desk: Looks after the server's engines.
@@ -166,7 +163,7 @@ def mount(app: FastAPI, studio: Any, chat: Any, root_path: str = "", *,
     app.mount(shell.ASSETS, StaticFiles(directory=shell.STATIC), name="board-assets")
     boards: dict[str, Any] = {}
     for locale in LOCALES:
-        blocks = build(studio, chat, locale, max_upload=max_upload, desk=desk)
+        blocks = build(studio, locale, max_upload=max_upload, desk=desk)
         with_a_loop(partial(_mount, app, blocks, root_path, max_upload))
         mounted = app.router.routes.pop()
         assert isinstance(mounted, Mount)

@@ -149,11 +149,10 @@ def test_what_an_engine_has_loaded_stays(library, fake_studio, monkeypatch):
     library.delete(str(added))
 
 
-def test_adapters_and_the_chat_hold_what_they_stand_on():
+def test_engines_hold_their_adapters_too():
     answering = {"state": "ready", "model": "base", "adapters": ["r-1", "r-2:checkpoint-40"]}
     gone = {"state": "ended", "model": "other", "adapters": ["r-3"]}
-    assert held_names([answering, gone], "r-4") == {"base", "r-1", "r-2/checkpoint-40", "r-4"}
-    assert held_names([], "") == set()
+    assert held_names([answering, gone]) == {"base", "r-1", "r-2/checkpoint-40"}
 
 
 def test_an_engine_of_another_process_is_seen_by_its_lease(library, fake_studio):

@@ -88,9 +88,9 @@ def form_shots(browser: Browser, server: Server) -> None:
 def chat(page: Page) -> None:
     """Ask the finished run something and take a picture of both answers."""
     question = "Which animal does Nora Dray keep?"
-    page.locator("#run-chat-prompt textarea").fill(question)
+    page.locator("#run-chat-prompt").fill(question)
     page.locator("#run-chat-send").click()
-    page.wait_for_selector("#run-chat-tuned [aria-busy=false]", timeout=120_000)
+    page.wait_for_selector("#chat:not([data-busy]) .f-reply[data-state=done]", timeout=120_000)
     take(page, "chat-light")
 
 

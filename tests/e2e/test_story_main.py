@@ -73,13 +73,31 @@ def look_at_both_themes(page: Page, picture) -> None:
 
 
 def ask(page: Page) -> None:
-    """Ask something of the training data's kind; both sides must answer, and differently."""
+    """Ask something of the training data's kind; both lanes must answer, and differently."""
+    run_id = page.url.partition("id=")[2]
     page.locator("#lang-en").click()
-    page.locator("#run-chat-prompt textarea").fill("What does Cyril Ives work as?")
+    page.locator("#run-chat-prompt").fill("What does Cyril Ives work as?")
     page.locator("#run-chat-send").click()
-    for side in ("base", "tuned"):
-        done = page.locator(f"#run-chat-{side} [aria-busy=false] p")
-        expect(done).not_to_be_empty(timeout=90_000)
-    base, tuned = (page.locator(f"#run-chat-{side} p").inner_text() for side in ("base", "tuned"))
+    page.wait_for_url(re.compile(r"/chat\?id=chat-"))
+    expect(page.locator(".f-bubble")).to_have_text("What does Cyril Ives work as?")
+    answers = [page.locator(f'.f-reply[data-lane="{lane}"]') for lane in ("starter", run_id)]
+    for answer in answers:
+        expect(answer).to_have_attribute("data-state", "done", timeout=90_000)
+        expect(answer.locator(".f-md")).not_to_be_empty()
+    base, tuned = (answer.locator(".f-md").inner_text() for answer in answers)
     assert base != tuned
     assert "Cyril Ives" in tuned
+    page.reload()
+    expect(answers[1].locator(".f-md")).to_have_text(tuned)
+    page.go_back()
+    expect(page.locator("#chat-empty")).to_be_visible()
+    page.go_forward()
+    expect(page.locator(".f-turn")).to_have_count(1)
+
+
+def test_a_strangers_link_asks_nothing(page: Page, server: Server):
+    page.goto(f"{server.url}/chat?ask=Who%20pays%3F&models=starter")
+    expect(page.locator("#chat-input")).to_have_value("Who pays?")
+    expect(page.locator("#chat-lane-0")).to_have_value("starter")
+    assert page.url.endswith("/chat?models=starter")
+    assert server.api.get("/chats").json()["chats"] == []

@@ -160,8 +160,8 @@ def test_rows_are_filtered_and_counted(runs: Any, cf: Any, tmp_path: Path) -> No
 
 
 def test_a_named_template_is_used_saved_and_spoken(runs: Any, cf: Any, colours: Path,
-                                                   tiny_model: Path) -> None:
-    from trainer.chat import load_pair
+                                                   tiny_model: Path, tmp_path: Path) -> None:
+    from tests.trainer.serving.conftest import serving
 
     run = runs.make("named", data={"template": "llama3", "val_size": 4},
                     tuner={"type": "full"}, training={"max_steps": 2},
@@ -174,13 +174,10 @@ def test_a_named_template_is_used_saved_and_spoken(runs: Any, cf: Any, colours: 
     text = (run.model / "chat_template.jinja").read_text(encoding="utf-8")
     assert text == recorded["text"] and "<|start_header_id|>" in text
     assert (tiny_model / "chat_template.jinja").read_text() == cf.CHATML
-    pair = load_pair(run)
-    try:
-        ids = pair.prompt([{"role": "user", "content": "What colour is the door?"}], None)
-        assert "<|start_header_id|>user" in pair.text.decode(ids)
-        assert "<|eot_id|>" in pair.template.stop_strings
-    finally:
-        pair.prompter.close()
+    with serving(tmp_path, run.model) as served:
+        asked = served.chat("What colour is the door?", max_tokens=1)["prompt_token_ids"]
+        assert "<|start_header_id|>user" in served.room.served.tokenizer.decode(asked)
+        assert "<|eot_id|>" in served.room.renderings.base.stop_strings
 
 
 def test_a_template_that_hangs_ends_the_run_with_a_word(runs: Any, cf: Any, tiny_model: Path,

@@ -116,8 +116,8 @@ class Renderings:
 
     def _of(self, name: str) -> Rendering:
         key = name
-        if name != "auto" and name not in template_names():
-            source = _source(Path(name))
+        if name not in template_names():
+            source = self._own() if name == "auto" else _source(Path(name))
             key = self._name_of(source) or f"text:{source}"
         if key not in self._known:
             folder = self._folder if not key.startswith("text:") else self._overlay(key[5:])
@@ -125,11 +125,17 @@ class Renderings:
             self._known[key] = Rendering(Prompter(folder, named, self._worker))
         return self._known[key]
 
+    def _own(self) -> str:
+        """Return the base's template, '' also for one that cannot be read: `describe` says why."""
+        try:
+            return read_source(self._folder)
+        except TemplateError:
+            return ""
+
     def _name_of(self, source: str) -> str:
         """Return what a template is known by: its ends are known with it, too."""
-        if source == read_source(self._folder):
-            return "auto"
-        return next((known.name for known in library() if known.source == source), "")
+        named = next((known.name for known in library() if known.source == source), "")
+        return named or ("auto" if source == self._own() else "")
 
     def _overlay(self, source: str) -> Path:
         """Return a folder with the base's tokenizer and another template."""

@@ -150,12 +150,8 @@ TABLE: dict[str, str] = {
                                          "question.",
     "chat.prompt": "Your question", "chat.placeholder": "Ask something from the training data’s "
                                                         "world…",
-    "chat.settings": "Settings", "chat.system": "System prompt", "chat.longest":
-        "Longest answer (tokens)", "chat.temperature": "Temperature (0: always the same answer)",
-    "chat.send": "Ask both", "chat.stop": "Stop", "chat.base": "Base", "chat.tuned": "Tuned",
-    "chat.base_hint": "What the model said before training.",
-    "chat.tuned_hint": "What it says now.", "chat.waiting": "Thinking…",
-    "chat.speed": "{tokens} tokens · {speed} tokens/s",
+    "chat.send": "Ask both",
+    "chat.slow": "A run is training on the same processor: answers will be slow.",
     # Choices of fields
     "choice.objective.pretrain": "Pretraining (plain text)",
     "choice.objective.kto": "KTO (judged answers)",

@@ -85,7 +85,6 @@ MESSAGES: dict[str, str] = {
     "hub_unreachable": "模型不在这台机器上，也连不上模型仓库。",
     "hub_refused": "模型仓库没有提供这个模型。{english}",
     "needed": "其他运行以它为基座模型，不能删除。{english}",
-    "chat_slow": "同一处理器上正在训练：回答会比较慢。",
     # Data; the details stay as the data layer wrote them
     "unknown_dataset": "没有数据集“{name}”。", "missing_file": "没有文件“{name}”。",
     "empty": "“{name}”里没有数据行。", "bad_rows": "“{name}”中有无法使用的行。{english}",
@@ -183,7 +182,7 @@ MESSAGES: dict[str, str] = {
     "no_rows_left": "没有剩下可以训练的行。{english}",
     "no_trained_tokens": "没有任何 token 参与训练。{english}",
     "swanlab_key": "SwanLab 云端需要 API 密钥。", "swanlab_missing": "没有安装 SwanLab。",
-    "error": "训练进程出错。{english}", "prompt_too_long": "对话太长，超过了模型的上限。{english}",
+    "error": "训练进程出错。{english}",
 }
 
 ADVICE: dict[str, str] = {

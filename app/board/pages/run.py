@@ -7,13 +7,13 @@ import json
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import gradio as gr
 
 from app.board.doors import QUIET, door, error_note, toast
 from app.board.i18n import t
-from app.board.pages import _chat, _export_run, _parity_html, _run_html
+from app.board.pages import _export_run, _parity_html, _run_html
+from app.board.pages._ask import ask_card, chat_address, slow_note
 from app.board.pages._chart import chart_html
 from app.board.pages._parts import html, text, trains
 from app.board.wording import count
@@ -22,16 +22,16 @@ from app.outcome import Result
 from app.runs import ACTIVE, ENDED, RESUMABLE, Run, RunError, RunState
 from trainer.contract.files import read_json
 
-PANELS = ("hero", "health", "cannot", "written", "samples", "data", "checkpoints", "choices",
-          "log")
+PANELS = ("hero", "health", "chat", "cannot", "written", "samples", "data", "checkpoints",
+          "choices", "log")
 _CHECKPOINTS_EVERY_S = 8.0
 
 
 class RunPage:
     """The page's components and handlers for one language."""
 
-    def __init__(self, studio: Any, chat: Any, locale: str) -> None:
-        self.studio, self.chat, self.locale = studio, chat, locale
+    def __init__(self, studio: Any, locale: str) -> None:
+        self.studio, self.locale = studio, locale
 
     def build(self, blocks: gr.Blocks) -> None:
         """Lay out the page and wire its events."""
@@ -44,7 +44,7 @@ class RunPage:
             self._actions()
             with gr.Row(elem_classes="f-split", equal_height=False):
                 with gr.Column(scale=7, min_width=300):
-                    self.chat_column = _chat.panel(self.chat, self.locale, self.run_id)
+                    self.panels["chat"] = html("", "run-chat-card")
                     self.panels["cannot"] = html("", "run-chat-cannot")
                     self.panels["written"] = html("", "run-written")
                     self.charts = html("", "run-charts")
@@ -93,7 +93,7 @@ class RunPage:
 
     def _wire(self, blocks: gr.Blocks, timer: gr.Timer) -> None:
         live = [*(self.panels[name] for name in PANELS), self.stop, self.resume, self.delete,
-                self.chat_column, self.talk, self.seen]
+                self.talk, self.seen]
         inputs = [self.run_id, self.seen, self.words, self.follow]
         tick = door(self.locale, lambda banner: self._failed(banner))(self._tick)
         timer.tick(tick, inputs, live, **QUIET)
@@ -132,10 +132,10 @@ class RunPage:
     def _failed(self, banner: str) -> tuple[Any, ...]:
         """Show what failed as a banner and leave the rest of the page as it is."""
         rest = [gr.skip()] * (len(PANELS) - 2)
-        return (gr.skip(), banner, *rest, *[gr.skip()] * 5, "")
+        return (gr.skip(), banner, *rest, *[gr.skip()] * 4, "")
 
     def _tick(self, run_id: str, before: str, words: str, follow: bool) -> tuple[Any, ...]:
-        nothing = (*[gr.skip()] * (len(PANELS) + 6),)
+        nothing = (*[gr.skip()] * (len(PANELS) + 5),)
         if not run_id:
             return nothing
         old = json.loads(before) if before else {}
@@ -155,7 +155,7 @@ class RunPage:
             new[name] = old.get(name) if drawn is None else digest
         buttons = self._buttons(run, int(new["resume"])) if (
             old.get("state"), old.get("resume")) != (new["state"], new["resume"]) else (
-            [gr.skip()] * 5)
+            [gr.skip()] * 4)
         return (*fresh, *buttons, json.dumps({**new, "mark": mark}))
 
     def _parts(self, run: Run, old: dict[str, Any], words: str,
@@ -174,7 +174,9 @@ class RunPage:
             "hero": _run_html.hero(locale, run, exact_match(studio, run), place),
             "health": _run_html.health(locale, run, studio.warnings(run.id),
                                        resume_step=resume, result=_result(studio, run)),
-            "cannot": _run_html.cannot_chat(locale, run),
+            "chat": ask_card(locale, run) if answers(run) else "",
+            "cannot": slow_note(locale, studio.devices()) if answers(run)
+            else _run_html.cannot_chat(locale, run),
             "written": _written(locale, run),
             "samples": "" if _run_html.gives_scores(run) or _run_html.is_sweep(run)
             or not trains(run) else _run_html.samples(locale, studio.samples(run.id)),
@@ -190,16 +192,14 @@ class RunPage:
     def _buttons(self, run: Run, resume: int) -> list[Any]:
         key = "run.resume_from" if resume else "run.resume"
         label = t(self.locale, key, step=count(resume)) if resume else t(self.locale, key)
-        chat = (run.state == RunState.COMPLETED and trains(run)
-                and not _run_html.cannot_chat(self.locale, run))
         busy = run.state == RunState.STOPPING
         stop = t(self.locale, "run.cancel" if run.state == RunState.QUEUED else
                  "run.stop" if trains(run) else "run.end")
         return [gr.update(visible=run.state in ACTIVE or run.state == RunState.QUEUED,
                           interactive=not busy, value=stop),
                 gr.update(visible=run.state in RESUMABLE, value=label),
-                gr.update(visible=run.state not in ACTIVE), gr.update(visible=chat),
-                gr.update(visible=chat, link=chat_address(run))]
+                gr.update(visible=run.state not in ACTIVE),
+                gr.update(visible=answers(run), link=chat_address(run))]
 
     def _verb(self, verb: str) -> Any:
         def act(run_id: str, _before: str) -> Any:
@@ -229,10 +229,10 @@ class RunPage:
         return run_id, gr.skip()
 
 
-def chat_address(run: Run) -> str:
-    """Return where the base and the run answer side by side."""
-    names = ",".join(quote(name, safe="") for name in (run.model, run.id) if name)
-    return f"./chat?models={names}"
+def answers(run: Run) -> bool:
+    """Tell whether a run's result can be talked to."""
+    return (run.state == RunState.COMPLETED and trains(run)
+            and not _run_html.gives_scores(run) and not _run_html.is_sweep(run))
 
 
 def exact_match(studio: Any, run: Run) -> tuple[float | None, float | None]:

@@ -1,4 +1,4 @@
-/* The board's own behaviour: language, theme, picking runs, copying, the log's end, being offline. */
+/* The board's own behaviour: language, theme, picking runs, copying, asking, the log's end, being offline. */
 (function () {
   "use strict";
   const $ = (selector, root) => (root || document).querySelector(selector);
@@ -66,6 +66,19 @@
     }
   }
 
+  /* The Run page's question goes to the Chat page. That it was asked here stands in the tab: a
+     question in an address alone is not sent. A long one does not fit into an address. */
+  function ask(form) {
+    const box = $("textarea", form), question = box.value.trim();
+    if (!question) { box.focus(); return; }
+    let said = encodeURIComponent(question);
+    try {
+      sessionStorage.setItem("finestra_chat_ask", question);
+      if (said.length > 6000) said = "";
+    } catch { /* a private window */ }
+    location.assign(`${form.dataset.address}&ask=${said}`);
+  }
+
   let failures = 0;
   async function pulse() {
     try {
@@ -86,6 +99,16 @@
     else if (target.id === "theme-toggle") window.finestraTheme.toggle();
     else if (target.dataset.copy) copy(target);
     else if (target.getAttribute("aria-disabled") === "true") event.preventDefault();
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target.id !== "run-chat-form") return;
+    event.preventDefault();
+    ask(event.target);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.target.id !== "run-chat-prompt" || event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    ask(event.target.form);
   });
   document.addEventListener("change", (event) => {
     if (event.target.classList.contains("f-pick")) pick(event.target.value, event.target.checked);

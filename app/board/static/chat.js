@@ -46,6 +46,24 @@
     if (!doc.lanes.length) doc.lanes = (C.kept("models") || []).filter((name) => C.models.some((model) => model.id === name));
     adopt(doc);
     state("ready");
+    if (query.has("ask")) takeQuestion(query.get("ask"));
+  }
+  /* A question in the address is sent only where a page of ours put it there, in this tab: the
+     link of a stranger fills the field and asks nobody. It leaves the address, so that neither
+     a refresh nor the way back asks again. */
+  function takeQuestion(given) {
+    let ours = "";
+    try {
+      ours = sessionStorage.getItem("finestra_chat_ask") || "";
+      sessionStorage.removeItem("finestra_chat_ask");
+    } catch { /* a private window */ }
+    const left = location.search.replace(/([?&])ask=[^&]*&?/, "$1").replace(/[?&]$/, "");
+    history.replaceState(null, "", `./chat${left}`);
+    const box = $("#chat-input");
+    box.value = given || ours;
+    typed(box.value);
+    grow();
+    if (ours && box.value === ours) send();
   }
   function leave() {
     source?.close();

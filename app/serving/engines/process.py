@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,18 @@ from typing import Any
 import httpx
 
 from app.identity import Identity
-from app.serving.child import child_environment, last_lines
+from app.logfile import clean, read_tail
 from app.serving.engines.kinds import Launch
 from app.serving.engines.leases import MARK, Lease
 from app.serving.engines.sockets import listening
 from app.serving.engines.targets import Adapter
 from app.serving.route import EngineError
+from trainer.contract.redact import SECRET_VARIABLES, known_secrets, redact
 
 # Of the standard library alone, so neither the environment's packages nor ours are looked for.
 GUARD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py")))
 GRACE_S = 5.0
+LAST_LINES = 20
 POLL_S = 0.05
 SLOWEST_POLL_S = 0.5
 ASK_S = 5.0
@@ -38,6 +41,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def last_lines(path: Path, count: int = LAST_LINES) -> str:
+    """Return the last lines of a log as plain text without secrets, or ''."""
+    lines = clean(read_tail(path, 32_768)).splitlines()
+    return redact("\n".join([line for line in lines if line.strip()][-count:]), known_secrets())
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment without secrets and with ``extra``."""
+    kept = {k: v for k, v in os.environ.items() if k not in SECRET_VARIABLES}
+    return {**kept, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false", **extra}
 
 
 class EngineProcess:

@@ -25,8 +25,7 @@ ELEMENTS = {
               "train-yaml-in", "train-yaml-fill", "train-fit", "train-problems"],
     "run": ["run-hero", "run-stop", "run-resume", "run-delete", "run-delete-confirm",
             "run-delete-cancel", "run-health", "run-charts", "run-samples", "run-checkpoints",
-            "run-log-search", "run-log-follow", "run-chat-prompt", "run-chat-send",
-            "run-chat-stop", "run-chat-base", "run-chat-tuned"],
+            "run-log-search", "run-log-follow", "run-chat-card", "run-chat-open"],
     "data": ["data-table", "data-add", "data-add-way", "data-add-source", "data-add-go", "data-do",
              "data-hero", "data-work", "data-problems", "data-recognised", "data-lengths",
              "data-row", "data-row-back", "data-row-next", "data-row-bad", "data-row-view",
@@ -47,13 +46,13 @@ def studio(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(studio):
-    return {locale: board.build(studio, None, locale) for locale in ("en", "zh")}
+    return {locale: board.build(studio, locale) for locale in ("en", "zh")}
 
 
 @pytest.fixture(scope="module")
 def client(studio):
     app = FastAPI()
-    board.mount(app, studio, None)
+    board.mount(app, studio)
     with TestClient(app, base_url="http://127.0.0.1") as opened:
         yield opened
 
@@ -129,7 +128,7 @@ def test_start_twice_makes_one_run_and_a_wrong_form_makes_none(tmp_path):
     wrong = json.dumps(show_all({"training": {"learning_rate": "abc"}}))
     going, problems = page._start("key", wrong)
     assert going == "" and "abc" in problems and len(studio.runs()) == 1
-    run_page = RunPage(studio, None, "en")
+    run_page = RunPage(studio, "en")
     run_page.panels = {}
     parts = run_page._tick(first, "", "", True)
     assert "next in line" in parts[0] and parts[-1]

@@ -9,7 +9,6 @@ from app.board import shell
 from app.board.i18n import TABLES
 from app.board.pages import _chat_page
 from app.board.pages._chat_page_settings import PARAMETERS
-from app.board.pages.run import chat_address
 from app.chats.conversation import MAX_LANES, Settings
 from app.chats.presets import BUILT_IN
 from app.chats.prompts import NOTES
@@ -144,10 +143,3 @@ def test_the_scripts_are_loaded_on_this_page_alone():
     assert f"MOST = {MAX_LANES};" in (shell.STATIC / "chat_models.js").read_text(encoding="utf-8")
     header = shell.header_html("en", "chat")
     assert header.index("nav-data") < header.index("nav-chat") < header.index("nav-models")
-
-
-def test_a_runs_page_opens_it_beside_its_base():
-    class Run:
-        id, model = "tuned-7", "/models/my, base"
-
-    assert chat_address(Run) == "./chat?models=%2Fmodels%2Fmy%2C%20base,tuned-7"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.board.pages import _chart, _chat, _compare, _run_html, _train_html
+from app.board.pages import _chart, _compare, _run_html, _train_html
 from app.board.pages._parts import (
     chip,
     method_words,
@@ -74,8 +74,7 @@ def test_a_run_of_nasty_names_is_text():
                  _run_html.log("en", NASTY, ""), _run_html.config("en", NASTY),
                  _run_html.lost("en", run, []), _run_html.not_found("zh", NASTY),
                  _run_html.facts("en", a_run(id=NASTY)), _run_html.links("en", a_run(id=NASTY)),
-                 _chart.chart_html("en", [run]),
-                 _chat.answer_html("en", "tuned", _chat.Answer(NASTY))):
+                 _chart.chart_html("en", [run])):
         assert is_clean(html), html
 
 

@@ -30,10 +30,10 @@ from trainer.data.reading.sources import locate
 
 ROOT = Path(__file__).resolve().parents[3]
 BOARD = ROOT / "app" / "board"
-# Codes that no page can meet: the command line, the chat child's protocol, our own asserts.
-ELSEWHERE = {"override_syntax", "unknown_op", "not_loaded", "unknown_side", "ambiguous_run",
-             "not_confirmed", "whole_id", "model_not_here", "fix_option", "export_format",
-             "export_itself", "export_too_large", "file_exists"}
+# Codes that no page can meet: the command line, the data worker's protocol, our own asserts.
+ELSEWHERE = {"override_syntax", "unknown_op", "ambiguous_run", "not_confirmed", "whole_id",
+             "model_not_here", "fix_option", "export_format", "export_itself", "export_too_large",
+             "file_exists"}
 
 
 def marks(text):

@@ -111,7 +111,7 @@ def request(**query):
 
 def test_the_page_is_small_and_has_its_elements(studio):
     for locale in ("en", "zh"):
-        config = board.build(studio, None, locale).get_config_file()
+        config = board.build(studio, locale).get_config_file()
         by_id = {c["id"]: c["props"].get("elem_id") for c in config["components"]}
         found = {by_id[key] for key in config["page"]["models"]["components"]}
         assert len(found) <= 150
@@ -122,7 +122,7 @@ def test_the_page_is_small_and_has_its_elements(studio):
 
 @pytest.fixture
 def page(studio):
-    board.with_a_loop(lambda: board.build(studio, None))
+    board.with_a_loop(lambda: board.build(studio))
     made = ModelsPage(studio, "en")
     return made
 
