@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,9 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from trainer.contract.config import RunConfig
-from trainer.data.reading.rows import DatasetError
 from trainer.data.shapes.messages import Example
 from trainer.export.errors import ExportError
-from trainer.export.parity_prompts import Reader, examples
+from trainer.export.parity_prompts import Reader, rows_if_any
 from trainer.prompts import Prompter
 
 
@@ -37,7 +35,7 @@ def write_texts(config: RunConfig, folder: Path, target: Path, count: int) -> Pa
     with Prompter(folder, config.data.template) as prompter:
         is_chat = bool(prompter.describe_if_any().source) and config.facts.rows != "text"
         reader = Reader(prompter if is_chat else None, tokenizer)
-        rows = chain.from_iterable(_rows(config, use, Path(home) if home else None)
+        rows = chain.from_iterable(rows_if_any(config, use, Path(home) if home else None)
                                    for use in config.data.uses("train"))
         found = islice((text for row in rows if (text := _text(config, row, reader, tokenizer))),
                        count)
@@ -48,13 +46,6 @@ def write_texts(config: RunConfig, folder: Path, target: Path, count: int) -> Pa
                           "Put it back, or choose fp8 or int8, which need none.")
     target.write_text("".join(lines), encoding="utf-8")
     return target
-
-
-def _rows(config: RunConfig, use: Any, home: Path | None) -> Iterator[Example]:
-    try:
-        yield from examples(config, use, home)
-    except (DatasetError, OSError):
-        return
 
 
 def _text(config: RunConfig, row: Example, reader: Reader, tokenizer: Any) -> str:

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from trainer.contract.config import RunConfig, objectives_with
 from trainer.contract.rundir import RunDir
-from trainer.export.errors import Cancel, Progress, require_wanted
+from trainer.export.errors import Cancel, ExportError, Progress, require_wanted
 from trainer.export.merge_source import Trained, find_trained
 from trainer.export.parity_judge import Reference
 from trainer.export.parity_prompts import COUNT, Prompt, Reader, choose
@@ -141,6 +141,10 @@ def _ask_trained(subject: Subject, limit: int, options: Options) -> tuple[Asked,
     wanted()
     with trained_model(subject) as (model, computes):
         prompts = _fitting(prompts, model, limit)
+        if not prompts:
+            raise ExportError("no_prompts", "There is no prompt that the model's chat template and "
+                              "context take, so nothing can be compared.",
+                              "Choose shorter answers, or export without the comparison.")
         said = ask(model, [prompt.ids for prompt in prompts], template.eos_ids, limit, wanted)
     reference = Reference([prompt.text for prompt in prompts], said, template.eos_ids,
                           _decoder(tokenizer))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from trainer.contract.config import DatasetUse, RunConfig
 from trainer.data.reading.rows import DatasetError
-from trainer.data.shapes.messages import Example
+from trainer.data.shapes.messages import Example, Message
 from trainer.data.templates.sandbox import TemplateError
 from trainer.prompts import Prompter
 
@@ -55,13 +55,27 @@ class Reader:
 
     def read(self, messages: Sequence[Mapping[str, Any]],
              tools: list[dict[str, Any]] | None = None) -> Prompt | None:
-        """Return a conversation as a prompt; None if the template refuses it."""
+        """Return a conversation as a prompt; None if it is none, or the template refuses it.
+
+        Raises:
+            DatasetError: The process that renders cannot work.
+        """
         if self.prompter is None:
             return self.go_on(str(messages[-1].get("content") or ""))
         document = {"messages": [dict(message) for message in messages], "tools": tools}
-        with suppress(TemplateError, DatasetError):
+        try:
+            for message in messages:
+                Message.of(message)
+        except ValueError:
+            return None
+        try:
             return Prompt(document, self.prompter.encode([document])[0])
-        return None
+        except TemplateError:
+            return None
+        except DatasetError as error:
+            if error.code.startswith("worker_"):
+                raise
+            return None
 
     def go_on(self, text: str) -> Prompt | None:
         """Return the beginning of a text as a prompt; None without a word."""
@@ -119,24 +133,23 @@ def _prompts(config: RunConfig, use: DatasetUse, reader: Reader,
     """Yield the prompts of a dataset's first rows; none when it is not here any more."""
     from trainer.questions import prompt_and_answer
 
+    for example in islice(rows_if_any(config, use, home), _LOOK_AT):
+        if config.facts.rows == "text":
+            prompt = reader.go_on(example.text)
+        else:
+            messages, _ = prompt_and_answer(example, config.facts.rows)
+            prompt = reader.read([one.document() for one in messages], example.tools)
+        if prompt:
+            yield prompt
+
+
+def rows_if_any(config: RunConfig, use: DatasetUse, home: Path | None) -> Iterator[Example]:
+    """Yield the first rows of a dataset, as the run learned them; none when it is gone."""
     with suppress(DatasetError, OSError):
-        for example in islice(examples(config, use, home), _LOOK_AT):
-            if config.facts.rows == "text":
-                prompt = reader.go_on(example.text)
-            else:
-                messages, _ = prompt_and_answer(example, config.facts.rows)
-                prompt = reader.read([one.document() for one in messages], example.tools)
-            if prompt:
-                yield prompt
+        yield from _examples(config, use, home)
 
 
-def examples(config: RunConfig, use: DatasetUse, home: Path | None) -> Iterator[Example]:
-    """Yield the first rows of a dataset, as the run learned them.
-
-    Raises:
-        DatasetError: It is not here any more, or cannot be read.
-        OSError: As well.
-    """
+def _examples(config: RunConfig, use: DatasetUse, home: Path | None) -> Iterator[Example]:
     from trainer.data.checking.check import convert_rows
     from trainer.data.shapes.uses import Use
     from trainer.data.tokens.request import Source

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from trainer.contract.config import RunConfig
 from trainer.contract.places import starter
+from trainer.data.reading.rows import DatasetError
 from trainer.export.parity_prompts import COUNT, Reader, choose
 from trainer.prompts import Prompter
 
@@ -69,3 +70,19 @@ def test_pairs_are_asked_their_prompt_and_texts_their_beginning(reader: Reader, 
     assert [len(one.document["text"]) < 121 for one in prompts] == [True, True]
     assert prompts[0].document["text"].endswith("All of")
     assert prompts[1].ids == reader.tokenizer.encode("A").ids
+
+
+def test_a_worker_that_cannot_work_is_told_not_tried_row_after_row(cf: Any, tmp_path: Path) -> None:
+    class Broken:
+        asked = 0
+
+        def encode(self, prompts: Any) -> Any:
+            Broken.asked += 1
+            raise DatasetError("worker_died", "The data worker cannot be started.")
+
+    rows = cf.write_rows(tmp_path / "rows.jsonl", [
+        {"instruction": f"ask {n}", "output": "x"} for n in range(20)])
+    broken: Any = Broken()
+    with pytest.raises(DatasetError):
+        choose(config(train=[str(rows)]), Reader(broken, None))
+    assert Broken.asked == 1
