@@ -52,7 +52,7 @@ def test_from_an_empty_studio_to_an_answer(page: Page, server: Server, picture):
     assert [step for step, _ in points] == list(range(1, STEPS + 1))
     server.until("every point is drawn", lambda: drawn(page) == STEPS)
     look_at_both_themes(page, picture)
-    ask(page)
+    ask(page, server)
     picture("chat")
 
 
@@ -72,7 +72,7 @@ def look_at_both_themes(page: Page, picture) -> None:
     picture("dark")
 
 
-def ask(page: Page) -> None:
+def ask(page: Page, server: Server) -> None:
     """Ask something of the training data's kind; both lanes must answer, and differently."""
     run_id = page.url.partition("id=")[2]
     page.locator("#lang-en").click()
@@ -87,6 +87,9 @@ def ask(page: Page) -> None:
     base, tuned = (answer.locator(".f-md").inner_text() for answer in answers)
     assert base != tuned
     assert "Cyril Ives" in tuned
+    chat = server.api.get(f"/chats/{page.url.partition('id=')[2]}").json()
+    assert {key: value for key, value in chat["settings"].items() if value is not None} == {
+        "temperature": 0, "seed": 0}
     page.reload()
     expect(answers[1].locator(".f-md")).to_have_text(tuned)
     page.go_back()
