@@ -1,4 +1,4 @@
-"""``python -m bench [board] [training] [demo]``, or ``data``, ``train``, ``serve``: measure, write.
+"""``python -m bench [board] [training] [demo]``, or ``data``, ``train``, ``serve``, ``scoring``.
 
 docs/benchmarks.md has a section for the studio and one for each of the others; a section is
 written only when all of it was measured. Ends with 1 when a goal is missed.
@@ -16,11 +16,22 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import board, compared, data, gpu, serving, training
-from bench.report import DATA, METHODS, ROOT, SERVING, STUDIO, Number, section, table, with_section
+from bench import board, compared, data, gpu, scoring, serving, training
+from bench.report import (
+    DATA,
+    METHODS,
+    ROOT,
+    SCORING,
+    SERVING,
+    STUDIO,
+    Number,
+    section,
+    table,
+    with_section,
+)
 
 PARTS = ("board", "training", "demo")
-ALONE = ("data", "train", "serve")
+ALONE = ("data", "train", "serve", "scoring")
 BENCHMARKS = ROOT / "docs" / "benchmarks.md"
 
 
@@ -56,6 +67,8 @@ def measure(part: str, folder: Path, rounds: int) -> list[Number]:
         return compared.measure(folder, min(rounds, 3)) + gpu.measure(folder)
     if part == "serve":
         return serving.measure(folder)
+    if part == "scoring":
+        return scoring.measure()
     return training.measure(folder) if part == "training" else measure_demo(folder)
 
 
@@ -95,6 +108,8 @@ def main() -> int:
         write(METHODS, numbers, "make bench-train")
     if options.parts == ["serve"]:
         write(SERVING, numbers, "make bench-serve")
+    if options.parts == ["scoring"]:
+        write(SCORING, numbers, "python -m bench scoring")
     return 1 if any(number.met is False for number in numbers) else 0
 
 

@@ -96,6 +96,7 @@ def with_section(document: str, text: str) -> str:
 
 
 STUDIO, DATA, METHODS, SERVING = "Studio", "Data", "Training", "Serving"
+SCORING = "Scoring"
 HOW = {STUDIO: """How each number is taken:
 
 - **Board**: `finestra serve` with an empty home, and beside it a bare Gradio app with one textbox
@@ -161,4 +162,11 @@ HOW = {STUDIO: """How each number is taken:
   each, 32 to 64 tokens, twice.
 - **Merging** (`bench/merge_child.py`): a random model in bf16 in files of up to 64 MB, LoRA of rank
   16 beside every linear layer; the highest resident set (`VmHWM`) of the process that merges, with
-  all its libraries."""}
+  all its libraries.""",
+       SCORING: """How each number is taken:
+
+- 100,000 predictions each, made from a seed: answers of about 30 words with a few numbers, small
+  JSON objects, three classes, four choices, one tool call; for ROUGE, BLEU and chrF texts of 5 to
+  30 words of which four in ten differ from the reference. Seconds of processor time of one process.
+- **Intervals**: Wilson's for shares; for the others one bootstrap of 1,000 draws for all of them.
+- **Compared**: an interval by 1,000 paired draws and a p-value by 10,000 exchanges of rows."""}

@@ -104,7 +104,7 @@ def test_imports_are_seen_in_every_form():
 
 
 @pytest.mark.parametrize("name", ["app.board.shell", "app.cli", "app.server", "app.supervisor",
-                                  "trainer.contract", "trainer.data"])
+                                  "trainer.contract", "trainer.data", "trainer.scoring"])
 def test_a_fresh_import_leaves_torch_out(name):
     code = (f"import sys, {name}\n"
             "sys.exit(' '.join(m for m in ('torch', 'transformers', 'peft', 'trl', 'plotly')"

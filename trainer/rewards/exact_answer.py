@@ -11,7 +11,7 @@ import unicodedata
 
 from trainer.contract.config import RewardUse
 from trainer.rewards.base import Batch, Help, Reward, Score
-from trainer.rewards.numbers import Number, as_number, find_numbers
+from trainer.rewards.numbers import Number, as_number, last_number
 from trainer.rewards.patterns import Pattern
 
 LOOKED_AT = 20_000
@@ -50,8 +50,8 @@ class ExactAnswer(Reward):
 
 
 def _says(text: str, number: Number) -> bool:
-    found = find_numbers(text)
-    return bool(found) and found[-1].equals(number)
+    found = last_number(text)
+    return found is not None and found.equals(number)
 
 
 def after_mark(text: str) -> str | None:

@@ -14,11 +14,16 @@ _LIKE_ASCII = str.maketrans({"−": "-", "\u2044": "/", "٫": ".", "٬": ",", "\
 _FRAC = re.compile(r"\\[dt]?frac\s*\{\s*(-?\d+)\s*\}\s*\{\s*(-?\d+)\s*\}")
 _CURRENCY = "$€£¥₹₩₽元"
 _WHOLE = r"\d{1,3}(?:,\d{2,3})*,\d{3}|\d{1,3}(?:[ ']\d{3})+(?!\d)|\d+(?:_\d{3})*"
+# The first line only spares time: no number begins in another way.
 _NUMBER = re.compile(
+    rf"(?=[-+.\d{_CURRENCY}])"
     rf"(?P<sign>(?<![\w)\]}}])[-+])?(?:[{_CURRENCY}]\s?)?(?P<late>(?<=[{_CURRENCY}])[-+])?"
     rf"(?:(?P<mixed>\d+)\s+(?=\d+/\d))?"
     rf"(?P<whole>(?:{_WHOLE})(?:\.\d+)?|\.\d+)(?P<exponent>[eE][-+]?\d+)?"
     rf"(?:/(?P<under>\d+)(?![/\d]))?(?P<percent>\s?%)?")
+# Of a reversed text: what stands after the last letter before its last digit. No number goes over
+# a letter other than e, so that those behind it are the same whatever stands before.
+_END = re.compile(r"\D*\d[^a-df-zA-DF-Z]*")
 
 
 @dataclass(frozen=True)
@@ -52,9 +57,10 @@ def _close(left: Fraction, right: Fraction) -> bool:
 
 def plain(text: str) -> str:
     """Return a text with its digits, signs and fractions in ASCII; exponents are left out."""
-    text = unicodedata.normalize("NFKC", text.translate(_SUPERSCRIPTS)).translate(_LIKE_ASCII)
-    text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() and not c.isascii() else c
-                   for c in text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text.translate(_SUPERSCRIPTS)).translate(_LIKE_ASCII)
+        text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() and not c.isascii() else c
+                       for c in text)
     return _FRAC.sub(r" \1/\2 ", text).replace("\\%", "%").replace("\\$", "$").replace("{,}", ",")
 
 
@@ -62,6 +68,18 @@ def find_numbers(text: str) -> list[Number]:
     """Return the numbers of a text, in their order."""
     found = (_read(match) for match in _NUMBER.finditer(plain(text)))
     return [number for number in found if number is not None]
+
+
+def last_number(text: str) -> Number | None:
+    """Return the last number of a text, None when there is none; those before cost no time."""
+    text = plain(text)
+    end = _END.match(text[::-1])
+    if end is None:
+        return None
+    found = [_read(match) for match in _NUMBER.finditer(text, len(text) - end.end())]
+    if not any(found):
+        found = list(find_numbers(text))
+    return next((number for number in reversed(found) if number), None)
 
 
 def as_number(text: str) -> Number | None:

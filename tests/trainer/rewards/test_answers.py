@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from fractions import Fraction
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from trainer.contract.config import RewardUse
 from trainer.failures import Failure
 from trainer.rewards import make, make_all
-from trainer.rewards.numbers import as_number, find_numbers
+from trainer.rewards.numbers import as_number, find_numbers, last_number
 
 
 def scores(answers: list[str], references: list[str] | str = "", **use: Any) -> list[Any]:
@@ -39,6 +40,16 @@ def test_the_numbers_of_a_text_are_found_in_their_order() -> None:
     text = "He has 3 apples (5-3=2), pays $1,250.75, at 8% of 1/2. In 2,024 it is 12."
     assert [n.value for n in find_numbers(text)] == [
         3, 5, 3, 2, Fraction("1250.75"), Fraction(8, 100), Fraction(1, 2), 2024, 12]
+
+
+def test_the_last_number_is_that_of_all_of_them() -> None:
+    parts = ["12", "1,234", " ", "-", "a", "e", "E5", ".", "3/4", "1/0", "%", "$", "9" * 201, "³",
+             "½", "\n", ")", "(", "_", "'", "４", "元", "The", ":", "0"]
+    chance = random.Random(1)
+    for _ in range(3000):
+        text = "".join(chance.choices(parts, k=chance.randint(0, 12)))
+        found = find_numbers(text)
+        assert last_number(text) == (found[-1] if found else None), text
 
 
 @pytest.mark.parametrize(("answer", "reference", "right"), [

@@ -1,0 +1,49 @@
+"""What of two texts is no difference: width, case, punctuation, articles, spaces.
+
+Case, punctuation, articles and spaces are SQuAD's (Rajpurkar et al. 2016, arXiv:1606.05250), in
+SQuAD's order; width (NFKC) and the punctuation of Chinese are added.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from collections.abc import Callable, Sequence
+
+from trainer.failures import Failure
+
+Normaliser = Callable[[str], str]
+
+CHINESE = "，。！？、；：“”‘’（）［］｛｝《》〈〉【】〔〕〖〗「」『』—…·～￥"
+_PUNCTUATION = dict.fromkeys(map(ord, string.punctuation + CHINESE))
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b", re.IGNORECASE)
+
+_STEPS: dict[str, Normaliser] = {
+    "width": lambda text: text if text.isascii() else unicodedata.normalize("NFKC", text),
+    "case": str.casefold,
+    "punctuation": lambda text: text.translate(_PUNCTUATION),
+    "articles": lambda text: _ARTICLES.sub(" ", text),
+    "whitespace": lambda text: " ".join(text.split()),
+}
+NORMALISERS = tuple(_STEPS)
+SQUAD = ("case", "punctuation", "articles", "whitespace")
+
+
+def normaliser(names: Sequence[str]) -> Normaliser:
+    """Return a function that applies the named steps, always in the order of ``NORMALISERS``.
+
+    Raises:
+        Failure: There is no such step.
+    """
+    if unknown := sorted(set(names) - set(NORMALISERS)):
+        raise Failure("metric_option", f"There is no normaliser '{unknown[0]}'.",
+                      f"Choose of: {', '.join(NORMALISERS)}.")
+    steps = [step for name, step in _STEPS.items() if name in names]
+
+    def apply(text: str) -> str:
+        for step in steps:
+            text = step(text)
+        return text
+
+    return apply

@@ -1,0 +1,70 @@
+"""Whether an answer is JSON, and whether a schema allows it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from trainer.rewards.json_schema import LONGEST, JsonSchema
+from trainer.scoring.predictions import Prediction
+from trainer.scoring.scores import Metric, Scores, mean, needs_package
+
+_FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
+
+
+class Json(Metric):
+    """1 when the whole answer is JSON (RFC 8259); a code fence may be around it.
+
+    With a schema also whether that allows it: the reward ``json_schema`` decides.
+    """
+
+    name = "json"
+
+    def __init__(self, *, schema: Any = None) -> None:
+        """Prepare a schema, already parsed; None asks for JSON only.
+
+        Raises:
+            Failure: The package jsonschema is missing, or this is no schema.
+        """
+        self._schema = None
+        if schema is not None:
+            try:
+                import jsonschema  # noqa: F401
+            except ImportError:
+                raise needs_package("jsonschema") from None
+            self._schema = JsonSchema(schema)
+
+    def score(self, predictions: Sequence[Prediction]) -> list[Scores]:
+        """Return ``json_valid``, and ``json_schema`` where there is a schema."""
+        texts = [p.output for p in predictions]
+        found = [mean("json_valid", predictions, [float(is_json(text)) for text in texts],
+                      share=True)]
+        if self._schema:
+            allowed = self._schema([""] * len(texts), texts)
+            found.append(mean("json_schema", predictions, allowed, share=True))
+        return found
+
+    def formed(self, prediction: Prediction) -> bool:
+        """Tell whether the answer is JSON, and allowed by the schema."""
+        if self._schema is None:
+            return is_json(prediction.output)
+        return self._schema([""], [prediction.output]) == [1.0]
+
+
+def is_json(text: str) -> bool:
+    """Tell whether a text is one JSON value, perhaps in a code fence; NaN and Infinity are not."""
+    fenced = _FENCE.fullmatch(text) if "```" in text else None
+    inner = fenced[1] if fenced else text
+    if len(inner) > LONGEST:
+        return False
+    try:
+        json.loads(inner, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
