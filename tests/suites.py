@@ -52,8 +52,8 @@ class Suite:
 
 # Training has most to do: a few real steps of each objective, method, optimizer and recipe.
 SUITES = (
-    Suite("unit", 180, workers=2), Suite("training", 600), Suite("faults", 240), Suite("serving", 120),
-    Suite("browser", 360), Suite("long", 3600),
+    Suite("unit", 180, workers=2), Suite("training", 600), Suite("faults", 240),
+    Suite("serving", 120), Suite("browser", 360), Suite("long", 3600),
 )
 
 

@@ -15,7 +15,6 @@ from trainer.emit import EventWriter
 from trainer.failures import Failure
 from trainer.stop import Stop
 
-
 C_co = TypeVar("C_co", bound=AnyConfig, covariant=True)
 
 

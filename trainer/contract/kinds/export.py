@@ -99,7 +99,8 @@ class ExportConfig(Section):
                       min_length=1, max_length=100)
     source: Place = field(..., "Model", "A run's id, RUN/checkpoint-40, 'starter', a folder or a "
                           "hub id that is on this machine.", min_length=1)
-    formats: list[Format] = field(..., "Formats", "What is written.", min_length=1, max_length=len(FORMATS))
+    formats: list[Format] = field(..., "Formats", "What is written.", min_length=1,
+                                  max_length=len(FORMATS))
     dtype: Literal["stored", "float32", "bfloat16", "float16"] = field(
         "stored", "Number format", "Of merged weights; 'stored' is each as the base has it.")
     max_shard_size_gb: float = field(5.0, "Largest weight file", "Of merged weights.", unit="GB",

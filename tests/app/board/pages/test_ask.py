@@ -66,6 +66,6 @@ def test_only_a_question_that_was_asked_in_this_tab_is_sent():
     run, chat = ((shell.STATIC / name).read_text(encoding="utf-8")
                  for name in ("board.js", "chat.js"))
     assert 'sessionStorage.setItem("finestra_chat_ask", question)' in run
-    assert re.search(r"if \(!ours \|\| box\.value !== ours\) return;[^}]*\n[^}]*\};\n[^}]*send\(\);\n  \}",
-                     chat)
+    assert re.search(r"if \(!ours \|\| box\.value !== ours\) return;[^}]*\n[^}]*\};\n"
+                     r"[^}]*send\(\);\n  \}", chat)
     assert 'sessionStorage.removeItem("finestra_chat_ask")' in chat
