@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from trainer.contract.config import RewardUse
 from trainer.failures import Failure
 from trainer.rewards.base import Batch, Help, Reward, Score, needs_package
 
-_FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
 LONGEST = 200_000
 
 
@@ -50,18 +48,29 @@ class JsonSchema(Reward):
         return [float(self._allows(text)) for text in batch.completions]
 
     def _allows(self, text: str) -> bool:
-        fenced = _FENCE.fullmatch(text)
-        inner = fenced[1] if fenced else text
-        if len(inner) > LONGEST:
-            return False
         try:
-            value = json.loads(inner, parse_constant=_refuse)
-            return bool(self._validator.is_valid(value))
+            return bool(self._validator.is_valid(parse_answer(text)))
         except (ValueError, RecursionError):
             return False
         except self._unknown as error:
             raise Failure("reward_schema", f"The schema refers to what is not in it: {error}.",
                           "Write everything into one schema: nothing is fetched.") from None
+
+
+def parse_answer(text: str) -> Any:
+    """Return the JSON value that an answer is; a code fence may be around it.
+
+    Raises:
+        ValueError: It is not JSON, or longer than 200,000 characters.
+        RecursionError: It is nested too deeply.
+    """
+    inner = text.strip()
+    if inner.startswith("```") and inner.endswith("```"):
+        language, line, rest = inner[3:-3].partition("\n")
+        inner = rest if line and language.strip() in ("", "json") else inner
+    if len(inner) > LONGEST:
+        raise ValueError(f"an answer of {len(inner)} characters is not read")
+    return json.loads(inner, parse_constant=_refuse)
 
 
 def _refuse(name: str) -> Any:

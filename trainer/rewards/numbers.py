@@ -95,11 +95,14 @@ def _read(match: re.Match[str]) -> Number | None:
     if max(map(len, (digits, parts["mixed"] or "", parts["under"] or ""))) > MOST_DIGITS \
             or len(power) > 6 or abs(int(power[1:])) > MOST_DIGITS:
         return None
-    value = Fraction(digits) * Fraction(10) ** int(power[1:])
+    value = Fraction(int(digits)) if digits.isdecimal() else Fraction(digits)
+    if parts["exponent"]:
+        value *= Fraction(10) ** int(power[1:])
     if parts["under"] is not None:
         if int(parts["under"]) == 0:
             return None
         value /= int(parts["under"])
-    value += int(parts["mixed"] or 0)
+    if parts["mixed"]:
+        value += int(parts["mixed"])
     negative = "-" in (parts["sign"] or "") or parts["late"] == "-"
     return Number(-value if negative else value, parts["percent"] is not None)

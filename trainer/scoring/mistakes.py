@@ -19,7 +19,6 @@ Repetition comes before ``cut``, because a loop runs until the length ends it.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
@@ -32,6 +31,9 @@ _UNIT, _TIMES, _LEAST = 400, 4, 60
 _RUN, _FEWEST = 4, 100
 _ORDINAL = re.compile(r"(?<!\S)\d+[.):](?!\S)")
 _BEGINNING = 300
+# Control characters but for spaces, what only joins or directs text, halves of a character.
+_INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e"
+                        r"\u2060-\u206f\ufe0f\ufeff\ud800-\udfff\ue000-\uf8ff]")
 
 _CANNOT = (r"(?:i|we) ?(?:can(?:not|'t| not)|could(?: not|n't)|will not|won't|must decline|"
            r"(?:am|'m|are|'re) (?:not able|unable) to|(?:decline|refuse) to)")
@@ -105,10 +107,7 @@ def visible(text: str, *, thoughts: bool = False) -> str:
     """Return a text without thoughts, invisible characters and spaces at its ends."""
     if not thoughts:
         text = text.rpartition("</think>")[2].partition("<think>")[0]
-    if not text.isprintable():
-        text = "".join(c for c in text if c in "\n\t" or c == " " or
-                       unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Cn", "Co"})
-    return text.strip()
+    return _INVISIBLE.sub("", text).strip()
 
 
 def repeats(text: str) -> bool:

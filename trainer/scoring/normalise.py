@@ -11,7 +11,7 @@ import string
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from trainer.failures import Failure
+from trainer.scoring.scores import known
 
 Normaliser = Callable[[str], str]
 
@@ -36,9 +36,8 @@ def normaliser(names: Sequence[str]) -> Normaliser:
     Raises:
         Failure: There is no such step.
     """
-    if unknown := sorted(set(names) - set(NORMALISERS)):
-        raise Failure("metric_option", f"There is no normaliser '{unknown[0]}'.",
-                      f"Choose of: {', '.join(NORMALISERS)}.")
+    for name in names:
+        known("normaliser", name, NORMALISERS)
     steps = [step for name, step in _STEPS.items() if name in names]
 
     def apply(text: str) -> str:

@@ -7,7 +7,6 @@ without such a mark, in all of it; the reference's stands after ``####`` or is a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from trainer.rewards.exact_answer import LOOKED_AT, after_mark
 from trainer.rewards.numbers import Number, as_number, last_number
@@ -37,7 +36,6 @@ def _one(prediction: Prediction) -> float | None:
     return float(said is not None and any(said.equals(number) for number in right))
 
 
-@lru_cache(maxsize=4096)
 def right_number(reference: str) -> Number | None:
     """Return the number that a reference gives; None when it is text."""
     marked = after_mark(reference)

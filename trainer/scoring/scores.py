@@ -90,6 +90,17 @@ def mean(name: str, predictions: Sequence[Prediction], values: Sequence[float | 
     return Scores(name, rows_of(predictions), array, sums, ratio, share=share, detail=detail)
 
 
+def known(option: str, value: str, values: Sequence[str]) -> None:
+    """Refuse a value that an option does not have.
+
+    Raises:
+        Failure: It is none of the values.
+    """
+    if value not in values:
+        raise Failure("metric_option", f"There is no {option} '{value}'.",
+                      f"Choose of: {', '.join(values)}.")
+
+
 def needs_package(package: str) -> Failure:
     """Return the error for a package that is not installed."""
     return Failure("metric_package", f"This metric needs the package '{package}', which is not "

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from trainer.rewards.json_schema import LONGEST, JsonSchema
+from trainer.rewards.json_schema import JsonSchema, parse_answer
 from trainer.scoring.predictions import Prediction
 from trainer.scoring.scores import Metric, Scores, mean, needs_package
-
-_FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
 
 
 class Json(Metric):
@@ -39,10 +35,11 @@ class Json(Metric):
     def score(self, predictions: Sequence[Prediction]) -> list[Scores]:
         """Return ``json_valid``, and ``json_schema`` where there is a schema."""
         texts = [p.output for p in predictions]
-        found = [mean("json_valid", predictions, [float(is_json(text)) for text in texts],
-                      share=True)]
+        allowed = self._schema([""] * len(texts), texts) if self._schema else [0.0] * len(texts)
+        # What the schema allows is JSON, and need not be read again.
+        valid = [float(yes == 1 or is_json(text)) for yes, text in zip(allowed, texts, strict=True)]
+        found = [mean("json_valid", predictions, valid, share=True)]
         if self._schema:
-            allowed = self._schema([""] * len(texts), texts)
             found.append(mean("json_schema", predictions, allowed, share=True))
         return found
 
@@ -55,16 +52,8 @@ class Json(Metric):
 
 def is_json(text: str) -> bool:
     """Tell whether a text is one JSON value, perhaps in a code fence; NaN and Infinity are not."""
-    fenced = _FENCE.fullmatch(text) if "```" in text else None
-    inner = fenced[1] if fenced else text
-    if len(inner) > LONGEST:
-        return False
     try:
-        json.loads(inner, parse_constant=_refuse)
+        parse_answer(text)
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")

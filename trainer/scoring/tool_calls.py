@@ -62,13 +62,13 @@ def _said(prediction: Prediction) -> list[tuple[str, str]] | None:
     try:
         if prediction.calls is not None:
             return _plain(parse_calls(list(prediction.calls), "calls"))
-    except RowError:
+    except (RowError, RecursionError):
         return None
     if prediction.output.lstrip()[:1] not in ("{", "["):
         return []
     try:
         return _plain(parse_call_text(prediction.output, "output"))
-    except RowError:
+    except (RowError, RecursionError):
         return []
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from trainer.failures import Failure
 from trainer.scoring.predictions import Prediction
-from trainer.scoring.scores import Array, Formula, Metric, Scores, needs_package, rows_of
+from trainer.scoring.scores import Array, Formula, Metric, Scores, known, needs_package, rows_of
 from trainer.scoring.words import has_han
 
 ORDER = 4
@@ -33,9 +33,7 @@ class Bleu(Metric):
         Raises:
             Failure: There is no such tokenizer, or sacrebleu is missing.
         """
-        if tokenizer not in TOKENIZERS:
-            raise Failure("metric_option", f"There is no tokenizer '{tokenizer}'.",
-                          f"Choose of: {', '.join(TOKENIZERS)}.")
+        known("tokenizer", tokenizer, TOKENIZERS)
         self._metrics = _sacrebleu()
         self._tokenizer, self._lowercase = tokenizer, lowercase
 
@@ -51,12 +49,8 @@ class Bleu(Metric):
         metric = self._metrics.BLEU(tokenize=tokenizer, lowercase=self._lowercase, force=True)
         sums = _sums(metric, predictions, 2 + 2 * ORDER)
         detail = f"tokenizer {tokenizer}, {'lower case' if self._lowercase else 'mixed case'}, " \
-                 f"exp smoothing, sacrebleu {self._version}"
+                 f"exp smoothing, sacrebleu {_version()}"
         return [_scores("bleu", predictions, sums, (bleu, sentence_bleu), detail)]
-
-    @property
-    def _version(self) -> str:
-        return _version()
 
 
 class Chrf(Metric):

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from trainer.failures import Failure
-from trainer.scoring.scores import needs_package
+from trainer.scoring.scores import known, needs_package
 
 Words = Callable[[str], list[str]]
 
@@ -82,9 +81,7 @@ class Splitter:
         Raises:
             Failure: There is no such tokenizer, or its package is missing.
         """
-        if tokenizer not in TOKENIZERS:
-            raise Failure("metric_option", f"There is no tokenizer '{tokenizer}'.",
-                          f"Choose of: {', '.join(TOKENIZERS)}.")
+        known("tokenizer", tokenizer, TOKENIZERS)
         self._fixed = None if tokenizer == "auto" else tokenizer
         self._by_name: dict[str, Words] = {"words": letters, "jieba": jieba_words,
                                            "rouge": rouge_words(stem)}

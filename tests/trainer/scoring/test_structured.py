@@ -9,6 +9,8 @@ SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "int
 
 @pytest.mark.parametrize(("text", "value"), [
     ('{"a": 1}', 1), ("[1, 2]", 1), ('"text"', 1), ("```json\n{}\n```", 1), ("", 0),
+    (" ```\n[1]```\n", 1), ("```python\n{}\n```", 0), ("```", 0), ("```{}```", 0),
+    ("```json\n" + "\n" * 100_000, 0), ("```json\n" + "\n" * 100_000 + "1```", 1),
     ("{'a': 1}", 0), ('{"a": NaN}', 0), ('{"a": 1} and more', 0), ("[" * 100_000, 0),
     ('"\ud800"', 1), ("{}\0", 0), ('"' + "x" * 300_000 + '"', 0), ("9" * 5000, 0)])
 def test_json_is_what_the_standard_says(text, value):

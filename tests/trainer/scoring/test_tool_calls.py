@@ -39,6 +39,16 @@ def test_calls_are_read_from_an_answer_that_is_json():
     assert values(found) == [1, 0, 1]
 
 
+def test_arguments_nested_too_deeply_are_wrong():
+    deep = '{"name": "weather", "arguments": {"city": ' + "[" * 990 + "]" * 990 + "}}"
+    value: list = []
+    for _ in range(5000):
+        value = [value]
+    given = ({"name": "weather", "arguments": {"city": value}},)
+    found = make("tool_calls").score([row((WEATHER,), None, deep), row((WEATHER,), given)])[1]
+    assert values(found) == [0, 0]
+
+
 def test_expected_calls_that_are_none_are_named():
     with pytest.raises(Failure, match="Row 1 has a call without a name"):
         make("tool_calls").score([row(({"arguments": {}},), ())])

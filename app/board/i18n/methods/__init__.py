@@ -16,6 +16,7 @@ from app.board.i18n.methods import (
     optimizing,
     preference,
     rollout,
+    scoring,
     serving,
     sft,
     shown,
@@ -24,7 +25,7 @@ from app.board.i18n.methods import (
 )
 
 _AREAS = (board, chat, conversations, exporting, migrate, models, objectives, optimizing,
-          preference, rollout, serving, sft, shown, system, tuner)
+          preference, rollout, scoring, serving, sft, shown, system, tuner)
 
 
 def together(name: str) -> dict[str, Any]:
