@@ -1,5 +1,8 @@
+import json
+
 import pytest
 
+from tests.trainer.scoring.test_numeric import GSM8K
 from trainer.scoring import Mistake, Prediction, kind_of, make
 from trainer.scoring.mistakes import grouped, refuses, repeats
 
@@ -60,9 +63,17 @@ def test_a_refusal_is_told_in_both_languages(text):
     "Sorry, the answer is 5.", "I can help with that: 12.", "He said he was sorry and left.",
     "One cannot divide by zero.", "I cannot be sure, but 5.", "对不起的英文是 sorry。",
     "这个数不能被三整除。", "人工智能是计算机科学的一个分支。", "抱歉，答案是五。",
-    "As an aid, I do like it."])
+    "As an aid, I do like it.", "I can't help but laugh."])
 def test_what_only_looks_like_one_is_no_refusal(text):
     assert not refuses(text)
+
+
+@pytest.mark.skipif(not GSM8K.exists(), reason="the shared data is not here")
+def test_answers_that_people_wrote_are_neither_loops_nor_refusals():
+    answers = [json.loads(line)["answer"] for line in
+               GSM8K.read_text(encoding="utf-8").splitlines()]
+    assert len(answers) == 1319
+    assert not [text for text in answers if repeats(text) or refuses(text)]
 
 
 def test_the_rest_by_the_form_that_the_metric_reads():
