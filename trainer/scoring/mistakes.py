@@ -37,7 +37,7 @@ _INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-
 
 _CANNOT = (r"(?:i|we) ?(?:can(?:not|'t| not)|could(?: not|n't)|will not|won't|must decline|"
            r"(?:am|'m|are|'re) (?:not able|unable) to|(?:decline|refuse) to)")
-_DO = (r"(?:help(?! but)|assist|answer|provide|comply|fulfil|fulfill|do (?:that|this)|discuss|support|"
+_DO = (r"(?:help(?! but)|assist|answer|provide|comply|fulfill?|do (?:that|this)|discuss|support|"
        r"generate|create|write|give|share|offer|engage|participate|continue|respond)")
 _SORRY = r"(?:sorry|apologi[sz]e|apologies)"
 _AI = r"as an? (?:ai|artificial|language|large language)"
