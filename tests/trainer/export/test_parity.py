@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from trainer.contract.config import RunConfig
@@ -198,9 +199,14 @@ def test_another_base_is_refused(run: RunDir, merged: Path) -> None:
     assert error.value.code == "base_changed"
 
 
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
 @pytest.mark.parametrize("after", [0, 12])
 def test_a_cancelled_check_ends_its_program(run: RunDir, merged: Path, after: int) -> None:
-    asked = 0
+    # Other tests may lend out a child that lives on.
+    asked, before = 0, children()
 
     def cancelled() -> bool:
         nonlocal asked
@@ -210,8 +216,7 @@ def test_a_cancelled_check_ends_its_program(run: RunDir, merged: Path, after: in
     with pytest.raises(ExportError) as error:
         check_parity(run, None, [Artefact("merged", "float32", merged)], cancelled=cancelled)
     assert error.value.code == "cancelled" and asked == after + 1
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert children() <= before
 
 
 def test_a_model_that_gives_scores_has_no_answers(tmp_path: Path) -> None:
