@@ -259,15 +259,20 @@ def test_f33_a_killed_engine_ends_the_answer_and_leaves_nothing(studio, referenc
     assert engine_of(home).id != engine.id
 
 
-def test_f33_a_killed_studio_takes_vllm_with_it(home, reference):
+def test_f33_a_killed_studio_takes_vllm_with_it(studio, reference, home):
+    server, client = studio
     (one, _), _ = reference
+    for engine in server.api.get("/engines").json()["engines"]:
+        if engine["state"] != "ended":
+            server.api.post(f"/engines/{engine['id']}/unload",
+                            json={"force": True}).raise_for_status()
+    server.until("no engine is left", lambda: not list(known(Home.open(home))), END_S)
     before = litter()
-    with serving(home, "vllm") as (server, client):
-        stream = endless(client, one)
-        next(iter(stream))
-        assert processes(home)
-        server.kill()
-        server.until("no process is left", lambda: not processes(home), END_S)
-        server.start()
-        assert not list(known(Home.open(home)))
-        assert not litter() - before
+    stream = endless(client, one)
+    next(iter(stream))
+    assert list(known(Home.open(home)))
+    server.kill()
+    server.until("no process is left", lambda: not processes(home), END_S)
+    server.start()
+    assert not list(known(Home.open(home)))
+    assert not litter() - before
