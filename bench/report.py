@@ -155,7 +155,7 @@ HOW = {STUDIO: """How each number is taken:
   first question after that to its first word, *another adapter* from asking for the second run,
   which the engine has not loaded, to its first word.
 - **Batch generation**: the first 500 questions of GSM8K's test rows, or the held-out samples where
-  there are none, 64 at a time, answers of exactly 32 tokens, greedy, float32. Beside it plain
+  there are none, 64 at a time, answers of exactly 128 tokens, greedy, float32. Beside it plain
   Transformers' `generate`, one question after the other (`bench/plain_child.py`).
 - **vLLM** is measured where `make vllm` has made its environment. On a CPU of two cores it computes
   on one of them and leaves the other one to its server. Its streams: 16 connections, two questions
