@@ -26,7 +26,7 @@ REAL = ROOT.parent / "shared" / "data" / "real" / "gsm8k_test.jsonl"
 HELD_OUT = ROOT / "data" / "sample_instructions_heldout.jsonl"
 QUESTIONS = 500
 ONE_BY_ONE = 64
-# As long as a short answer with its reasoning; the shorter, the more of the time is spent on requests.
+# A short answer with its reasoning; the shorter, the more of the time goes into requests.
 TOKENS = 128
 AT_ONCE = 64
 # The processor bears so many at once without a queue inside of vLLM.
