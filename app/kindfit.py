@@ -15,7 +15,7 @@ from pathlib import Path
 from app.choices import Choice
 from app.home import Home
 from app.paths import is_path
-from app.sources import cached_snapshot
+from app.sources import cached_snapshot, hub_token_file
 from trainer.contract.commits import find_problem
 from trainer.contract.config import RunConfig, objectives_with
 from trainer.contract.kinds.export import FORMATS, GGUF_MODELS, ExportConfig, Format
@@ -101,7 +101,7 @@ class KindFit:
         return run if is_safe_name(name) and run.path.is_dir() else None
 
     def _export(self, config: ExportConfig) -> tuple[list[Problem], list[Choice]]:
-        found: list[Problem] = list(_missing_parts(config.formats))
+        found: list[Problem] = [*_missing_parts(config.formats), *self._push(config)]
         try:
             facts = self._source(config, found)
         except _TROUBLE as error:
@@ -110,6 +110,23 @@ class KindFit:
             return found, []
         found += _unfit(config, facts)
         return found, self._sizes(config, facts, found)
+
+    def _push(self, config: ExportConfig) -> Iterator[Problem]:
+        """Say what would keep a finished export from being sent."""
+        folder, tokens = config.push.folder, {**self.home.read_secrets(), **os.environ}
+        if folder and Path(folder).expanduser().exists():
+            yield _problem("push.folder", "target_exists", f"There is a '{folder}' already.",
+                           "Name another folder, or remove it.", folder)
+        if not config.push.repo:
+            return
+        if tokens.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+            yield _problem("push.repo", "push_offline", "The hub is switched off "
+                           "(HF_HUB_OFFLINE).", "Switch it on, or copy the export to a folder.",
+                           config.push.repo, machine=True)
+        elif not tokens.get("HF_TOKEN") and not hub_token_file().is_file():
+            yield _problem("push.repo", "push_no_token", "Sending to a hub needs your token, and "
+                           "there is none.", "Make one that may write in the hub's settings, and "
+                           "put it into HF_TOKEN.", config.push.repo, machine=True)
 
     def _source(self, config: ExportConfig, found: list[Problem]) -> ModelFacts | None:
         """Read the headers of the model that is exported; what is wrong with it goes to found."""

@@ -32,8 +32,17 @@ def hub_cache() -> Path:
     """Return the folder where huggingface_hub keeps models (its documented variables)."""
     if named := os.environ.get("HF_HUB_CACHE"):
         return Path(named)
-    base = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
-    return Path(base) / "hub"
+    return _hub_home() / "hub"
+
+
+def hub_token_file() -> Path:
+    """Return where huggingface_hub keeps the token of who has signed in there."""
+    named = os.environ.get("HF_TOKEN_PATH")
+    return Path(named) if named else _hub_home() / "token"
+
+
+def _hub_home() -> Path:
+    return Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
 
 
 def cached_hub_ids() -> Iterator[str]:

@@ -133,6 +133,23 @@ def test_a_disk_that_is_too_small_is_known_before(check, place, monkeypatch):
         ("formats", "disk_full")}
 
 
+def test_what_keeps_an_export_from_being_sent_is_known_before(check, place, tmp_path,
+                                                             monkeypatch):
+    run_of(place, "tuned")
+    for name in ("HF_TOKEN", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    asked = {"kind": "export", "source": "tuned", "formats": ["merged"]}
+    push = {"repo": "me/bot", "folder": str(tmp_path)}
+    assert codes(check(**asked, push=push)) == {("push.repo", "push_no_token"),
+                                                ("push.folder", "target_exists")}
+    (tmp_path / "hf").mkdir()
+    (tmp_path / "hf" / "token").write_text("hf_x")
+    assert check(**asked, push={"repo": "me/bot"}).problems == []
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert codes(check(**asked, push={"repo": "me/bot"})) == {("push.repo", "push_offline")}
+
+
 def test_pages_name_only_what_lies_under_the_roots(check, place, tmp_path):
     run_of(place, "tuned")
     for values in ({"source": "/etc", "formats": ["fp8"]},
