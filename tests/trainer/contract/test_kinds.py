@@ -37,8 +37,9 @@ def test_a_run_folder_gives_its_config_back(tmp_path, values):
 def test_what_has_no_weights_yet_has_no_run_config(tmp_path):
     run = RunDir(tmp_path / "one")
     run.create(parse_any(EXPORT), {})
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as raised:
         run.read_config()
+    assert raised.value.problems[0].code == "not_training"
     run.weights.write_text("name: whole\ntuner: {type: full}\n", encoding="utf-8")
     assert run.read_config().tuner.type == "full"
 

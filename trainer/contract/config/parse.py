@@ -21,8 +21,13 @@ def parse(values: Mapping[str, Any]) -> RunConfig:
 
     Raises:
         ConfigError: With every problem at once: wrong fields, and those combinations of the
-            remaining fields that cannot work.
+            remaining fields that cannot work; or that it is the config of another kind of run.
     """
+    if (kind := values.get("kind", "train")) != "train":
+        raise ConfigError([Problem(
+            field="kind", code="not_training", message=f"This is the config of another kind of "
+            f"run ({str(kind)[:40]}), which has no training to show or to go on from.",
+            advice="Choose a run that trained.", params={"name": str(kind)[:40]})])
     try:
         config = RunConfig.model_validate(values)
     except ValidationError as error:

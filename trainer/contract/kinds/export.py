@@ -114,7 +114,6 @@ class ExportConfig(Section):
     parity: ParityConfig = field(ParityConfig, "Parity", "How it is compared with its source.")
     push: PushConfig = field(PushConfig, "Push", "Where it is sent or copied.")
     device: str = field("auto", "Device", "'auto', 'cpu' or a GPU's UUID.", max_length=100)
-    seed: int = field(0, "Seed", "Of whatever is chosen by chance.", ge=0, le=2**32 - 1)
 
     _name = field_validator("name")(name_of_run)
 
