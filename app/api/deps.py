@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, HTTPException, Path, Request
 
 from app.runs import Run, RunError
 from app.studio import Studio
@@ -37,3 +37,9 @@ def get_user(request: Request) -> str:
 
 
 UserDep = Annotated[str, Depends(get_user)]
+
+
+def only_admin(user: UserDep) -> None:
+    """Refuse whoever came with a key: a key makes no keys (403)."""
+    if user.startswith("key:"):
+        raise HTTPException(403, "Only who signed in with the token may do this.")

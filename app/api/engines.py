@@ -7,8 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from app.api.deps import UserDep
-from app.api.openai_admin import only_admin
+from app.api.deps import UserDep, only_admin
 from app.system import SystemDesk
 
 

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.deps import UserDep
+from app.api.deps import UserDep, only_admin
 from app.apikeys import DEFAULT_SCOPES, KeyRing
 from app.serving.endpoints import EndpointBook
-
-
-def only_admin(user: UserDep) -> None:
-    """Refuse whoever came with a key: a key makes no keys (403)."""
-    if user.startswith("key:"):
-        raise HTTPException(403, "Only who signed in with the token may do this.")
 
 
 def get_keys(request: Request) -> KeyRing:

@@ -98,12 +98,14 @@ def test_keys_endpoints_checks_and_log_are_shown(desk, locale):
     key = {"id": "key_1", "name": "<laptop>", "scopes": ["chat"], "hint": "abcd", "created_at": 1.0,
            "created_by": "local", "last_used_at": None, "revoked_at": None}
     shown = _system_html.keys(locale, [{**key, "id": "key_0", "revoked_at": 2.0}, key])
-    assert shown.index("revoke:key_1") > 0 and "revoke:key_0" not in shown
+    assert shown.count('data-do="ask-revoke:&lt;laptop&gt;"') == 1
+    asked = _system_html.asking(locale, "revoke", "<laptop>")
+    assert 'data-do="revoke:&lt;laptop&gt;"' in asked and "<laptop>" not in asked
     assert "&lt;laptop&gt;" in shown
     assert "sk-fst-secret" in _system_html.made_key(locale, "laptop", "sk-fst-secret")
     point = {"name": "ollama", "base_url": "http://127.0.0.1:1/v1", "models": ["a"],
              "has_key": True}
-    assert 'data-do="forget:ollama"' in _system_html.endpoints(locale, [point])
+    assert 'data-do="ask-forget:ollama"' in _system_html.endpoints(locale, [point])
     checks = _system_html.checks(locale, desk.checks()[0])
     assert checks.index("disk") < checks.index("python") and "Free some." in checks
     desk.unload("e1")

@@ -131,13 +131,21 @@ def keys(locale: str, found: Sequence[Mapping[str, Any]]) -> str:
         used = ago(locale, one["last_used_at"]) if one["last_used_at"] else t(
             locale, "system.never")
         action = (f'<span class="f-dim">{text(t(locale, "system.revoked"))}</span>'
-                  if one["revoked_at"] else _button("revoke", one["id"],
+                  if one["revoked_at"] else _button("ask-revoke", one["name"],
                                                     t(locale, "system.revoke")))
         rows.append((f"<b>{text(one['name'])}</b>{_dim(scopes)}",
                      f"<code>…{text(one['hint'])}</code>",
                      text(ago(locale, one["created_at"])), text(used), action))
     heads = [*(t(locale, f"system.{key}") for key in ("key_name", "ends", "made", "used")), ""]
     return _table(heads, rows) if rows else _quiet(t(locale, "system.key_none"))
+
+
+def asking(locale: str, verb: str, name: str) -> str:
+    """Ask once before something is lost: a key ('revoke') or an endpoint ('forget')."""
+    buttons = (_button(verb, name, t(locale, f"system.{verb}_yes"), "f-primary")
+               + _button("keep", name, t(locale, "delete.no")))
+    return note("warn", t(locale, f"system.{verb}_ask", name=name),
+                f'<div class="f-actions">{buttons}</div>')
 
 
 def made_key(locale: str, name: str, secret: str) -> str:
@@ -154,7 +162,7 @@ def endpoints(locale: str, found: Sequence[Mapping[str, Any]]) -> str:
     rows = [(f"<b>{text(one['name'])}</b>"
              + (_dim(t(locale, "system.has_key")) if one["has_key"] else ""),
              f"<code>{text(one['base_url'])}</code>", text(", ".join(one["models"])),
-             _button("forget", one["name"], t(locale, "system.remove"))) for one in found]
+             _button("ask-forget", one["name"], t(locale, "system.remove"))) for one in found]
     heads = [*(t(locale, f"system.{key}") for key in ("key_name", "url", "models")), ""]
     return _table(heads, rows) if rows else _quiet(t(locale, "system.endpoints_none"))
 

@@ -141,12 +141,14 @@ class SystemPage:
     def _act(self, asked: str) -> str:
         """Do what a button inside our own HTML asks for, as the script passes it on."""
         verb, _, name = asked.rpartition("#")[0].partition(":")
+        if verb.startswith("ask-"):
+            return _system_html.asking(self.locale, verb.removeprefix("ask-"), name)
         verbs: dict[str, Callable[[], object]] = {
             "revoke": lambda: self.keys.revoke(name),
             "forget": lambda: self.endpoints.remove(name),
             "unload": lambda: self.desk.unload(name),
             "force": lambda: self.desk.unload(name, force=True),
-            "restart": lambda: self.desk.restart(name, force=True)}
+            "restart": lambda: self.desk.restart(name)}
         return self._tried(verbs.get(verb, lambda: None))
 
     def _tried(self, work: Callable[[], object]) -> str:

@@ -35,6 +35,9 @@ EN: dict[str, str] = {
                        "made.",
     "system.ends": "Ends with", "system.made": "Made", "system.used": "Last used",
     "system.never": "never", "system.revoke": "Revoke", "system.revoked": "revoked",
+    "system.revoke_ask": "Revoke {name}? Programs that use it are shut out at once.",
+    "system.revoke_yes": "Revoke it", "system.forget_yes": "Remove it",
+    "system.forget_ask": "Remove {name}? Its key goes with it.",
     "system.endpoints": "Endpoints",
     "system.endpoints_lead": "OpenAI-compatible servers whose models answer here as NAME/MODEL: "
                              "Ollama, a vLLM elsewhere, a provider.",
@@ -79,6 +82,9 @@ ZH: dict[str, str] = {
     "system.key_none": "还没有密钥。在第一个密钥建立之前，本机访问 /v1 不需要密钥。",
     "system.ends": "结尾", "system.made": "建立时间", "system.used": "最近使用",
     "system.never": "从未", "system.revoke": "撤销", "system.revoked": "已撤销",
+    "system.revoke_ask": "撤销 {name}？使用它的程序会立即被拒绝。",
+    "system.revoke_yes": "撤销", "system.forget_yes": "移除",
+    "system.forget_ask": "移除 {name}？它的密钥也会一并删除。",
     "system.endpoints": "接口",
     "system.endpoints_lead": "兼容 OpenAI 的服务器，其模型在这里以 名称/模型 回答："
                              "Ollama、别处的 vLLM、服务商。",
