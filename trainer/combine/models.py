@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -22,12 +21,12 @@ from trainer.combine.modules import seed_of
 from trainer.combine.weighted import Weighted, require_weights
 from trainer.combine.writing import template_notes, whole
 from trainer.contract.files import read_json, write_json
+from trainer.contract.kinds.merge import OF_MODELS, THINNING, ModelMethod
 from trainer.contract.models import ModelFacts
 from trainer.export.errors import Cancel, Progress
 from trainer.export.merge import SHARD_BYTES, DType
 from trainer.export.merge_files import NUMBERS, Reader, ShardWriter, convert, header_room
 
-ModelMethod = Literal["linear", "slerp", "task_arithmetic", "ties", "dare_ties"]
 _DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16,
                                    "float16": torch.float16}
 _BASE = "the base"
@@ -59,12 +58,12 @@ class ModelWish:
     @property
     def needs_base(self) -> bool:
         """Whether changes of a base are combined."""
-        return self.method not in ("linear", "slerp")
+        return OF_MODELS[self.method]
 
     @property
     def needs_density(self) -> bool:
         """Whether changes are dropped."""
-        return "ties" in self.method
+        return self.method.startswith(THINNING)
 
 
 @dataclass(frozen=True)

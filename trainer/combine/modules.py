@@ -17,10 +17,8 @@ import torch
 from torch import nn
 
 from trainer.combine.lowrank import Change, truncated_sum
+from trainer.contract.kinds.merge import THINNING, AdapterMethod
 
-AdapterMethod = Literal["linear", "cat", "svd", "ties", "ties_svd", "dare_linear", "dare_ties",
-                        "dare_linear_svd", "dare_ties_svd", "magnitude_prune",
-                        "magnitude_prune_svd"]
 SignMethod = Literal["total", "frequency"]
 _ONE = "layer"
 
@@ -57,7 +55,7 @@ class AdapterWish:
     @property
     def needs_density(self) -> bool:
         """Whether it drops numbers."""
-        return self.method not in ("linear", "cat", "svd")
+        return self.method.startswith(THINNING)
 
     def rank(self, ranks: list[int]) -> int:
         """Return the rank of the result for sources of these ranks."""

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from trainer.combine.adapters import combine_adapters
-from trainer.combine.modules import AdapterMethod, AdapterWish
+from trainer.combine.modules import AdapterWish
 from trainer.combine.sources import WeightedAdapter
 from trainer.contract.files import read_json
+from trainer.contract.kinds.merge import AdapterMethod
 
 pytestmark = pytest.mark.training
 # What each of four sources is: ranks, scales, modules and beginnings of PEFT's that differ.

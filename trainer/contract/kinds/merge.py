@@ -14,9 +14,7 @@ AdapterMethod = Literal[
     "linear", "cat", "svd", "ties", "ties_svd", "dare_linear", "dare_ties", "dare_linear_svd",
     "dare_ties_svd", "magnitude_prune", "magnitude_prune_svd"]
 ModelMethod = Literal["linear", "slerp", "task_arithmetic", "ties", "dare_ties"]
-MergeMethod = Literal[
-    "linear", "cat", "svd", "ties", "ties_svd", "dare_linear", "dare_ties", "dare_linear_svd",
-    "dare_ties_svd", "magnitude_prune", "magnitude_prune_svd", "slerp", "task_arithmetic"]
+MergeMethod = Literal[AdapterMethod, "slerp", "task_arithmetic"]
 # What can be done with whole models, and which of it needs the base they were made of.
 OF_MODELS: dict[str, bool] = {"linear": False, "slerp": False, "task_arithmetic": True,
                               "ties": True, "dare_ties": True}
