@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import pty
@@ -140,6 +141,8 @@ class Terminal:
             stdout=self._side, stderr=self._side, env={**os.environ, "TERM": "dumb"},
             start_new_session=True)
         self.master, self.text = master, ""
+        # What is read at once may end in the middle of a letter.
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def __enter__(self):
         return self
@@ -156,7 +159,8 @@ class Terminal:
         while text not in self.text:
             assert time.monotonic() < deadline, self.text
             if select.select([self.master], [], [], 0.1)[0]:
-                self.text += os.read(self.master, 65536).decode().replace("\r\n", "\n")
+                read = self._decoder.decode(os.read(self.master, 65536))
+                self.text = (self.text + read).replace("\r\n", "\n")
         before, _, self.text = self.text.partition(text)
         return before
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from trainer.combine.errors import CombineError
-from trainer.contract.files import fsync_folder, read_json
-from trainer.export.gguf_export import require_space
+from trainer.contract.files import read_json
+from trainer.export.report import require_space, whole_folder
 from trainer.weights import TOKENIZER_FILES
 
 # Configs and index beside weights and tokenizer.
@@ -34,25 +33,13 @@ def whole(target: Path, weight_bytes: int, text: Path) -> Iterator[Path]:
     if target.exists():
         raise CombineError("target_exists", f"There is a folder '{target.name}' already.",
                            "Delete it, or choose another name.")
-    target.parent.mkdir(parents=True, exist_ok=True)
     files = [text / name for name in TOKENIZER_FILES if (text / name).is_file()]
     require_space(target.parent, weight_bytes + _SPARE_BYTES
                   + sum(path.stat().st_size for path in files))
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir()
+    with whole_folder(target) as partial:
         for path in files:
             shutil.copyfile(path, partial / path.name)
         yield partial
-        for path in partial.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        os.replace(partial, target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    fsync_folder(target.parent)
 
 
 def chat_template(folder: Path) -> str | None:

@@ -9,20 +9,19 @@ https://huggingface.co/docs/text-generation-inference (launcher arguments).
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from trainer.contract.files import fsync_folder, read_json, write_atomic
+from trainer.contract.files import read_json, write_atomic
 from trainer.contract.models import read_folder
 from trainer.contract.rundir import is_safe_name
 from trainer.export.chat_format import ChatFormat, read_chat_format
 from trainer.export.errors import ExportError
 from trainer.export.gguf_template import without_marks
+from trainer.export.report import require_absent, whole_folder
 
 # Which images were current when this was written. vLLM below 0.32.0 has published holes.
 TAGS = {"VLLM_TAG": "v0.33.0", "SGLANG_TAG": "v0.5.19", "TGI_TAG": "3.3.6"}
@@ -55,22 +54,12 @@ def write_deployment(model: Path, target: Path, *, name: str, max_length: int | 
     if not is_safe_name(name):
         raise ExportError("name_unsafe", f"'{name}' is no plain name.",
                           "Use letters, digits, '.', '_' and '-'.")
-    if target.exists():
-        raise ExportError("target_exists", f"There is a '{target.name}' already.",
-                          "Choose another name, or remove it.")
+    require_absent(target)
     length = max_length or _length(read_folder(model).text_config)
     chat = read_chat_format(model)
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir()
+    with whole_folder(target) as partial:
         _fill(partial, model, chat, name, length, [*chat.stops, *stop])
         _write_environment(partial, model_dir)
-        os.replace(partial, target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    fsync_folder(target.parent)
     return target
 
 

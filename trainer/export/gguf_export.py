@@ -8,8 +8,6 @@ no torch. Weights go through in slices of rows, so memory does not grow with the
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.contract.files import fsync_folder
 from trainer.contract.models import read_folder
 from trainer.export.errors import Cancel, ExportError, Progress, require_wanted
 from trainer.export.gguf_families import find_family
@@ -27,6 +24,7 @@ from trainer.export.gguf_library import gguf_library
 from trainer.export.gguf_settings import Settings, read_settings, text_config
 from trainer.export.gguf_tensors import KINDS, Kind, PlannedTensor, plan
 from trainer.export.gguf_tokenizer import Tokenizer, read_tokenizer
+from trainer.export.report import require_space, whole_file
 from trainer.export.stored import Floats, StoredTensor, read_stored
 
 # Weights of a slice: 32 MB as float32.
@@ -123,29 +121,11 @@ def export_gguf(folder: Path, target: Path, kind: Kind = "f16", *, name: str = "
     """
     planned = plan_gguf(folder, kind)
     require_space(target.parent, planned.bytes)
-    partial = target.with_name(f"{target.name}.partial")
-    try:
+    with whole_file(target) as partial:
         _write(planned, partial, name or folder.name, progress, cancel)
-        os.replace(partial, target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    fsync_folder(target.parent)
     formats: Counter[str] = Counter(tensor.kind for tensor in planned.tensors)
     return GgufReport(target, target.stat().st_size, dict(formats),
                       planned.tokenizer.flags["add_bos_token"], planned.notes)
-
-
-def require_space(folder: Path, needed: int) -> None:
-    """Check that a folder's disk has room.
-
-    Raises:
-        ExportError: It has not ('disk_full').
-    """
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise ExportError("disk_full", f"The file needs {needed / 1e9:.2f} GB, and the disk has "
-                          f"{free / 1e9:.2f} GB.", "Free some space, or choose a smaller format.")
 
 
 def _write(planned: GgufPlan, partial: Path, name: str, progress: Progress | None,
@@ -210,8 +190,6 @@ def _write_tensors(file: Any, tensors: Sequence[PlannedTensor], progress: Progre
             if progress:
                 progress(done, total, tensor.name)
         file.write(bytes(-file.tell() % _ALIGNMENT))
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _slices(tensor: PlannedTensor) -> Iterator[Floats]:

@@ -18,10 +18,10 @@ from typing import Literal, get_args
 from trainer.contract.models import read_folder
 from trainer.export.children import Needed, Tool, find_tool, run_child, run_job
 from trainer.export.errors import Cancel, ExportError, Progress
-from trainer.export.gguf_export import export_gguf, plan_gguf, require_space
+from trainer.export.gguf_export import export_gguf, plan_gguf
 from trainer.export.gguf_library import gguf_library
 from trainer.export.gguf_tensors import Kind
-from trainer.export.report import Report, nearest, whole_file
+from trainer.export.report import Report, require_space, whole_file
 
 KQuant = Literal["q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m",
                  "q6_k"]
@@ -68,7 +68,7 @@ def export_kquant(folder: Path, target: Path, kind: KQuant = "q4_k_m", *, name: 
     stored = _stored(folder)
     wide = 2 if stored == "f32" else 1
     weights = read_folder(folder).parameters * 2
-    require_space(nearest(target.parent), int(weights * (wide + _SHARE)))
+    require_space(target.parent, int(weights * (wide + _SHARE)))
     source = target.with_name(f"{target.name}.source.gguf")
     try:
         first = convert_gguf(folder, source, stored, name=name or folder.name,
@@ -85,7 +85,7 @@ def quantize_gguf(source: Path, target: Path, kind: KQuant, *, progress: Progres
     """Quantize a GGUF file in 16 or 32 bits; arguments and errors as ``export_kquant``."""
     tool = tool or find_tool(LLAMA)
     size = source.stat().st_size
-    require_space(nearest(target.parent), int(size * _SHARE))
+    require_space(target.parent, int(size * _SHARE))
 
     def heard(line: str) -> None:
         if progress and (found := _STEP.search(line)):
@@ -141,7 +141,7 @@ def _by_checkout(folder: Path, target: Path, kind: Kind, why: ExportError,
         raise ExportError("kind_unknown", "llama.cpp's converter does not write q4_0.",
                           "Choose f16, bf16, f32, q8_0 or a K-quant.")
     facts = read_folder(folder)
-    require_space(nearest(target.parent), facts.parameters * (4 if kind == "f32" else 2))
+    require_space(target.parent, facts.parameters * (4 if kind == "f32" else 2))
     with whole_file(target) as partial:
         # Not isolated (-P, -I): the script imports what lies beside it in the checkout.
         run_child([sys.executable, str(script.resolve()), str(folder.resolve()), "--outfile",

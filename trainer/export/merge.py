@@ -8,7 +8,6 @@ says why. The folder is 'NAME.partial' until it is whole.
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -18,14 +17,14 @@ from typing import Literal, TypedDict, Unpack
 
 import torch
 
-from trainer.contract.files import fsync_folder, read_json, write_json
+from trainer.contract.files import read_json, write_json
 from trainer.contract.models import read_folder
 from trainer.contract.rundir import RunDir
 from trainer.export.errors import Cancel, ExportError, Progress
-from trainer.export.gguf_export import require_space
 from trainer.export.merge_files import NUMBERS, Reader, header_room
 from trainer.export.merge_pass import Pass, merge_into
 from trainer.export.merge_source import Trained, find_trained, require_all_mergeable
+from trainer.export.report import require_absent, require_space, whole_folder
 from trainer.weights import TOKENIZER_FILES, write_template
 
 DType = Literal["stored", "float32", "bfloat16", "float16"]
@@ -112,26 +111,16 @@ def merge_run(run: RunDir, target: Path, checkpoint: Path | None = None,
         Failure: The base is not the one that the run was trained on ('base_changed').
         OSError: It cannot be written. Nothing is left behind after any of these.
     """
-    if target.exists():
-        raise ExportError("target_exists", f"There is a folder '{target.name}' already.",
-                          "Delete it, or choose another name.")
+    require_absent(target)
     source = find_trained(run, checkpoint)
     require_all_mergeable(source)
     facts = _check(source)
     wish = _Wish(options.get("dtype", "stored"), options.get("shard_bytes", SHARD_BYTES),
                  options.get("progress"), options.get("cancelled"))
-    target.parent.mkdir(parents=True, exist_ok=True)
     require_space(target.parent, _needed(source, facts, wish.dtype))
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with whole_folder(target) as partial:
         done = _passes(source, facts, partial, wish)
         _finish(source, partial, wish.dtype)
-        os.replace(partial, target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    fsync_folder(target.parent)
     headers = Reader(target).facts
     return MergeReport(target, sum((target / name).stat().st_size for name in done[-1].files),
                        len(headers), done[-1].files, wish.dtype, len(source.adapters),

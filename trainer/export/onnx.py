@@ -18,12 +18,11 @@ from trainer.contract.files import write_json
 from trainer.contract.models import ModelFacts, read_folder
 from trainer.export.children import JOBS, Needed, find_tool, run_child, run_job
 from trainer.export.errors import Cancel, ExportError, Progress
-from trainer.export.gguf_export import require_space
 from trainer.export.report import (
     Report,
     copy_texts,
-    nearest,
     require_absent,
+    require_space,
     size_of,
     whole_folder,
 )
@@ -68,7 +67,7 @@ def export_onnx(folder: Path, target: Path, *, progress: Progress | None = None,
     config = {**facts.config, **older_words(facts.text_config)}
     tool = find_tool(TOOL)
     size = facts.parameters * 4
-    require_space(nearest(target.parent), _COPIES * size + _SPARE_BYTES)
+    require_space(target.parent, _COPIES * size + _SPARE_BYTES)
     said: list[str] = []
 
     def heard(line: str) -> None:

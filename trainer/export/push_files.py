@@ -17,8 +17,7 @@ from pathlib import Path
 from trainer.contract.redact import known_secrets
 from trainer.export.card import read_licence
 from trainer.export.errors import Cancel, ExportError, Progress, require_wanted
-from trainer.export.gguf_export import require_space
-from trainer.export.report import Report, nearest, require_absent, whole_folder
+from trainer.export.report import Report, require_absent, require_space, whole_folder
 
 _WEIGHTS = ("*.safetensors", "*.gguf", "*.onnx", "*.onnx_data", "*.onnx.data", "tokenizer.model")
 _TEXTS = ("*.json", "*.jinja", "*.txt", "*.md", "*.yaml", "*.yml", "Modelfile*", "LICEN[CS]E*",
@@ -131,7 +130,7 @@ def push_to_folder(folder: Path, target: Path, *, progress: Progress | None = No
         raise ExportError("target_inside", "An export cannot be copied into itself.",
                           "Choose a folder outside.")
     total = sum(file.size for file in files)
-    require_space(nearest(target.parent), total)
+    require_space(target.parent, total)
     done = 0
 
     def tell(count: int, name: str) -> None:

@@ -16,12 +16,11 @@ from typing import Literal, get_args
 from trainer.contract.models import ModelFacts, read_folder
 from trainer.export.children import Needed, Tool, find_tool, run_job
 from trainer.export.errors import Cancel, ExportError, Progress
-from trainer.export.gguf_export import require_space
 from trainer.export.report import (
     Report,
     copy_texts,
-    nearest,
     require_absent,
+    require_space,
     size_of,
     whole_folder,
 )
@@ -74,7 +73,7 @@ def export_quantized(folder: Path, target: Path, kind: Quantized = "fp8", *,
     group = _group(facts) if kind in CALIBRATED else 0
     tool = find_tool(TOOL)
     size = facts.weight_bytes
-    require_space(nearest(target.parent), size + _SPARE_BYTES)
+    require_space(target.parent, size + _SPARE_BYTES)
     wish = {"source": str(folder.resolve()), "kind": kind, "group": group, "ignore": _IGNORED,
             "texts": str(texts.resolve()) if texts and count else "", "rows": MOST_TEXTS,
             "length": LONGEST_TEXT}

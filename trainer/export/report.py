@@ -84,9 +84,17 @@ def require_absent(target: Path) -> None:
                           "Delete it, or choose another name.")
 
 
-def nearest(folder: Path) -> Path:
-    """Return the folder or the nearest one above it that is there: its disk is written to."""
-    return next(path for path in (folder, *folder.resolve().parents) if path.is_dir())
+def require_space(folder: Path, needed: int) -> None:
+    """Check that the disk of a folder has room; the folder need not be there yet.
+
+    Raises:
+        ExportError: It has not ('disk_full').
+    """
+    there = next(path for path in (folder, *folder.resolve().parents) if path.is_dir())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise ExportError("disk_full", f"The file needs {needed / 1e9:.2f} GB, and the disk has "
+                          f"{free / 1e9:.2f} GB.", "Free some space, or choose a smaller format.")
 
 
 def copy_texts(source: Path, target: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import gradio as gr
 import yaml
 
-from app.board.doors import door
+from app.board.doors import QUIET, door
 from app.board.i18n import t
 from app.board.pages import _export_form
 from app.board.pages._export_form import Form, Option
@@ -24,8 +24,6 @@ from app.preflight import DryRun
 from app.runs import RunError
 from trainer.contract.problems import ConfigError
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
-                         "api_visibility": "private"}
 _GO = "(id) => { if (id) { try { sessionStorage.removeItem('finestra_kind_draft'); } catch {} " \
       "location.assign('./run?id=' + encodeURIComponent(id)); } }"
 

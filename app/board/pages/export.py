@@ -179,10 +179,9 @@ class ExportPage(KindPage):
         found: dict[str, list[list[str]]] = {}
         for problem in (one for one in problems if one.code == "part_missing"):
             names = problem.params["name"].split(", ")
-            group, members = next((key, value) for key, value in GROUPS.items()
-                                  if names[0] in value)
-            extra = next(FORMATS[name].extra for name in members if name == names[0])
-            _, variable, command = PARTS[extra]
+            group, wanted = next((key, one) for key, members in GROUPS.items()
+                                 for one in members if one == names[0])
+            _, variable, command = PARTS[FORMATS[wanted].extra]
             other = t(self.locale, "export.part_or", variable=variable) if variable else ""
             labels = ", ".join(t(self.locale, f"format.{name}").removeprefix("GGUF ")
                                for name in names)

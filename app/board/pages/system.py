@@ -10,14 +10,12 @@ from typing import Any
 import gradio as gr
 
 from app.apikeys import DEFAULT_SCOPES, SCOPES, KeyRing
-from app.board.doors import door, error_note
+from app.board.doors import QUIET, door, error_note
 from app.board.i18n import t
 from app.board.pages import _system_html
 from app.board.pages._parts import html, note, text
 from app.serving.endpoints import EndpointBook
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
-                         "api_visibility": "private"}
 PARTS = ("devices", "engines", "kinds", "keys", "endpoints", "checks", "audit")
 
 

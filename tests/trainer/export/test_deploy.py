@@ -98,7 +98,7 @@ def test_a_failure_leaves_nothing(model, tmp_path, monkeypatch):
     def fail(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("trainer.export.deploy.os.replace", fail)
+    monkeypatch.setattr("trainer.export.report.os.replace", fail)
     with pytest.raises(OSError, match="No space"):
         write_deployment(model, tmp_path / "serve", name="m")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -175,9 +175,9 @@ def test_a_training_run_leads_to_export_and_merge():
 
 def test_a_config_is_shown_without_what_is_default():
     html = _run_html.config("en", "kind: export\nname: a\nsource: starter\nformats: [gguf-q8_0]\n"
-                                  "dtype: stored\nseed: 0\n")
+                                  "dtype: stored\n")
     brief = html.partition('id="run-yaml-whole"')[0]
-    assert "gguf-q8_0" in brief and "kind: export" in brief and "seed" not in brief
+    assert "gguf-q8_0" in brief and "kind: export" in brief and "dtype" not in brief
 
 
 @pytest.fixture
