@@ -66,7 +66,8 @@ class Engine:
         self.users: Counter[str] = Counter()
         self.ending = False
         self.reason: EngineError | None = None
-        self.method, self.max_rank = "", 0
+        self.method = ""
+        self._max_rank = plan.kind.max_rank(plan.device, first)
         self.exposed: tuple[int, ...] = ()
         self._loaded: dict[str, str] = {}
         self._loaded_lock, self._changing = threading.Lock(), threading.Lock()
@@ -100,7 +101,7 @@ class Engine:
         if adapter is None:
             return True
         return (adapter.excludes in ("", self.method) or not self.method) and (
-            not self.max_rank or adapter.rank <= self.max_rank)
+            self._max_rank is None or adapter.rank <= self._max_rank)
 
     # Beginning and ending; both wait, so they run on threads
 
@@ -131,7 +132,6 @@ class Engine:
         launch = self.plan.kind.launch(setup, free_port())
         launch.environ.update(FINESTRA_HOME=str(self._home.root),
                               TMPDIR=str(self.lease.temporary))
-        self.max_rank = launch.max_rank
         self.process = EngineProcess(launch, self.lease, self.log, self.key)
         if self.ending:
             self.process.tell_to_end()
