@@ -61,7 +61,7 @@ def test_vllm_answers_for_a_base_and_its_runs(desk, serve, interpreter, tmp_path
     assert argv[:3] == ["-P", "-m", "vllm.entrypoints.openai.api_server"]
     assert option(argv, "--host") == "127.0.0.1" and option(argv, "--dtype") == "float32"
     assert option(argv, "--model") == str(desk.base())
-    assert option(argv, "--max-model-len") == "2048" and option(argv, "--max-lora-rank") == "64"
+    assert option(argv, "--max-model-len") == "2048" and option(argv, "--max-lora-rank") == "8"
     adapter = desk.home.runs / "one" / "adapter"
     assert json.loads(option(argv, "--lora-modules")) == {"name": "one", "path": str(adapter)}
     assert option(argv, "--max-loras") == "2" and option(argv, "--max-cpu-loras") == "8"

@@ -1,0 +1,1 @@
+"""Models that answer rows, and what their answers are worth."""
