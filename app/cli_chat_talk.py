@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from app.chats.blind import Names, document
-from app.chats.conversation import Answer, Chat, Settings
 from app.chats.requests import Changes, NewAnswer, NewTurn, NewVote, Stop
 from app.chats.rows import FORMATS, export
 from app.cli_output import console, note
 from app.recordfile import RecordError
+from trainer.contract.conversation import Answer, Chat, Settings
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal

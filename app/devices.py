@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.memory import total_and_free_mib
+from trainer.contract.memory import total_and_free_mib
 
 CPU = "cpu"
 TIMEOUT_S = 2.0

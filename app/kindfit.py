@@ -15,9 +15,9 @@ from pathlib import Path
 from app.choices import Choice
 from app.home import Home
 from app.paths import is_path
-from app.sources import cached_snapshot, hub_token_file
 from trainer.contract.commits import find_problem
 from trainer.contract.config import RunConfig, objectives_with
+from trainer.contract.hubcache import cached_snapshot, hub_token_file
 from trainer.contract.kinds.export import FORMATS, GGUF_MODELS, ExportConfig, Format
 from trainer.contract.kinds.merge import MergeConfig
 from trainer.contract.models import (

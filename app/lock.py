@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from app.identity import Identity
 from trainer.contract.files import read_json
+from trainer.contract.identity import Identity
 
 _NO_LOCKING = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 

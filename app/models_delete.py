@@ -17,7 +17,7 @@ from app.models_shelf import OnDisk
 from app.models_uses import User, Uses
 from app.runs import Run
 from app.serving.engines.leases import known
-from app.sources import hub_cache
+from trainer.contract.hubcache import hub_cache
 from trainer.contract.models import ModelError
 
 _NAMED = 5

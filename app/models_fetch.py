@@ -17,8 +17,8 @@ from app.models_remote import ModelRemote, as_model_error, parse_model, remote_o
 from app.models_shelf import PARTIAL
 from app.models_stream import BLOCK, Meter, fetch_all, require_room
 from app.names import slug
-from app.sources import cached_snapshot, hub_cache
 from trainer.contract.files import fsync_folder, locked, write_atomic
+from trainer.contract.hubcache import cached_snapshot, hub_cache
 from trainer.contract.models import ModelError, read_adapter, read_folder
 from trainer.contract.rundir import is_safe_name
 from trainer.data import DatasetError

@@ -17,9 +17,9 @@ from app.home import Home
 from app.models_files import FolderFacts, Stamp, read_facts, size_of, stamp_of
 from app.models_uses import User, Uses, plain
 from app.runs import Run
-from app.sources import hub_cache
 from trainer.contract.catalogue import find
 from trainer.contract.files import read_json
+from trainer.contract.hubcache import hub_cache
 from trainer.contract.models import HUB_ID
 from trainer.contract.places import starter
 from trainer.contract.rundir import RunDir, is_safe_name

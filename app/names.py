@@ -8,8 +8,9 @@ import time
 import unicodedata
 
 from trainer.contract import RunConfig
-from trainer.contract.kinds import AnyConfig
+from trainer.contract.kinds import AnyConfig, Other
 from trainer.contract.kinds.export import ExportConfig
+from trainer.contract.kinds.merge import MergeConfig
 
 
 def slug(name: str, limit: int = 32) -> str:
@@ -30,11 +31,19 @@ def columns_of(config: AnyConfig) -> dict[str, str]:
         return {"name": config.name, "objective": config.objective,
                 "model": config.model.name_or_path, "method": method_of(config),
                 "wanted_device": config.training.device}
-    model, method = ((config.source, ", ".join(config.formats))
-                     if isinstance(config, ExportConfig)
-                     else (", ".join(source.name for source in config.sources), config.method))
+    model, method = _asked(config)
     return {"name": config.name, "objective": config.kind, "model": model, "method": method,
             "wanted_device": config.device}
+
+
+def _asked(config: Other) -> tuple[str, str]:
+    """Return (models, what is done with them)."""
+    if isinstance(config, ExportConfig):
+        return config.source, ", ".join(config.formats)
+    if isinstance(config, MergeConfig):
+        return ", ".join(source.name for source in config.sources), config.method
+    asked = [use if isinstance(use, str) else use.name for use in config.data]
+    return ", ".join(config.models), ", ".join([*asked, *config.benchmarks.tasks])
 
 
 def method_of(config: RunConfig) -> str:

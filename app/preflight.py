@@ -14,15 +14,17 @@ from app.choices import Choice
 from app.datafit import DataFindings, DataFit
 from app.datasets import DataService
 from app.devices import CPU, Device, DeviceProbe
+from app.evaluations.fit import EvaluationFit
 from app.home import Home
 from app.kindfit import KindFit
-from app.sources import cached_snapshot
 from trainer.contract import ConfigError, Problem, RunConfig, families, fits
 from trainer.contract.choose import DeviceKind, choose_dtype, dtype_problem
 from trainer.contract.config import parse, without_wrong_fields
 from trainer.contract.config.checks.memory import packing_problems
 from trainer.contract.consent import reward_problems
+from trainer.contract.hubcache import cached_snapshot
 from trainer.contract.kinds import AnyConfig, kind_of, parse_any
+from trainer.contract.kinds.evaluate import EvaluateConfig
 from trainer.contract.models import ModelError, ModelFacts, read_folder, resolve_model
 from trainer.contract.plan import Estimate, Setting, estimate
 from trainer.contract.rundir import is_safe_name
@@ -93,9 +95,16 @@ class Preflight:
         except ConfigError as error:
             return DryRun(problems=error.problems)
         assert not isinstance(config, RunConfig)
-        fit = KindFit(self.home, self.data.allowed if origin == "web" else None)
-        problems, choices = fit.look(config)
-        found = DryRun(config=fit.absolute(config), problems=problems, choices=choices)
+        allowed = self.data.allowed if origin == "web" else None
+        found = DryRun()
+        if isinstance(config, EvaluateConfig):
+            asks = EvaluationFit(self.home, allowed)
+            found.problems, found.choices = asks.look(config)
+            found.config = asks.absolute(config)
+        else:
+            fit = KindFit(self.home, allowed)
+            found.problems, found.choices = fit.look(config)
+            found.config = fit.absolute(config)
         self._device(found)
         return found
 

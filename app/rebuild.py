@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from app.home import Home
-from app.identity import Identity
 from app.ingest import ingest
 from app.names import columns_of as of_config
 from app.runs import ACTIVE, RunState
 from app.store import MIRRORED, CorruptIndex, Store, Writer
 from trainer.contract.files import locked, read_json
+from trainer.contract.identity import Identity
 from trainer.contract.rundir import RunDir, is_safe_name
 
 _log = logging.getLogger(__name__)

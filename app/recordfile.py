@@ -10,22 +10,9 @@ from typing import Any
 
 from app.home import Home
 from trainer.contract.files import locked, read_json, write_json
+from trainer.contract.problems import RecordError as RecordError
 
 Record = dict[str, Any]
-
-
-class RecordError(ValueError):
-    """A record cannot be made, changed or read.
-
-    Attributes:
-        code: Stable name, such as 'unknown_key' or 'endpoint_exists'.
-        advice: What to do next.
-    """
-
-    def __init__(self, code: str, message: str, advice: str = "") -> None:
-        """Keep code and advice beside the message."""
-        super().__init__(message)
-        self.code, self.advice = code, advice
 
 
 class RecordFile:

@@ -18,7 +18,6 @@ from functools import partial
 
 from app.devices import CPU, Device, DeviceProbe
 from app.home import Home
-from app.identity import Identity, boot_id, find_by_environ, sweep
 from app.ingest import ingest, last_event
 from app.outcome import Exit, Result, decide
 from app.rebuild import recover
@@ -26,6 +25,7 @@ from app.runs import ACTIVE, RunState
 from app.serving.engines.leases import EngineProbe
 from app.store import CorruptIndex, Record, Store
 from trainer.contract.files import read_json, write_json
+from trainer.contract.identity import Identity, boot_id, find_by_environ, sweep
 from trainer.contract.rundir import Attempt, RunDir
 
 GRACE_S = 120.0

@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from app.identity import Identity
 from app.migrations import check_version, migrate
 from app.runs import Progress, Run, RunError, RunState, check_transition
 from trainer.contract.files import write_json
+from trainer.contract.identity import Identity
 from trainer.contract.rundir import RunDir
 
 BUSY_S = 30.0

@@ -18,7 +18,6 @@ from app.deletion import check_deletable
 from app.devices import Device
 from app.home import Home
 from app.ingest import ingest
-from app.logfile import clean, lines_with, read_tail
 from app.models import ModelLibrary
 from app.names import columns_of, new_run_id
 from app.preflight import DryRun, Preflight
@@ -32,6 +31,7 @@ from trainer.contract import events as ev
 from trainer.contract.commits import CheckpointInfo, find_problem, list_checkpoints
 from trainer.contract.config import load_yaml
 from trainer.contract.kinds import AnyConfig
+from trainer.contract.logfile import clean, lines_with, read_tail
 from trainer.contract.redact import known_secrets, redact
 from trainer.contract.rundir import Attempt, RunDir
 

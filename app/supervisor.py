@@ -22,16 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.home import Home
-from app.identity import Identity, find_by_environ, read_stat, sweep
 from app.ingest import last_event
-from app.logfile import LogCap, last_lines
-from app.memory import oom_kills
 from app.outcome import Exit, Result, decide
 from app.runs import ACTIVE, RunError, RunState
 from app.scheduler import Scheduler
 from app.store import Record, Store
 from trainer.contract.events import WarningEvent
 from trainer.contract.files import read_json, write_json
+from trainer.contract.identity import Identity, find_by_environ, read_stat, sweep
+from trainer.contract.logfile import LogCap, last_lines
+from trainer.contract.memory import oom_kills
 from trainer.contract.redact import known_secrets, redact
 from trainer.contract.rundir import Attempt, RunDir
 

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from app.doctor import Check, examine
 from app.home import Home
-from app.serving.engines.kinds import Availability
 from app.serving.engines.training import Conflict
+from trainer.engines.kinds import Availability
 
 CHECKS_FRESH_S = 30.0
 AUDIT_BYTES = 65_536

@@ -16,11 +16,11 @@ from typing import Any
 import httpx
 
 from app.serving.engines.local import LocalBackend
-from app.serving.engines.settings import EngineSettings
 from app.serving.route import Route
 from app.studio import Studio
 from bench.report import ROOT, Number
 from bench.streams import Plan, compared
+from trainer.engines.settings import EngineSettings
 
 REAL = ROOT.parent / "shared" / "data" / "real" / "gsm8k_test.jsonl"
 HELD_OUT = ROOT / "data" / "sample_instructions_heldout.jsonl"

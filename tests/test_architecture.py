@@ -19,7 +19,7 @@ from trainer.contract.config import load_yaml, parse
 
 ENGINE = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
 # The workers render strangers' templates (rule R7); the sandbox runs a user's reward function.
-SUBPROCESS = ("app/scheduler.py", "app/supervisor.py", "app/devices.py", "app/serving/",
+SUBPROCESS = ("app/scheduler.py", "app/supervisor.py", "app/devices.py", "trainer/engines/",
               "trainer/data/children/workers.py", "trainer/rewards/sandbox.py",
               "trainer/export/children.py")
 # In the order in which they may know of each other: each only of those before it.
@@ -63,9 +63,16 @@ def test_trainer_never_imports_the_app():
                         lambda m, name: within(name, "app", "gradio", "sqlite3"))
 
 
-def test_app_knows_of_the_trainer_only_contract_and_data():
-    assert not offences(modules("app"), lambda m, name: within(name, "trainer")
-                        and not within(name, "trainer.contract", "trainer.data"))
+def test_app_knows_of_the_trainer_only_contract_data_and_engines():
+    assert not offences(modules("app"), lambda m, name: within(name, "trainer") and not within(
+        name, "trainer.contract", "trainer.data", "trainer.engines"))
+
+
+def test_engines_know_of_the_trainer_only_contract_and_data():
+    banned = (*ENGINE, "gradio", "app")
+    assert not offences(modules("trainer/engines"), lambda m, name: within(name, *banned) or (
+        within(name, "trainer")
+        and not within(name, "trainer.contract", "trainer.data", "trainer.engines")))
 
 
 def test_app_never_imports_the_engine():
@@ -104,7 +111,8 @@ def test_imports_are_seen_in_every_form():
 
 
 @pytest.mark.parametrize("name", ["app.board.shell", "app.cli", "app.server", "app.supervisor",
-                                  "trainer.contract", "trainer.data", "trainer.scoring"])
+                                  "trainer.contract", "trainer.data", "trainer.scoring",
+                                  "trainer.engines.resolving", "trainer.engines.process"])
 def test_a_fresh_import_leaves_torch_out(name):
     code = (f"import sys, {name}\n"
             "sys.exit(' '.join(m for m in ('torch', 'transformers', 'peft', 'trl', 'plotly')"

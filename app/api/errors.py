@@ -12,12 +12,12 @@ from starlette.exceptions import HTTPException
 
 from app.recordfile import RecordError
 from app.runs import RunError
-from app.serving.route import EngineError
 from trainer.contract.models import ModelError
 from trainer.contract.problems import ConfigError, Problem, message_and_advice
 from trainer.contract.redact import redact
 from trainer.data import DatasetError
 from trainer.data.templates.sandbox import TemplateError
+from trainer.engines.errors import EngineError
 
 STATUS = {
     "unknown_run": 404,

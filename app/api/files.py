@@ -12,8 +12,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from app.api.deps import RunDep, StudioDep
-from app.logfile import clean
 from app.studio import Studio
+from trainer.contract.logfile import clean
 from trainer.contract.redact import known_secrets, redact
 from trainer.contract.rundir import RunDir
 

@@ -9,13 +9,14 @@ from typing import Any
 import httpx
 import orjson
 
-from app.chats.conversation import Fault
 from app.chats.history import CHAT, checked
 from app.recordfile import RecordError
 from app.serving.openai_errors import ApiError, message_in
 from app.serving.proxy import SILENCE_S, Clients
-from app.serving.route import EngineError, Route
+from app.serving.route import Route
+from trainer.contract.conversation import Fault
 from trainer.contract.redact import redact
+from trainer.engines.errors import EngineError
 
 LOG_LINES = 20
 MAX_ERROR_BYTES = 1 << 20

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from string import ascii_uppercase
 from typing import Any, TypeVar
 
-from app.chats.conversation import Chat, Turn
 from app.recordfile import RecordError
+from trainer.contract.conversation import Chat, Turn
 
 _T = TypeVar("_T")
 Document = dict[str, Any]

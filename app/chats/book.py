@@ -17,9 +17,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.chats.conversation import Chat, text_of
 from app.home import Home
 from app.recordfile import RecordError
+from trainer.contract.conversation import Chat, text_of
 from trainer.contract.files import read_json, write_atomic, write_json
 
 CHAT_ID = re.compile(r"chat-[0-9a-f]{12}")

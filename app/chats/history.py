@@ -1,62 +1,17 @@
-"""What a lane is asked: the messages on the way to a turn, and the question around them."""
+"""What a lane is asked: the question around its messages, and what may be said at a turn."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import orjson
 
-from app.chats.conversation import Answer, Chat, Message, Turn
 from app.recordfile import RecordError
 from app.serving.openai_errors import ApiError
 from app.serving.questions import Question, read_question
+from trainer.contract.conversation import Chat, Message
 
 CHAT = "/chat/completions"
-
-
-def messages_of(chat: Chat, turn: Turn, lane: str) -> list[Message]:
-    """Return the messages that a lane answers at a turn.
-
-    A lane that was added later takes over what the first of the others said before.
-
-    Raises:
-        RecordError: An answer that this one would go on from says nothing ('no_answer').
-    """
-    found: list[Message] = [{"role": "system", "content": chat.system}] if chat.system else []
-    path, speaker = chat.path(turn.id), lane
-    for above, below in pairwise(path):
-        if above.lane is None:
-            speaker = lane if lane in above.answers else _first(above, below)
-        elif above.lane != speaker:
-            continue
-        found += above.inputs
-        in_a_loop = all(one.lane is not None for one in path[path.index(below):])
-        found.append(assistant(_gone_on_from(above, below, speaker), with_thinking=in_a_loop))
-    return found + list(turn.inputs)
-
-
-def _first(above: Turn, below: Turn) -> str:
-    return next((lane for lane in below.after if lane in above.answers), "")
-
-
-def _gone_on_from(above: Turn, below: Turn, lane: str) -> Answer:
-    wanted = below.after.get(lane)
-    found = next((one for one in above.answers.get(lane, []) if one.id == wanted), None)
-    if found is None or not found.says:
-        raise RecordError("no_answer", "An answer above is empty, so that there is nothing to go "
-                          "on from.", "Regenerate that one, or ask again from there.")
-    return found
-
-
-def assistant(answer: Answer, *, with_thinking: bool = False) -> Message:
-    """Return an answer as a message; while tools are called, its thinking belongs to it."""
-    message: Message = {"role": "assistant", "content": answer.content}
-    if answer.tool_calls:
-        message["tool_calls"] = answer.tool_calls
-    if with_thinking and answer.thinking:
-        message["reasoning_content"] = answer.thinking
-    return message
 
 
 def body_of(chat: Chat, messages: list[Message], model: str) -> dict[str, Any]:

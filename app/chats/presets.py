@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.chats.conversation import Settings
 from app.home import Home
 from app.recordfile import RecordError, RecordFile
+from trainer.contract.conversation import Settings
 
 BUILT_IN: dict[str, dict[str, Any]] = {
     "precise": {"temperature": 0.2, "top_p": 0.9},

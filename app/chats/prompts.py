@@ -9,14 +9,15 @@ from typing import Any
 
 from app.chats.asking import fault_of
 from app.chats.continuing import prompt_ids
-from app.chats.history import body_of, messages_of
+from app.chats.history import body_of
 from app.chats.service import Chats
 from app.chats.writing import EXPECTED
 from app.recordfile import RecordError
-from app.serving.route import EngineError
+from trainer.contract.conversation import messages_of
 from trainer.contract.files import read_json
 from trainer.data import DatasetError
 from trainer.data.tokens.tokenizer import Tokenizer
+from trainer.engines.errors import EngineError
 
 NOTES = {
     "asked_now": "The prompt was asked for just now, with system prompt, settings and tools as "

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.chats.conversation import MAX_LANES, MAX_TOOLS, LaneName, Message, Settings
+from trainer.contract.conversation import MAX_LANES, MAX_TOOLS, LaneName, Message, Settings
 
 Title = Annotated[str, Field(max_length=200)]
 System = Annotated[str, Field(max_length=200_000)]

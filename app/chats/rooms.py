@@ -8,10 +8,10 @@ from typing import Any
 
 from app.chats.blind import Names, answer_document, document
 from app.chats.book import Book, Stamp
-from app.chats.conversation import Answer, Chat, State
 from app.chats.writing import Delta, Writing
-from app.identity import Identity
 from app.recordfile import RecordError
+from trainer.contract.conversation import Answer, Chat, State
+from trainer.contract.identity import Identity
 
 GROWING_S = 1.0
 _APPENDED = ("content", "thinking")

@@ -8,9 +8,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.chats.blind import Names, document
-from app.chats.conversation import Answer, Chat, Message, Turn, has_pictures, text_of
-from app.chats.history import assistant, messages_of
 from app.recordfile import RecordError
+from trainer.contract.conversation import (
+    Answer,
+    Chat,
+    Message,
+    Turn,
+    assistant,
+    has_pictures,
+    judged,
+    kept,
+    messages_of,
+    text_of,
+)
 
 Row = dict[str, Any]
 FORMATS = {"markdown": ("text/markdown", ".md"), "json": ("application/json", ".json"),
@@ -67,20 +77,11 @@ def _finished(chat: Chat, lane: str) -> list[Message]:
         answer = turn.shown_answer(lane)
         if answer is not None and answer.state == "done" and answer.says:
             try:
-                return [*_kept(messages_of(chat, turn, lane)), _said(answer)]
+                return [*kept(messages_of(chat, turn, lane)),
+                        assistant(answer, with_thinking=True)]
             except RecordError:
                 return []
     return []
-
-
-def _kept(messages: list[Message]) -> list[Message]:
-    """Return messages with the text of their parts where all of them are text."""
-    return [message if has_pictures(message) else {
-        **message, "content": text_of(message.get("content"))} for message in messages]
-
-
-def _said(answer: Answer) -> Message:
-    return assistant(answer, with_thinking=True)
 
 
 def preferences(chat: Chat) -> tuple[list[Row], int]:
@@ -92,9 +93,9 @@ def preferences(chat: Chat) -> tuple[list[Row], int]:
     for turn in chat.turns.values():
         if turn.vote is None or turn.vote.winner not in turn.answers:
             continue
-        better = _judged(chat, turn, turn.vote.winner)
+        better = judged(chat, turn, turn.vote.winner)
         for lane in turn.answers:
-            worse = _judged(chat, turn, lane) if lane != turn.vote.winner else None
+            worse = judged(chat, turn, lane) if lane != turn.vote.winner else None
             if lane == turn.vote.winner:
                 continue
             if better is None or worse is None or better[0] != worse[0] \
@@ -104,17 +105,6 @@ def preferences(chat: Chat) -> tuple[list[Row], int]:
             found.append({"prompt": better[0], "chosen": [better[1]], "rejected": [worse[1]],
                           **({"tools": chat.tools} if chat.tools else {})})
     return found, left_out
-
-
-def _judged(chat: Chat, turn: Turn, lane: str) -> tuple[list[Message], Message] | None:
-    answer = turn.shown_answer(lane)
-    if answer is None or not answer.says or answer.active:
-        return None
-    try:
-        prompt = _kept(messages_of(chat, turn, lane))
-    except RecordError:
-        return None
-    return None if any(map(has_pictures, prompt)) else (prompt, _said(answer))
 
 
 # Text

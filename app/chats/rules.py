@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from app.chats.blind import Names, shuffled
-from app.chats.conversation import Answer, Chat, Message, Settings, Turn, text_of
 from app.chats.history import body_of, checked
 from app.chats.requests import Changes, Shown
 from app.recordfile import RecordError
+from trainer.contract.conversation import Answer, Chat, Message, Settings, Turn, text_of
 
 TITLE_CHARS = 80
 Document = dict[str, Any]

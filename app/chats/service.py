@@ -13,8 +13,7 @@ from typing import Any
 from app.chats.asking import Asker
 from app.chats.blind import Names, document, shuffled
 from app.chats.book import MAX_BYTES, Book
-from app.chats.conversation import MAX_ANSWERS, MAX_TURNS, Answer, Chat, Message, Turn, Vote
-from app.chats.history import body_of, messages_of, require_inputs
+from app.chats.history import body_of, require_inputs
 from app.chats.presets import Presets
 from app.chats.requests import Changes, NewAnswer, NewChat, NewTurn, Stop
 from app.chats.rooms import Room, Watcher
@@ -31,6 +30,16 @@ from app.chats.writing import Delta, Writing
 from app.home import Home
 from app.recordfile import RecordError
 from app.serving.route import Backend
+from trainer.contract.conversation import (
+    MAX_ANSWERS,
+    MAX_TURNS,
+    Answer,
+    Chat,
+    Message,
+    Turn,
+    Vote,
+    messages_of,
+)
 
 log = logging.getLogger("finestra.chats")
 Document = dict[str, Any]

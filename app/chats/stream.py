@@ -11,7 +11,7 @@ import orjson
 
 from app.serving.openai_errors import message_in
 from app.serving.proxy import LONGEST_LINE
-from app.serving.route import EngineError
+from trainer.engines.errors import EngineError
 
 MAX_CALLS = 128
 _REASONING = ("reasoning_content", "reasoning")

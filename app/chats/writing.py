@@ -11,12 +11,13 @@ import httpx
 
 from app.chats.asking import Asker, fault_of
 from app.chats.continuing import continued
-from app.chats.conversation import Answer, State
 from app.chats.stream import Piece, add_calls, pieces
 from app.chats.thinking import Fold, Heard
 from app.recordfile import RecordError
 from app.serving.openai_errors import ApiError
-from app.serving.route import Backend, EngineError
+from app.serving.route import Backend
+from trainer.contract.conversation import Answer, State
+from trainer.engines.errors import EngineError
 
 MAX_CHARS = 4_000_000
 Delta = dict[str, Any]

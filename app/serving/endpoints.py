@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from app.home import Home
 from app.recordfile import Record, RecordError, RecordFile
-from app.serving.route import EngineError, Route, Served
+from app.serving.route import Route, Served
+from trainer.engines.errors import EngineError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")

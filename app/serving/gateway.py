@@ -21,7 +21,8 @@ from starlette.types import Receive, Scope, Send
 from app.serving.openai_errors import ApiError, from_engine
 from app.serving.proxy import Backends, Proxy
 from app.serving.questions import NEEDED, Question, read_question
-from app.serving.route import Backend, EngineError, Served
+from app.serving.route import Backend, Served
+from trainer.engines.errors import EngineError
 
 
 class Answered(Response):

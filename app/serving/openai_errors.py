@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from app.serving.route import EngineError
 from trainer.contract.redact import redact
+from trainer.engines.errors import EngineError
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 # What engines and endpoints call it, as OpenAI does.

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from app.datasets import DataService, make_worker
-from app.identity import find_by_environ
 from app.runs import ENDED
 from app.studio import Studio
+from trainer.contract.identity import find_by_environ
 
 FAKE = [sys.executable, str(Path(__file__).resolve().parents[1] / "fake_trainer.py")]
 

@@ -15,10 +15,10 @@ from app.models_needs import room_of
 from app.models_uses import Uses
 from app.runs import RunError, RunState
 from app.serving.engines.leases import Lease
-from app.sources import cached_snapshot, hub_cache
 from tests.app.models_hub import a_model, write_model
 from tests.app.test_models_fetch import BIG, stub  # noqa: F401  a fixture
 from tests.app.test_models_shelf import a_run, cached
+from trainer.contract.hubcache import cached_snapshot, hub_cache
 from trainer.contract.models import ModelError
 
 GPU = Device("GPU-1", "A GPU", 24_000, 20_000, capability=(8, 6))

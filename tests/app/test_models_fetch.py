@@ -13,9 +13,9 @@ from app import models_stream
 from app.models_fetch import fetch
 from app.models_remote import parse_model
 from app.models_stream import Meter
-from app.sources import cached_snapshot, hub_cache
 from tests.app.models_hub import a_model, model_hub, write_model
 from tests.trainer.data.hub_stub import COMMIT, NEWER
+from trainer.contract.hubcache import cached_snapshot, hub_cache
 from trainer.contract.models import ModelError, read_folder
 
 BIG = 8_000_000

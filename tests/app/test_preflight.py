@@ -6,7 +6,7 @@ import pytest
 from app.devices import Device, DeviceProbe
 from app.home import Home
 from app.preflight import Preflight
-from app.sources import cached_snapshot
+from trainer.contract.hubcache import cached_snapshot
 
 GPU = Device("GPU-1", "Old", 8000, 7000, capability=(7, 5))
 

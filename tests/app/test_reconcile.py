@@ -11,13 +11,13 @@ from types import SimpleNamespace
 import pytest
 
 from app.doctor import examine
-from app.identity import Identity
 from app.rebuild import move_to_trash
 from app.runs import RunError
 from app.studio import Studio
 from tests.app.conftest import FAKE, processes, until_ended, until_step, wait_for
 from trainer.contract import ConfigError, RunConfig
 from trainer.contract.files import write_json
+from trainer.contract.identity import Identity
 from trainer.contract.rundir import RunDir
 
 pytestmark = pytest.mark.faults

@@ -6,12 +6,12 @@ import pytest
 
 from app import migrations
 from app.home import Home
-from app.identity import Identity
 from app.migrations import VERSION, NewerSchema, migrate
 from app.rebuild import open_store, recover
 from app.runs import Progress, RunError, RunState
 from app.store import CorruptIndex, Store
 from trainer.contract import RunConfig
+from trainer.contract.identity import Identity
 from trainer.contract.rundir import RunDir
 
 

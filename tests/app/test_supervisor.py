@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from app.identity import Identity
 from app.runs import RunState
 from app.supervisor import Supervisor, Timing, has_room
 from tests.app.conftest import FAKE, processes, until_ended, until_step, wait_for
+from trainer.contract.identity import Identity
 
 pytestmark = pytest.mark.faults
 STEPS = list(range(1, 11))

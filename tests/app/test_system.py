@@ -9,10 +9,10 @@ from app.board.pages import _system_html
 from app.devices import Device
 from app.doctor import Check
 from app.home import Home
-from app.serving.engines.kinds import Availability
 from app.serving.engines.training import Conflict
-from app.serving.route import EngineError
 from app.system import SystemDesk
+from trainer.engines.errors import EngineError
+from trainer.engines.kinds import Availability
 
 RUNS = {"id": "e1", "kind": "transformers", "why": "", "model": "<starter>", "device": "cpu",
         "state": "ready", "answering": 2, "adapters": ["run-1"], "began_at": 1.0, "idle_s": 0.0,

@@ -15,11 +15,11 @@ import openai
 import pytest
 
 from app.home import Home
-from app.identity import find_by_environ
 from app.serving.engines.leases import MARK, folder_of, known
-from app.serving.engines.settings import VLLM_PYTHON, default_vllm_python
-from app.serving.engines.sockets import listening
 from tests.e2e.server import Server
+from trainer.contract.identity import find_by_environ
+from trainer.engines.settings import VLLM_PYTHON, default_vllm_python
+from trainer.engines.sockets import listening
 
 VLLM = Path(os.environ.get(VLLM_PYTHON) or default_vllm_python())
 pytestmark = [pytest.mark.long, pytest.mark.skipif(

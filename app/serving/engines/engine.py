@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.home import Home
-from app.serving.engines.kinds import BASE_NAME, EngineKind, Setup
 from app.serving.engines.leases import Lease, folder_of
-from app.serving.engines.process import EngineProcess, free_port
-from app.serving.engines.sockets import listening
-from app.serving.engines.targets import Adapter, Model, Target
-from app.serving.route import EngineError, Route
+from app.serving.route import Route
+from trainer.engines.errors import EngineError
+from trainer.engines.kinds import BASE_NAME, EngineKind, Setup
+from trainer.engines.process import EngineProcess, free_port
+from trainer.engines.sockets import listening
+from trainer.engines.targets import Adapter, Model, Target
 
 PORT_TRIES = 3
 _log = logging.getLogger(__name__)

@@ -19,10 +19,10 @@ from typing import Any
 
 from app.devices import CPU, Device, DeviceProbe
 from app.home import Home
-from app.identity import Identity, sweep
 from trainer.contract.files import read_json, write_json
+from trainer.contract.identity import Identity, sweep
+from trainer.engines.sockets import MARK
 
-MARK = "FINESTRA_ENGINE_ID"
 BUSY = "An engine is answering"
 
 

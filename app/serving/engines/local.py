@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 import httpx
 
 from app.serving.engines.engine import Engine
-from app.serving.engines.kinds import Availability, EngineKind, all_kinds
 from app.serving.engines.names import Desk, Names
 from app.serving.engines.pool import Busy, Pool
-from app.serving.engines.settings import EngineSettings
-from app.serving.engines.targets import Target
 from app.serving.engines.training import Conflict
-from app.serving.route import EngineError, Route, Served
+from app.serving.route import Route, Served
+from trainer.engines.errors import EngineError
+from trainer.engines.kinds import Availability, EngineKind, all_kinds
+from trainer.engines.settings import EngineSettings
+from trainer.engines.targets import Target
 
 THREADS = 8
 FRESH_S = 2.0

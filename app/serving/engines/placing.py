@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from app.devices import CPU, Device
-from app.serving.engines.kinds import Availability, EngineKind
 from app.serving.engines.leases import BUSY
-from app.serving.engines.targets import Target
-from app.serving.route import EngineError
+from trainer.engines.errors import EngineError
+from trainer.engines.kinds import Availability, EngineKind
+from trainer.engines.targets import Target
 
 
 def pick_kind(target: Target, asked: str, kinds: Mapping[str, EngineKind]

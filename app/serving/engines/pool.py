@@ -16,15 +16,15 @@ from typing import Any
 
 from app.devices import CPU
 from app.serving.engines.engine import Engine, Plan
-from app.serving.engines.kinds import EngineKind
 from app.serving.engines.leases import devices_of_others, end_orphans, folder_of, known
 from app.serving.engines.names import Desk
 from app.serving.engines.placing import choose_device, claimed, pick_kind, usable
-from app.serving.engines.settings import EngineSettings
-from app.serving.engines.targets import Adapter, Target
 from app.serving.engines.training import Conflict, wanted_devices
-from app.serving.route import EngineError
 from trainer.contract.redact import redact
+from trainer.engines.errors import EngineError
+from trainer.engines.kinds import EngineKind
+from trainer.engines.settings import EngineSettings
+from trainer.engines.targets import Adapter, Target
 
 KEPT_ENDS = 8
 _log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from app.board import shell
 from app.board.i18n import TABLES
 from app.board.pages import _chat_page
 from app.board.pages._chat_page_settings import PARAMETERS
-from app.chats.conversation import MAX_LANES, Settings
 from app.chats.presets import BUILT_IN
 from app.chats.prompts import NOTES
 from app.chats.rows import FORMATS
+from trainer.contract.conversation import MAX_LANES, Settings
 
 ELEMENTS = {
     "chat", "chat-side", "chat-new", "chat-search", "chat-list", "chat-export-all", "chat-title",

@@ -7,11 +7,11 @@ import stat
 import pytest
 
 from app.chats.book import Book
-from app.chats.conversation import Chat
 from app.chats.rooms import Room
 from app.home import Home
-from app.identity import Identity
 from app.recordfile import RecordError
+from trainer.contract.conversation import Chat
+from trainer.contract.identity import Identity
 
 
 @pytest.fixture

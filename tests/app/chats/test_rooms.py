@@ -4,9 +4,9 @@ import asyncio
 import re
 
 import app.chats
-from app.chats.conversation import Chat
 from app.chats.rooms import Watcher
 from tests.source_tree import imports, modules, within
+from trainer.contract.conversation import Chat
 
 
 def test_each_file_knows_only_those_before_it():

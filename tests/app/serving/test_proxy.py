@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from app.serving.openai_errors import ApiError
 from app.serving.proxy import Backends, Renamer
 from app.serving.questions import read_question
-from app.serving.route import EngineError, Route, Served
+from app.serving.route import Route, Served
+from trainer.engines.errors import EngineError
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 

@@ -78,7 +78,7 @@ def test_other_roads_are_refused_alike(server: Any) -> None:
         assert large.status_code == 413
     for prompt in ("", [], [[]], [400], ["a", ""]):
         assert server.refused("/v1/completions", prompt=prompt)[0] == 400
-    for body in ({"echo": True}, {"suffix": "b"}, {"best_of": 3}):
+    for body in ({"echo": 2}, {"suffix": "b"}, {"best_of": 3}):
         assert server.refused("/v1/completions", prompt="a", **body)[0] == 400
     assert server.refused("/v1/completions", prompt=[5] * 512)[1]["code"] \
         == "context_length_exceeded"

@@ -12,15 +12,17 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ValidationError
 
 from trainer.contract.config import RunConfig, parse
+from trainer.contract.kinds.evaluate import EvaluateConfig
 from trainer.contract.kinds.export import ExportConfig
 from trainer.contract.kinds.merge import MergeConfig
 from trainer.contract.problems import ConfigError, Problem, from_validation_error
 
-Kind = Literal["train", "export", "merge"]
-AnyConfig = RunConfig | ExportConfig | MergeConfig
+Kind = Literal["train", "export", "merge", "evaluate"]
+Other = ExportConfig | MergeConfig | EvaluateConfig
+AnyConfig = RunConfig | Other
 KINDS: tuple[str, ...] = get_args(Kind)
-OTHERS: dict[str, type[ExportConfig] | type[MergeConfig]] = {
-    "export": ExportConfig, "merge": MergeConfig}
+OTHERS: dict[str, type[Other]] = {
+    "export": ExportConfig, "merge": MergeConfig, "evaluate": EvaluateConfig}
 
 
 def kind_of(values: Mapping[str, Any]) -> str:

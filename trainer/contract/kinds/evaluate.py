@@ -75,7 +75,7 @@ class MetricUse(Section):
     def _fits(self) -> Self:
         given = set(self.options())
         for option in sorted(given - set(OPTIONS[self.name])):
-            raise PydanticCustomError("metric_option", "The metric {metric} has no option "
+            raise PydanticCustomError("metric_no_option", "The metric {metric} has no option "
                                       "'{option}'.", {"metric": self.name, "option": option})
         for option in NEEDED.get(self.name, ()):
             if option not in given:

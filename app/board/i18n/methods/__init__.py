@@ -9,6 +9,7 @@ from app.board.i18n.methods import (
     board,
     chat,
     conversations,
+    evaluating,
     exporting,
     migrate,
     models,
@@ -24,8 +25,8 @@ from app.board.i18n.methods import (
     tuner,
 )
 
-_AREAS = (board, chat, conversations, exporting, migrate, models, objectives, optimizing,
-          preference, rollout, scoring, serving, sft, shown, system, tuner)
+_AREAS = (board, chat, conversations, evaluating, exporting, migrate, models, objectives,
+          optimizing, preference, rollout, scoring, serving, sft, shown, system, tuner)
 
 
 def together(name: str) -> dict[str, Any]:

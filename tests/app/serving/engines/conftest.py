@@ -5,8 +5,8 @@ import signal
 import pytest
 
 from app.home import Home
-from app.identity import find_by_environ
 from tests.app.serving.engines.desk import Desk, backend
+from trainer.contract.identity import find_by_environ
 
 
 @pytest.fixture

@@ -18,12 +18,12 @@ import httpx
 from app.devices import Device
 from app.home import Home
 from app.runs import Run, RunError, RunState
-from app.serving.engines.kinds import Transformers
 from app.serving.engines.local import LocalBackend
-from app.serving.engines.settings import EngineSettings
 from trainer.contract.commits import commit
 from trainer.contract.config import parse
 from trainer.contract.rundir import RunDir
+from trainer.engines.kinds import Transformers
+from trainer.engines.settings import EngineSettings
 
 STUB = str(Path(__file__).with_name("stub_engine.py"))
 HOST = Device("cpu", "CPU")

@@ -16,11 +16,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.identity import Identity, find_by_environ
-from app.serving.engines.kinds import Transformers
 from app.serving.engines.leases import MARK, folder_of, known
-from app.serving.route import EngineError
 from tests.app.serving.engines.desk import STUB, ask
+from trainer.contract.identity import Identity, find_by_environ
+from trainer.engines.errors import EngineError
+from trainer.engines.kinds import Transformers
 
 pytestmark = pytest.mark.faults
 
@@ -115,8 +115,8 @@ class OnPort(Transformers):
 @pytest.fixture
 def ports(serve, monkeypatch):
     """Serve with ports of the test's choice, then with free ones."""
-    from app.serving.engines import process
-    from app.serving.engines.settings import EngineSettings
+    from trainer.engines import process
+    from trainer.engines.settings import EngineSettings
 
     chosen, free = [], process.free_port
     monkeypatch.setattr("app.serving.engines.engine.free_port",
@@ -165,7 +165,7 @@ def test_a_stranger_on_the_port_is_not_taken_for_the_engine(desk, ports, monkeyp
 
 
 def test_a_stubborn_engine_and_what_it_started_are_killed(desk, serve, monkeypatch):
-    monkeypatch.setattr("app.serving.engines.process.GRACE_S", 0.2)
+    monkeypatch.setattr("trainer.engines.process.GRACE_S", 0.2)
     monkeypatch.setenv("STUB_START", "stubborn")
     served = serve()
     ask(served, "one")
@@ -182,7 +182,7 @@ STUDIO = """
 import sys, time
 from pathlib import Path
 from app.home import Home
-from app.serving.engines.settings import EngineSettings
+from trainer.engines.settings import EngineSettings
 from tests.app.serving.engines.desk import Desk, Run, RunState, ask, backend
 desk = Desk(Home.open(Path({home!r})))
 desk.known["one"] = Run("one", "one", RunState.COMPLETED, desk.home.runs / "one", model={base!r})

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from app.serving.engines.kinds import Availability, Setup, Transformers, all_kinds
 from app.serving.engines.placing import usable
-from app.serving.engines.refusals import vllm_refusal
-from app.serving.engines.settings import EngineSettings
-from app.serving.engines.targets import Adapter, Model, Target
-from app.serving.route import EngineError
 from tests.app.serving.engines.desk import GPU1, HOST, STUB, adapter_folder, ask, model_folder
+from trainer.engines.errors import EngineError
+from trainer.engines.kinds import Availability, Setup, Transformers, all_kinds
+from trainer.engines.refusals import vllm_refusal
+from trainer.engines.settings import EngineSettings
+from trainer.engines.targets import Adapter, Model, Target
 
 INTERPRETER = """#!{python}
 import json, os, runpy, sys

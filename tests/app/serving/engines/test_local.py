@@ -6,11 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.identity import find_by_environ
 from app.serving.engines.leases import MARK, folder_of, known
-from app.serving.engines.sockets import listening
-from app.serving.route import Backend, EngineError
+from app.serving.route import Backend
 from tests.app.serving.engines.desk import ask, say
+from trainer.contract.identity import find_by_environ
+from trainer.engines.errors import EngineError
+from trainer.engines.sockets import listening
 
 pytestmark = pytest.mark.faults
 

@@ -4,11 +4,11 @@ import pytest
 
 from app.runs import Run, RunState
 from app.serving.engines.names import Names
-from app.serving.route import EngineError
 from tests.app.serving.engines.desk import manifest, model_folder, tensors
 from trainer.contract.kinds import parse_any
 from trainer.contract.places import starter
 from trainer.contract.rundir import RunDir
+from trainer.engines.errors import EngineError
 
 
 @pytest.fixture

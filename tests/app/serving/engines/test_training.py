@@ -9,8 +9,8 @@ from app.scheduler import pick_device
 from app.serving.engines.leases import EngineProbe, Lease
 from app.serving.engines.placing import choose_device
 from app.serving.engines.training import needed
-from app.serving.route import EngineError
 from tests.app.serving.engines.desk import GPU1, GPU2, HOST, ask, say
+from trainer.engines.errors import EngineError
 
 
 def refused(served, name):

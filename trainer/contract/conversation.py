@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.recordfile import RecordError
+from trainer.contract.problems import RecordError
 
 State = Literal["waiting", "loading", "writing", "done", "stopped", "failed"]
 ACTIVE: frozenset[State] = frozenset({"waiting", "loading", "writing"})
@@ -232,3 +233,69 @@ def has_pictures(message: Message) -> bool:
     content = message.get("content")
     return isinstance(content, list) and any(
         not isinstance(part, dict) or part.get("type") != "text" for part in content)
+
+
+def messages_of(chat: Chat, turn: Turn, lane: str) -> list[Message]:
+    """Return the messages that a lane answers at a turn.
+
+    A lane that was added later takes over what the first of the others said before.
+
+    Raises:
+        RecordError: An answer that this one would go on from says nothing ('no_answer').
+    """
+    found: list[Message] = [{"role": "system", "content": chat.system}] if chat.system else []
+    path, speaker = chat.path(turn.id), lane
+    for above, below in pairwise(path):
+        if above.lane is None:
+            speaker = lane if lane in above.answers else _first(above, below)
+        elif above.lane != speaker:
+            continue
+        found += above.inputs
+        in_a_loop = all(one.lane is not None for one in path[path.index(below):])
+        found.append(assistant(_gone_on_from(above, below, speaker), with_thinking=in_a_loop))
+    return found + list(turn.inputs)
+
+
+def _first(above: Turn, below: Turn) -> str:
+    return next((lane for lane in below.after if lane in above.answers), "")
+
+
+def _gone_on_from(above: Turn, below: Turn, lane: str) -> Answer:
+    wanted = below.after.get(lane)
+    found = next((one for one in above.answers.get(lane, []) if one.id == wanted), None)
+    if found is None or not found.says:
+        raise RecordError("no_answer", "An answer above is empty, so that there is nothing to go "
+                          "on from.", "Regenerate that one, or ask again from there.")
+    return found
+
+
+def assistant(answer: Answer, *, with_thinking: bool = False) -> Message:
+    """Return an answer as a message; while tools are called, its thinking belongs to it."""
+    message: Message = {"role": "assistant", "content": answer.content}
+    if answer.tool_calls:
+        message["tool_calls"] = answer.tool_calls
+    if with_thinking and answer.thinking:
+        message["reasoning_content"] = answer.thinking
+    return message
+
+
+def judged(chat: Chat, turn: Turn, lane: str) -> tuple[list[Message], Message] | None:
+    """Return (what a lane was asked, what it answered) where a vote could be about it.
+
+    None where it has not answered, or where the question has pictures.
+    """
+    answer = turn.shown_answer(lane)
+    if answer is None or not answer.says or answer.active:
+        return None
+    try:
+        prompt = kept(messages_of(chat, turn, lane))
+    except RecordError:
+        return None
+    return None if any(map(has_pictures, prompt)) else (prompt,
+                                                        assistant(answer, with_thinking=True))
+
+
+def kept(messages: list[Message]) -> list[Message]:
+    """Return messages with the text of their parts where all of them are text."""
+    return [message if has_pictures(message) else {
+        **message, "content": text_of(message.get("content"))} for message in messages]

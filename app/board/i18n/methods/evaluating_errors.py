@@ -1,0 +1,22 @@
+"""What can go wrong with evaluations, in Chinese, by the code of the problem."""
+
+from __future__ import annotations
+
+MESSAGES: dict[str, str] = {
+    "model_twice": "同一个模型写了两次。",
+    "metric_twice": "同一个指标写了两次。",
+    "metric_no_option": "指标“{metric}”没有选项“{option}”。",
+    "metric_needs": "指标“{metric}”需要“{option}”。",
+    "nothing_to_ask": "没有可以提问的内容。",
+    "nothing_to_judge": "裁判评的是对数据的回答，而没有指定数据。",
+    "pairwise_of_one": "比较式的裁判需要两个模型。",
+}
+ADVICE: dict[str, str] = {
+    "model_twice": "请去掉一个。",
+    "metric_twice": "请去掉一个。",
+    "metric_no_option": "请去掉这个选项。",
+    "metric_needs": "请补上它。",
+    "nothing_to_ask": "请指定数据或基准测试。",
+    "nothing_to_judge": "请指定数据，或去掉裁判。",
+    "pairwise_of_one": "请再加一个模型，或改为打分。",
+}

@@ -1,0 +1,1 @@
+"""Evaluations in the studio: what is known before one is queued, and what it has found."""
