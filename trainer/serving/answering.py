@@ -12,6 +12,7 @@ from trainer.serving.failures import Refused
 from trainer.serving.grammar import Grammar
 from trainer.serving.hot import Loaded
 from trainer.serving.picking import Picker, Sampling, Scored
+from trainer.serving.prompts import PromptScores
 from trainer.serving.speech import Speech
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class Question:
         is_text: Whether an answer goes on with the prompt's text, rather than being a turn.
         shown: Special tokens that are shown as text: they begin tool calls.
         grammar: What the answer must follow, '' for anything.
+        prompt_top: How many of the likeliest tokens to tell of at each place of the prompt; None
+            when nothing is told of the prompt.
+        echo: Whether the prompt's text stands before the answer.
     """
 
     ids: tuple[int, ...]
@@ -49,6 +53,8 @@ class Question:
     is_text: bool = False
     shown: frozenset[int] = frozenset()
     grammar: str = ""
+    prompt_top: int | None = None
+    echo: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Piece:
 
     ``tokens`` are all that were drawn since the last piece, the one that ends the answer included.
     The first token is told of at once, ``at`` (monotonic seconds), also when it shows nothing yet.
+    Where the prompt is told of, ``prompt`` comes in a piece of its own, before all others.
     """
 
     index: int
@@ -64,6 +71,7 @@ class Piece:
     tokens: tuple[Scored, ...]
     finish: Finish
     at: float
+    prompt: PromptScores | None = None
 
 
 Post = Callable[[Piece | Refused], None]
@@ -71,10 +79,14 @@ Post = Callable[[Piece | Refused], None]
 
 @dataclass(eq=False)
 class Ticket:
-    """A question that was handed in; its pieces are posted from the engine's thread."""
+    """A question that was handed in; its pieces are posted from the engine's thread.
+
+    ``told`` is for the engine: whether its prompt was told of, where that is wanted.
+    """
 
     question: Question
     post: Post
+    told: bool = False
     _gone: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:

@@ -55,20 +55,26 @@ class Asking:
         if request.best_of not in (None, request.answers):
             raise Refused("'best_of' chooses nothing here: leave it out, or let it be 'n'.",
                           code="unsupported_value", param="best_of")
-        stops = request.stops()
+        stops, prompt_top = request.stops(), request.prompt_top()
         sampling = request.sampling(self._served.sampling, self._served.vocabulary)
         grammar = self._grammar(request.response_format, False)
+        longest = COMPLETION_TOKENS if request.max_tokens is None else request.max_tokens
         questions = []
-        for ids in self.tokens(request.prompt, "prompt"):
-            room = self._room(ids, voice, "prompt")
+        for ids in self.tokens(request.prompt, "prompt", special=request.add_special_tokens):
+            room = self._room(ids, voice, "prompt", answer=min(1, longest))
             questions.append(Question(
-                tuple(ids), min(request.max_tokens or COMPLETION_TOKENS, room),
-                self._ends(request, voice), stops, sampling, voice.adapter, request.answers,
-                request.logprobs, is_text=True, grammar=grammar))
+                tuple(ids), min(longest, room), self._ends(request, voice), stops, sampling,
+                voice.adapter, request.answers, request.logprobs, is_text=True, grammar=grammar,
+                prompt_top=prompt_top, echo=bool(request.echo)))
         return questions
 
-    def tokens(self, prompts: Prompts, param: str) -> list[list[int]]:
+    def tokens(self, prompts: Prompts, param: str, *, special: bool = True) -> list[list[int]]:
         """Return each text's tokens, or the tokens that were given.
+
+        Args:
+            prompts: One or several.
+            param: The field that they came in.
+            special: Whether a text gets the tokens that begin one, where the model has such.
 
         Raises:
             Refused: There is nothing in it, too much of it, or a token that there is not.
@@ -78,7 +84,7 @@ class Asking:
         if not 0 < len(many) <= MAX_PROMPTS:
             raise Refused(f"'{param}' holds 1 to {MAX_PROMPTS} texts.", code="invalid_value",
                           param=param)
-        found = [self._encode(one) if isinstance(one, str) else list(one) for one in many]
+        found = [self._encode(one, special) if isinstance(one, str) else list(one) for one in many]
         for ids in found:
             if not ids or max(ids) >= self._served.vocabulary:
                 raise Refused(f"'{param}' is empty, or has a token beyond the "
@@ -90,8 +96,8 @@ class Asking:
         """Refuse what is longer than the context."""
         self._room(ids, voice, param, answer=0)
 
-    def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self._served.tokenizer.encode(text)
+    def _encode(self, text: str, special: bool) -> list[int]:
+        ids: list[int] = self._served.tokenizer.encode(text, add_special_tokens=special)
         return ids
 
     def _ends(self, request: Sampled, voice: Voice) -> frozenset[int]:

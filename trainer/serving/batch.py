@@ -73,6 +73,26 @@ class Forward:
             logits, cache = self._call(cache, input_ids=tokens[:, start:start + step])
         return logits, cache
 
+    def read_all(self, tokens: torch.Tensor, cache: Cache, *, embeds: torch.Tensor | None = None,
+                 keeps: bool = False) -> tuple[torch.Tensor, Cache]:
+        """Read a piece of several prompts; returns the scores (B, T, V) after each token.
+
+        Args:
+            tokens: (B, T), left-aligned.
+            cache: What comes before them, or None.
+            embeds: (1, v, H) in front of each row: an adapter's virtual tokens.
+            keeps: Whether something follows, so that the cache has to be kept.
+        """
+        options: dict[str, Any] = {"input_ids": tokens}
+        if embeds is not None:
+            known = self.model.get_input_embeddings()(tokens)
+            virtual = embeds.to(known).expand(len(tokens), -1, -1)
+            options = {"inputs_embeds": torch.cat([virtual, known], dim=1)}
+        with torch.inference_mode():
+            out = self.model(past_key_values=cache, use_cache=keeps or cache is not None,
+                             **options)
+        return out.logits[:, -tokens.shape[1]:], out.past_key_values if keeps else None
+
     def step(self, tokens: Sequence[int], cache: Cache, mask: torch.Tensor | None
              ) -> tuple[torch.Tensor, Cache]:
         """Feed one token to each row; returns the scores (B, V).

@@ -6,16 +6,16 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from trainer.serving.answering import Piece, Question
 from trainer.serving.calls import Call, CallFilter
 from trainer.serving.picking import Scored
+from trainer.serving.told import Document, by_token, finite, in_lists
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-Document = dict[str, Any]
 
 
 @dataclass
@@ -30,7 +30,8 @@ class Timing:
 
     def see(self, piece: Piece) -> None:
         """Take note of a piece."""
-        self.first = self.first or piece.at
+        if piece.tokens:
+            self.first = self.first or piece.at
         self.last = piece.at
         self.tokens += len(piece.tokens)
         self.answers += bool(piece.finish)
@@ -38,7 +39,7 @@ class Timing:
     def document(self) -> Document:
         """Return ``first_token_s`` since asked, and ``tokens_per_s`` after the first tokens."""
         took, after = self.last - self.first, self.tokens - self.answers
-        return {"first_token_s": round(self.first - self.asked, 6),
+        return {"first_token_s": round(self.first - self.asked, 6) if self.first else 0.0,
                 "tokens_per_s": round(after / took, 3) if took > 0 and after > 0 else 0.0}
 
 
@@ -122,9 +123,11 @@ class Completions:
     prefix = "cmpl-"
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, questions: Sequence[Question], *,
-                 with_ids: bool) -> None:
-        """Begin."""
+                 with_ids: bool, prompt_logprobs: int | None = None) -> None:
+        """Begin; ``prompt_logprobs`` is how many tokens are told of at each of the prompt's."""
         self._tokenizer, self._questions, self._with_ids = tokenizer, questions, with_ids
+        self._prompt_logprobs = prompt_logprobs
+        self._text_of = cache(partial(token_text, tokenizer))
         self._lengths: dict[int, int] = {}
         self.prompt_tokens = sum(len(question.ids) for question in questions)
         self.of_prompt: Document = {}
@@ -142,10 +145,28 @@ class Completions:
                             is_first=piece.index not in self._lengths)
 
     def choice(self, index: int, pieces: Sequence[Piece]) -> Document:
-        """Return a whole answer."""
+        """Return a whole answer, after its prompt where that is wanted."""
         tokens = [token for piece in pieces for token in piece.tokens]
-        return self._choice(index, "".join(piece.text for piece in pieces), tokens,
-                            pieces[-1].finish, is_first=True)
+        text, question = "".join(piece.text for piece in pieces), self._question(index)
+        scores = next((piece.prompt for piece in pieces if piece.prompt), None)
+        before: Document = {}
+        if question.echo:
+            text = self._text(question.ids) + text
+            if scores and question.top_logprobs is not None:
+                before = in_lists(question.ids, scores, question.top_logprobs, self._text_of)
+                self._lengths[index] = before["text_offset"][-1] + len(before["tokens"][-1])
+        found = self._choice(index, text, tokens, pieces[-1].finish, is_first=True)
+        if before:
+            found["logprobs"] = {key: [*told, *found["logprobs"][key]]
+                                 for key, told in before.items()}
+        if scores and self._prompt_logprobs is not None:
+            found["prompt_logprobs"] = by_token(question.ids, scores, self._prompt_logprobs,
+                                                self._text_of)
+        return found
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False,
+                                          clean_up_tokenization_spaces=False))
 
     def _question(self, index: int) -> Question:
         return self._questions[index // self._questions[0].answers]
@@ -166,13 +187,13 @@ class Completions:
         start = self._lengths.setdefault(index, 0)
         if question.top_logprobs is None:
             return None
-        texts = [token_text(self._tokenizer, one.token) for one in tokens]
+        texts = [self._text_of(one.token) for one in tokens]
         offsets = []
         for text in texts:
             offsets.append(start)
             start += len(text)
         self._lengths[index] = start
-        top = [{token_text(self._tokenizer, token): finite(logprob) for token, logprob in one.top}
+        top = [{self._text_of(token): finite(logprob) for token, logprob in one.top}
                for one in tokens]
         return {"tokens": texts, "token_logprobs": [finite(one.logprob) for one in tokens],
                 "top_logprobs": top, "text_offset": offsets}
@@ -211,8 +232,3 @@ class Envelope:
 def token_text(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
     """Return a token's own text, special tokens included."""
     return str(tokenizer.decode([token], skip_special_tokens=False))
-
-
-def finite(logprob: float) -> float:
-    """Return a log-probability that JSON can say: as vLLM, -9999 for what is impossible."""
-    return max(logprob, -9999.0)

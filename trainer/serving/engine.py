@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,12 +16,13 @@ from typing import Any, TypeVar
 
 import torch
 
-from trainer.serving.answering import Answer, Post, Question, Ticket
+from trainer.serving.answering import Answer, Piece, Post, Question, Ticket
 from trainer.serving.batch import Batch, Cache
 from trainer.serving.failures import Refused, explain
 from trainer.serving.grammar import Grammars
 from trainer.serving.hot import Loaded
 from trainer.serving.loading import Served
+from trainer.serving.prompts import PromptReader, PromptScores, alike, filled
 from trainer.serving.speech import Speech, special_ids
 
 MAX_ROWS = 32
@@ -129,12 +131,55 @@ class Engine:
     def _read_waiting(self) -> None:
         for _ in range(min(READ_AT_ONCE, len(self._waiting))):
             ticket = self._waiting[0]
+            if ticket.question.prompt_top is not None and not ticket.told:
+                self._tell_alike()
+                return
             running = sum(len(group.answers) for group in self._groups)
             if running and running + ticket.question.answers > MAX_ROWS:
                 return
             self._waiting.popleft()
             if ticket.waits:
-                self._try(partial(self._begin, ticket), ticket.post)
+                begin = partial(self._begin if ticket.question.max_tokens else _end, ticket)
+                self._try(begin, ticket.post)
+
+    def _tell_alike(self) -> None:
+        """Tell of the prompts of some that wait, in one pass."""
+        wait = [one for one in self._waiting
+                if one.question.prompt_top is not None and not one.told]
+        tickets = alike(wait, self._served.forward.can_join)
+        for ticket in tickets:
+            self._waiting.remove(ticket)
+        tickets = [ticket for ticket in tickets if ticket.waits]
+
+        def fail(refused: Refused) -> None:
+            for ticket in tickets:
+                ticket.post(refused)
+
+        if tickets:
+            self._try(partial(self._tell, tickets), fail)
+
+    def _tell(self, tickets: Sequence[Ticket]) -> None:
+        """Read prompts for what the model says of them; who wants a longer answer waits on."""
+        adapter = tickets[0].question.adapter
+        self._served.adapters.use(adapter)
+        reader = PromptReader(
+            self._served.forward, [ticket.question.ids for ticket in tickets],
+            max(ticket.question.prompt_top or 0 for ticket in tickets), adapter)
+        reader.read(lambda: not self._closed.is_set() and any(one.waits for one in tickets))
+        for ticket, scores, last in zip(tickets, reader.scores, reader.last, strict=True):
+            self._try(partial(self._told, ticket, scores, last), ticket.post)
+
+    def _told(self, ticket: Ticket, scores: PromptScores, last: torch.Tensor) -> None:
+        asked, ticket.told = ticket.question, True
+        for index in range(asked.answers):
+            ticket.post(Piece(index, "", (), "", time.monotonic(), scores))
+            # One token is drawn from the same pass.
+            if asked.max_tokens == 1:
+                self._answer(ticket, index).take(last)
+        if asked.max_tokens == 0:
+            _end(ticket)
+        if asked.max_tokens > 1:
+            self._waiting.append(ticket)
 
     def _begin(self, ticket: Ticket) -> None:
         """Read a prompt and draw the first token of each answer."""
@@ -166,7 +211,7 @@ class Engine:
         self._served.adapters.use(adapter)
         cache = forward.new_cache()
         if adapter and adapter.past:
-            cache = _filled(adapter.past)
+            cache = filled(adapter.past)
         return forward.read(asked.ids, cache, embeds=adapter.embeds if adapter else None,
                             goes_on=lambda: ticket.waits and not self._closed.is_set())
 
@@ -225,14 +270,10 @@ class Engine:
             self._try(partial(self._served.adapters.unload, adapter), lambda refused: None)
 
 
-def _filled(past: tuple[tuple[torch.Tensor, torch.Tensor], ...]) -> Cache:
-    """Return a cache that holds an adapter's keys and values."""
-    from transformers import DynamicCache
-
-    cache = DynamicCache()
-    for index, (keys, values) in enumerate(past):
-        cache.update(keys, values, index)
-    return cache
+def _end(ticket: Ticket) -> None:
+    """End the answers to a question that wants no token."""
+    for index in range(ticket.question.answers):
+        ticket.post(Piece(index, "", (), "length", time.monotonic()))
 
 
 def _free() -> None:

@@ -102,7 +102,8 @@ class Routes:
         questions = await until_gone(
             request, asyncio.to_thread(self._asking.of_completion, wanted, voice))
         answers = Completions(self._served.tokenizer, questions,
-                              with_ids=bool(wanted.return_token_ids))
+                              with_ids=bool(wanted.return_token_ids),
+                              prompt_logprobs=wanted.prompt_logprobs)
         return await self._answer(request, wanted, questions, answers,
                                   Envelope(answers, voice.name, asked))
 

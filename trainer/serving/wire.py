@@ -159,14 +159,36 @@ class ChatRequest(Sampled):
 
 
 class CompletionRequest(Sampled):
-    """``POST /v1/completions``: a text goes on."""
+    """``POST /v1/completions``: a text goes on, or is only looked at (``max_tokens`` 0)."""
 
     prompt: str | list[str] | list[Token] | list[list[Token]]
+    max_tokens: int | None = Field(None, ge=0)
     logprobs: int | None = Field(None, ge=0, le=20)
-    echo: Literal[False] | None = False
+    prompt_logprobs: int | None = Field(None, ge=0, le=20)
+    echo: bool | None = False
+    add_special_tokens: bool = True
     suffix: None = None
     best_of: int | None = None
     response_format: ResponseFormat | None = None
+
+    def prompt_top(self) -> int | None:
+        """Return how many of the likeliest tokens to tell of at each place of the prompt.
+
+        None tells nothing of it. As with vLLM, ``echo`` with ``logprobs`` tells of the prompt too.
+
+        Raises:
+            Refused: Nothing is asked for, or the prompt is to be told of in a stream.
+        """
+        if self.max_tokens == 0 and not self.echo and self.prompt_logprobs is None:
+            raise Refused("'max_tokens' 0 asks for nothing: it needs 'echo' or 'prompt_logprobs'.",
+                          code="invalid_value", param="max_tokens")
+        asked = [one for one in (self.prompt_logprobs, self.logprobs if self.echo else None)
+                 if one is not None]
+        if self.stream and (asked or self.echo):
+            raise Refused("This engine tells of a prompt in whole answers only: leave out "
+                          "'stream', or 'echo' and 'prompt_logprobs'.",
+                          code="unsupported_value", param="stream")
+        return max(asked) if asked else None
 
 
 class EmbeddingRequest(Wire):
