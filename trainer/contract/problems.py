@@ -46,6 +46,20 @@ class ConfigError(ValueError):
         super().__init__("\n".join(str(p) for p in self.problems))
 
 
+class RecordError(ValueError):
+    """A record cannot be made, changed or read.
+
+    Attributes:
+        code: Stable name, such as 'unknown_key' or 'endpoint_exists'.
+        advice: What to do next.
+    """
+
+    def __init__(self, code: str, message: str, advice: str = "") -> None:
+        """Keep code and advice beside the message."""
+        super().__init__(message)
+        self.code, self.advice = code, advice
+
+
 def message_and_advice(error: BaseException) -> tuple[str, str]:
     """Return (what happened, what to do) of an error of ours; the advice is '' when it has none.
 

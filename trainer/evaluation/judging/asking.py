@@ -1,0 +1,176 @@
+"""Asking the judge, many questions at once; what is known already is not asked."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainer.contract.kinds.evaluate import JudgeConfig
+from trainer.evaluation.judging.cache import Cache, Call, Outcome, key_of
+from trainer.evaluation.judging.question import again
+from trainer.evaluation.judging.reading import (
+    content_of,
+    read_points,
+    read_verdict,
+    tokens_of,
+    was_cut,
+)
+from trainer.evaluation.seam import Asker, Unanswerable
+from trainer.failures import Failure
+
+_LOOK_S = 0.2
+_NOT_TAKEN = re.compile(r"unsupported|unrecogni[sz]ed|not support|not permitted|unknown|extra",
+                        re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question to the judge; ``file`` is the number of its cache."""
+
+    text: str
+    file: int
+    dataset: str
+    row: int
+    model: str
+    shown_first: str = ""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What became of a question.
+
+    Attributes:
+        outcome: 'A', 'B', 'tie', points, or None: unreadable twice, or refused.
+        calls: The replies that it took, two when the first one could not be read.
+        asked: How many of them were asked for now; the others were known.
+        refused: Why the judge could not be asked; '' when it could.
+    """
+
+    outcome: Outcome = None
+    calls: tuple[Call, ...] = ()
+    asked: int = 0
+    refused: str = ""
+
+
+@dataclass
+class Bench:
+    """The judge and its caches, by number.
+
+    Attributes:
+        settings: Of every request; one that the judge's server does not know is left out from then
+            on (OpenAI's newer models take no temperature, and call max_tokens otherwise).
+        changed: What had to be left out.
+    """
+
+    config: JudgeConfig
+    asker: Asker
+    caches: dict[int, Cache]
+    settings: dict[str, Any] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Begin with the settings that every server should know."""
+        self.settings = {"temperature": 0, "max_tokens": self.config.max_new_tokens}
+
+    async def answer(self, question: Question) -> Answered:
+        """Return what the judge says, which is asked once more when it cannot be read.
+
+        Raises:
+            Failure: The judge cannot be reached, or refuses everything.
+        """
+        calls: list[Call] = []
+        asked = 0
+        for text in (question.text, again(question.text)):
+            key = key_of(self.config.model, text, self.config.max_new_tokens)
+            call = self.caches[question.file].get(key)
+            if call is None:
+                try:
+                    call = await self._call(question, key, text, repeated=bool(calls))
+                except Unanswerable as error:
+                    return Answered(None, tuple(calls), asked, str(error) or "no reason given")
+                asked += 1
+            calls.append(call)
+            if call.outcome is not None:
+                break
+        return Answered(calls[-1].outcome, tuple(calls), asked)
+
+    async def _call(self, question: Question, key: str, text: str, *, repeated: bool) -> Call:
+        reply = await self._post([{"role": "user", "content": text}])
+        said, cut, tokens = content_of(reply), was_cut(reply), tokens_of(reply)
+        # A line that was cut may be the beginning of another one: 'SCORE: 1' of 'SCORE: 10'.
+        read = read_verdict if self.config.mode == "pairwise" else read_points
+        call = Call(key, question.dataset, question.row, question.model, question.shown_first,
+                    repeated, None if cut else read(said), said, cut,
+                    *(tokens or (0, 0)), counted=tokens is not None)
+        self.caches[question.file].add(call)
+        return call
+
+    async def _post(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        while True:
+            sent = dict(self.settings)
+            try:
+                return await self.asker.post("/chat/completions", {"messages": messages, **sent})
+            except Unanswerable as error:
+                if not self._without(sent, str(error)):
+                    raise
+
+    def _without(self, sent: dict[str, Any], reason: str) -> bool:
+        """Change what the server says that it does not take; tell whether anything was changed."""
+        if not _NOT_TAKEN.search(reason):
+            return False
+        name = next((name for name in ("max_tokens", "temperature")
+                     if name in sent and re.search(rf"\b{name}\b", reason)), "")
+        if name and name in self.settings:
+            value = self.settings.pop(name)
+            if name == "max_tokens":
+                self.settings["max_completion_tokens"] = value
+            self.changed.add(name)
+        return bool(name)
+
+
+async def ask_all(bench: Bench, questions: Sequence[Question], at_once: int,
+                  say: Callable[[int, int], None], stopped: Callable[[], bool]
+                  ) -> dict[str, Answered]:
+    """Return what the judge says to each text; equal texts are asked once.
+
+    Args:
+        bench: The judge.
+        questions: In the order in which they are asked.
+        at_once: How many are on their way together.
+        say: Told (done, of how many).
+        stopped: Looked at several times a second.
+
+    Raises:
+        Failure: 'stopped', or what the judge's connection raises. Replies until then are kept.
+    """
+    waiting = iter({one.text: one for one in questions}.values())
+    total, found = len({one.text for one in questions}), dict[str, Answered]()
+
+    async def work(left: Iterator[Question]) -> None:
+        for question in left:
+            found[question.text] = await bench.answer(question)
+            say(len(found), total)
+
+    tasks = {asyncio.create_task(work(waiting)) for _ in range(max(1, min(at_once, total)))}
+    try:
+        await _watched(tasks, stopped)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return found
+
+
+async def _watched(tasks: set[asyncio.Task[None]], stopped: Callable[[], bool]) -> None:
+    left = tasks
+    while left:
+        if stopped():
+            raise Failure("stopped", "The judging was stopped.", "Resume the run: what the judge "
+                          "has said is kept.")
+        done, left = await asyncio.wait(left, timeout=_LOOK_S,
+                                        return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
