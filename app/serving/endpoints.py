@@ -10,14 +10,13 @@ import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any
 from urllib.parse import urlsplit
 
 from app.home import Home
-from app.recordfile import Record, RecordError, RecordFile
+from app.recordfile import RecordError, RecordFile
 from app.serving.route import Route, Served
+from trainer.engines.endpoints import FILE_NAME, Endpoint, find_endpoint, parse_endpoint
 from trainer.engines.errors import EngineError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -25,43 +24,16 @@ _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 _KEY = re.compile(r"[\x21-\x7e]{0,4096}")
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """A saved server.
-
-    Attributes:
-        name: What its models' names begin with.
-        base_url: What ``/chat/completions`` is put behind.
-        key: '' where none is wanted; never shown.
-        models: The names that may be asked for, as that server knows them.
-        created_at: Unix seconds.
-        created_by: Who saved it.
-    """
-
-    name: str
-    base_url: str
-    key: str = field(repr=False)
-    models: tuple[str, ...]
-    created_at: float
-    created_by: str
-
-    def document(self) -> dict[str, Any]:
-        """Return what may be shown."""
-        return {"name": self.name, "base_url": self.base_url, "has_key": bool(self.key),
-                "models": list(self.models), "created_at": self.created_at,
-                "created_by": self.created_by}
-
-
 class EndpointBook:
     """The endpoints of a home; safe to use from several threads and processes."""
 
     def __init__(self, home: Home) -> None:
         """Look at nothing yet."""
-        self._file = RecordFile(home, "endpoints.json")
+        self._file = RecordFile(home, FILE_NAME)
 
     def all(self) -> list[Endpoint]:
         """Return the saved endpoints by name; RecordError for a damaged file."""
-        return sorted(map(_parse, self._file.read()), key=lambda one: one.name)
+        return sorted(map(parse_endpoint, self._file.read()), key=lambda one: one.name)
 
     def add(self, name: str, base_url: str, models: Sequence[str], *, key: str = "",
             who: str = "local") -> Endpoint:
@@ -110,26 +82,16 @@ class EndpointBackend:
         Raises:
             EngineError: No saved endpoint has a model of that name ('unknown_model').
         """
-        endpoint, _, model = name.partition("/")
-        for one in self._saved():
-            if one.name == endpoint and model in one.models:
-                yield Route(one.base_url, one.key, model)
-                return
-        raise EngineError("unknown_model", f"There is no model '{name}'.")
+        found = find_endpoint(self._saved(), name)
+        if found is None:
+            raise EngineError("unknown_model", f"There is no model '{name}'.")
+        yield Route(found[0].base_url, found[0].key, found[1])
 
     def _saved(self) -> list[Endpoint]:
         try:
             return self._book.all()
         except RecordError as error:
             raise EngineError(error.code, str(error), error.advice) from None
-
-
-def _parse(record: Record) -> Endpoint:
-    try:
-        return Endpoint(**{**record, "models": tuple(record["models"])})
-    except (TypeError, KeyError):
-        raise RecordError("damaged_file", "'endpoints.json' in the home folder cannot be read.",
-                          "Restore it from a backup, or delete it and add them again.") from None
 
 
 def _good_name(name: str) -> str:
