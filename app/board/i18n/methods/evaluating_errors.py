@@ -10,6 +10,9 @@ MESSAGES: dict[str, str] = {
     "nothing_to_ask": "没有可以提问的内容。",
     "nothing_to_judge": "裁判评的是对数据的回答，而没有指定数据。",
     "pairwise_of_one": "比较式的裁判需要两个模型。",
+    # Reading results
+    "no_evaluation": "没有评估结果。{english}",
+    "not_evaluated": "这次评估没有所指的内容。{english}",
 }
 ADVICE: dict[str, str] = {
     "model_twice": "请去掉一个。",
@@ -19,4 +22,6 @@ ADVICE: dict[str, str] = {
     "nothing_to_ask": "请指定数据或基准测试。",
     "nothing_to_judge": "请指定数据，或去掉裁判。",
     "pairwise_of_one": "请再加一个模型，或改为打分。",
+    "no_evaluation": "请等它结束，或者继续运行：已有的回答会保留。",
+    "not_evaluated": "它有什么，写在它的文档里。",
 }
