@@ -10,14 +10,11 @@ from typing import Any
 import torch
 
 from trainer.contract.files import fsync_folder, read_json, write_json
+from trainer.contract.models import TOKENIZER_FILES
 from trainer.failures import Failure
 from trainer.loops.heads import write_classes
 from trainer.prompts import Template
 from trainer.tuners.results import write_adapter
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-                   "special_tokens_map.json", "generation_config.json", "vocab.json",
-                   "merges.txt", "added_tokens.json")
 
 
 def save_adapter(model: Any, target: Path, *, base_folder: Path, base_name: str,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from trainer.combine.errors import CombineError
 from trainer.contract.files import read_json
+from trainer.contract.models import TOKENIZER_FILES
 from trainer.export.report import require_space, whole_folder
-from trainer.weights import TOKENIZER_FILES
 
 # Configs and index beside weights and tokenizer.
 _SPARE_BYTES = 1 << 20

@@ -21,6 +21,10 @@ from trainer.contract.places import starter
 from trainer.contract.rundir import RunDir, is_safe_name
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
+# What belongs to a tokenizer, as Transformers writes it, and how answers end.
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+                   "special_tokens_map.json", "generation_config.json", "vocab.json",
+                   "merges.txt", "added_tokens.json")
 SCANNED = ("config.json", "tokenizer_config.json", "processor_config.json",
            "preprocessor_config.json", "generation_config.json", "adapter_config.json")
 _DTYPE_BYTES = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1,

@@ -29,8 +29,6 @@ from trainer.engines.targets import Adapter, Model, Target
 
 _GGUF = re.compile(r"([A-Za-z0-9._-]{1,64})/([A-Za-z0-9._-]{1,100}\.gguf)")
 _CHECKPOINT = re.compile(r"([A-Za-z0-9._-]{1,64})/(checkpoint-\d{1,12})")
-# They begin by taking something out of the base: only the finished adapter stands on it as it is.
-_TAKEN_OUT = ("pissa", "pissa_niter_16", "olora")
 _FOUR_BITS = ("nf4", "fp4")
 _TROUBLE = (ModelError, TemplateError, DatasetError, ConfigError)
 COMPLETED = "completed"
@@ -146,8 +144,7 @@ class Resolver:
         if problem := find_problem(folder, thorough=False):
             raise EngineError("bad_checkpoint", f"'{checkpoint}' cannot be used: {problem}.",
                               "Choose another one.")
-        if config.tuner.init_lora_weights in _TAKEN_OUT and not config.tuner.continue_from \
-                and config.tuner.type == "lora":
+        if config.tuner.takes_out_of_base:
             raise EngineError("unfinished_form", f"Checkpoints of {config.tuner.init_lora_weights} "
                               "do not stand on the base as it is.", "Ask the finished run.")
         return self._trained(run, config, f"{run.id}/{checkpoint}", "checkpoint", folder)

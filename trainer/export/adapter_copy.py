@@ -6,12 +6,9 @@ import shutil
 from pathlib import Path
 
 from trainer.contract.files import read_json, write_json
-from trainer.contract.models import HUB_ID, read_adapter
+from trainer.contract.models import HUB_ID, TOKENIZER_FILES, read_adapter
 from trainer.export.report import Report, size_of, whole_folder
 
-_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-              "special_tokens_map.json", "generation_config.json", "vocab.json", "merges.txt",
-              "added_tokens.json")
 _ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -29,7 +26,7 @@ def copy_adapter(adapter: Path, target: Path) -> Report:
     """
     read_adapter(adapter)
     with whole_folder(target) as folder:
-        for name in (*_ADAPTER, *_TOKENIZER):
+        for name in (*_ADAPTER, *TOKENIZER_FILES):
             if (adapter / name).is_file():
                 shutil.copyfile(adapter / name, folder / name)
         notes = _name_base(folder / "adapter_config.json")

@@ -18,14 +18,14 @@ from typing import Literal, TypedDict, Unpack
 import torch
 
 from trainer.contract.files import read_json, write_json
-from trainer.contract.models import read_folder
+from trainer.contract.models import TOKENIZER_FILES, read_folder
 from trainer.contract.rundir import RunDir
 from trainer.export.errors import Cancel, ExportError, Progress
 from trainer.export.merge_files import NUMBERS, Reader, header_room
 from trainer.export.merge_pass import Pass, merge_into
 from trainer.export.merge_source import Trained, find_trained, require_all_mergeable
 from trainer.export.report import require_absent, require_space, whole_folder
-from trainer.weights import TOKENIZER_FILES, write_template
+from trainer.weights import write_template
 
 DType = Literal["stored", "float32", "bfloat16", "float16"]
 SHARD_BYTES = 5_000_000_000

@@ -14,8 +14,6 @@ from trainer.contract.rundir import RunDir, is_safe_name
 from trainer.export.errors import ExportError
 
 ADAPTER = "adapter_model.safetensors"
-# They begin by taking something out of the base: only the finished adapter stands on it as it is.
-TAKEN_OUT = ("pissa", "pissa_niter_16", "olora")
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def find_source(name: str, runs: Path) -> Source:
         if not (own / "config.json").is_file():
             raise _unfinished(run)
         return Source(name, run, folder, own, None)
-    if folder and config.tuner.init_lora_weights in TAKEN_OUT and config.tuner.type == "lora":
+    if folder and config.tuner.takes_out_of_base:
         raise ExportError("unfinished_form", f"Checkpoints of {config.tuner.init_lora_weights} do "
                           "not stand on the base as it is.", "Export the finished run.")
     adapter = folder or run.adapter

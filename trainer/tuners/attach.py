@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from trainer.context import Context
     from trainer.workbench import Workbench
 
-# These take what the adapter begins as out of the base's weights.
-TAKEN_OUT = ("pissa", "pissa_niter_16", "olora")
 
 
 def is_attached_here(config: RunConfig) -> bool:
@@ -33,7 +31,8 @@ def is_attached_here(config: RunConfig) -> bool:
         return False
     if tuner.continue_from or (tuner.type == "prompt_tuning" and tuner.prompt.init_text):
         return True
-    return tuner.type == "lora" and tuner.init_lora_weights in (*TAKEN_OUT, "loftq")
+    return tuner.takes_out_of_base or (
+        tuner.type == "lora" and tuner.init_lora_weights == "loftq")
 
 
 def attach(model: PreTrainedModel, wanted: Any, context: Context, bench: Workbench) -> PeftModel:
@@ -60,7 +59,7 @@ def attach(model: PreTrainedModel, wanted: Any, context: Context, bench: Workben
         from trainer.tuners.loftq import begin_with_residuals
 
         begin_with_residuals(attached, bench.base.folder)
-    elif begin in TAKEN_OUT:
+    elif tuner.takes_out_of_base:
         attached.first_factors = _factors(attached)
         attached.peft_config["default"].init_lora_weights = True
     return attached

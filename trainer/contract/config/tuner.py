@@ -39,6 +39,8 @@ _RANKED = {"tuner.type": ("lora", "vera", "randlora", "loha", "lokr", "miss", "h
 _SCALED = {"tuner.type": ("lora", "adalora", "randlora", "loha", "lokr", "gralora")}
 _DROPPING = {"tuner.type": ("lora", "adalora", "vera", "randlora", "oft", "boft", "loha", "lokr",
                             "miss", "vblora", "hira", "delora", "gralora")}
+# They begin by taking something out of the base, which only the finished adapter gives back.
+TAKEN_OUT = ("pissa", "pissa_niter_16", "olora")
 LAYERED = ("lora", "adalora", "oft", "boft", "vera", "randlora", "ia3", "loha", "lokr", "miss",
            "fourierft", "hra", "vblora", "shira", "hira", "delora", "gralora", "c3a", "road",
            "waveft")
@@ -150,6 +152,12 @@ class TunerConfig(Section):
     def is_adapter(self) -> bool:
         """Whether weights are trained beside the frozen base, and the result is an adapter."""
         return self.type not in ("full", "freeze")
+
+    @property
+    def takes_out_of_base(self) -> bool:
+        """Whether it is trained on a base that something was taken out of."""
+        return self.type == "lora" and self.init_lora_weights in TAKEN_OUT \
+            and not self.continue_from
 
     @property
     def is_layered(self) -> bool:
