@@ -46,8 +46,8 @@ class _Told:
 async def of_reference(asker: Asker, ask: Ask, generation: GenerationConfig) -> Likelihood:
     """Return how likely the first reference is as the answer to a row.
 
-    After a conversation these are the reference's tokens; a text goes on with it as with a
-    choice, see ``of_choices``. A row without a reference gives a likelihood without tokens.
+    After a conversation these are the reference's tokens; a text goes on with it as it stands. A
+    row without a reference gives a likelihood without tokens.
 
     Raises:
         Unanswerable: The model tells no likelihoods, or question and reference are longer than
@@ -58,10 +58,11 @@ async def of_reference(asker: Asker, ask: Ask, generation: GenerationConfig) -> 
     reference = next((text for text in ask.references if text.strip()), "")
     if not reference:
         return Likelihood.of("", ())
-    if not ask.messages:
-        told, start = await _going_on(asker, ask.text, [reference])
-    else:
+    if ask.messages:
         told, start = await _answering(asker, ask, generation, [reference])
+    else:
+        told, start = await _going_on(asker, ask.text, [ask.text + reference])
+        reference = ask.text[len(ask.text.rstrip()):] + reference
     return told[0].likelihood(reference, start)
 
 
@@ -101,7 +102,8 @@ async def of_choices(asker: Asker, ask: Ask, generation: GenerationConfig | None
     if ask.messages:
         told, start = await _answering(asker, ask, generation or GenerationConfig(), ask.choices)
     else:
-        told, start = await _going_on(asker, ask.text, ask.choices)
+        told, start = await _going_on(asker, ask.text, [
+            ask.text + _between(ask.text, choice) + choice for choice in ask.choices])
     return tuple(math.fsum(one.logprobs[one.after(start)]) for one in told)
 
 
@@ -114,11 +116,10 @@ async def _answering(asker: Asker, ask: Ask, generation: GenerationConfig,
     return told, len(prompt)
 
 
-async def _going_on(asker: Asker, text: str, ends: Sequence[str]) -> tuple[list[_Told], int]:
-    """Tell of a text with each of its ends; returns them with the number of tokens before."""
+async def _going_on(asker: Asker, text: str, wholes: Sequence[str]) -> tuple[list[_Told], int]:
+    """Tell of texts that begin with one; returns them with the number of tokens before."""
     # A blank belongs to the word that follows it.
     start = text.rstrip()
-    wholes = [text + _between(text, end) + end for end in ends]
     told = await _tell(asker, [start, *wholes] if start else wholes)
     return (told[1:], len(told[0].ids)) if start else (told, 0)
 

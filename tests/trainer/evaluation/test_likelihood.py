@@ -5,49 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import httpx
 import pytest
 
+from tests.trainer.evaluation.plain_asker import PlainAsker, asking
 from tests.trainer.serving.conftest import KEY, serving
 from trainer.contract.kinds.evaluate import GenerationConfig
 from trainer.evaluation.likelihood import of_choices, of_reference, of_text
-from trainer.evaluation.seam import Ability, Ask, Unanswerable
+from trainer.evaluation.seam import Ask, Unanswerable
 from trainer.scoring.predictions import Likelihood
 
 pytestmark = pytest.mark.serving
-Result = TypeVar("Result")
 QUESTION = ({"role": "user", "content": "What is the capital of France?"},)
 ANSWER = "The capital of France is Paris."
 TEXT = "The sun rises in the east and sets in the west."
 
 
-class Model:
-    """An engine that is asked without any try again."""
-
-    name = model = "tiny"
-    key = KEY
-
-    def __init__(self, url: str) -> None:
-        self.base_url, self.asked = f"{url}/v1", []  # type: ignore[var-annotated]
-        self.cannot = ""
-        self.client = httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}, timeout=60,
-                                        trust_env=False)
-
-    def can(self, ability: Ability) -> str:
-        return self.cannot if ability == "likelihood" else ""
-
-    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        self.asked.append(path)
-        reply = await self.client.post(self.base_url + path, json={"model": self.model, **body})
-        if reply.status_code == 400:
-            raise Unanswerable(reply.json()["error"]["message"])
-        found: dict[str, Any] = reply.raise_for_status().json()
-        return found
-
-
-Run = Callable[[Callable[[Model], Coroutine[Any, Any, Result]]], Result]
+Run = Callable[[Callable[[PlainAsker], Coroutine[Any, Any, Any]]], Any]
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +32,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture
-def run(engine: Any) -> Run[Any]:
-    """Run something with a model on an event loop of its own."""
-    def run(work: Callable[[Model], Coroutine[Any, Any, Any]]) -> Any:
-        async def whole() -> Any:
-            model = Model(engine.url)
-            async with model.client:
-                return await work(model)
-
-        return asyncio.run(whole())
-
-    return run
+def run(engine: Any) -> Run:
+    """Runs something with the starter."""
+    return lambda work: asking(f"{engine.url}/v1", "tiny", KEY, work)
 
 
 @pytest.fixture(scope="module")
@@ -146,11 +113,16 @@ def test_choices_go_on_with_a_text_as_in_the_harness(run: Any, starter: Any) -> 
             start = len(encode(context.rstrip()))
             wanted, _ = plainly(starter, encode(context + blank + choice), start)
             assert logprob == pytest.approx(sum(wanted), abs=1e-3)
-    reference = run(lambda model: of_reference(model, Ask(
-        "d", 1, text="The capital of France is", references=("Paris",)), GenerationConfig()))
-    again = run(lambda model: of_choices(model, Ask(
-        "d", 1, text="The capital of France is", choices=("Paris",))))
-    assert sum(reference.logprobs) == pytest.approx(again[0], abs=1e-4)
+
+
+def test_a_text_goes_on_with_its_reference_as_it_stands(run: Any, starter: Any) -> None:
+    for text, reference in (("The capital of France is", " Paris."), ("The sky ", "is blue."),
+                            ("今天天气", "很好")):
+        ask = Ask("d", 1, text=text, references=(reference,))
+        found = run(lambda model, ask=ask: of_reference(model, ask, GenerationConfig()))
+        start = len(starter[1].encode(text.rstrip()))
+        close(found, plainly(starter, starter[1].encode(text + reference), start))
+        assert found.n_bytes == len((text + reference)[len(text.rstrip()):].encode())
 
 
 def test_choices_after_a_conversation_are_answers(run: Any, starter: Any) -> None:
@@ -167,11 +139,11 @@ def test_many_at_once_are_what_they_are_alone(run: Any) -> None:
     asks = [Ask("d", row, ({"role": "user", "content": f"What is {row} + {row}?"},),
                 references=(f"It is {2 * row}.",)) for row in range(1, 13)]
 
-    async def together(model: Model) -> list[Likelihood]:
+    async def together(model: PlainAsker) -> list[Likelihood]:
         return list(await asyncio.gather(*(of_reference(model, ask, GenerationConfig())
                                            for ask in asks)))
 
-    async def alone(model: Model) -> list[Likelihood]:
+    async def alone(model: PlainAsker) -> list[Likelihood]:
         found = [await of_reference(model, ask, GenerationConfig()) for ask in asks]
         assert len(model.asked) == 3 * len(asks)
         return found
@@ -191,7 +163,7 @@ def test_what_cannot_be_told_is_said(run: Any) -> None:
     with pytest.raises(Unanswerable, match="choices is empty"):
         run(lambda model: of_choices(model, Ask("d", 1, text="a", choices=("b", " "))))
 
-    async def unable(model: Model) -> None:
+    async def unable(model: PlainAsker) -> None:
         model.cannot = "llama.cpp tells no likelihoods."
         for work in (of_text(model, Ask("d", 1, text="a")),
                      of_choices(model, Ask("d", 1, text="a", choices=("b",))),
