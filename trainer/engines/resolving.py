@@ -67,14 +67,17 @@ class Resolver:
     """Turns names into targets; hashes of bases and configs are read once."""
 
     def __init__(self, runs: Path, find_run: Callable[[str], Known | None],
-                 find_base: Callable[[str], Path | None]) -> None:
+                 find_base: Callable[[str], Path | None], *, verify: bool = True) -> None:
         """Look at nothing yet.
 
         Args:
             runs: The folder of runs.
             find_run: Returns the run of an id; may be given any text.
             find_base: Returns the folder, or the GGUF file, of a base that may be asked.
+            verify: Whether bases are held against the hashes of their runs; a look before
+                anything is loaded does without, since that reads all of a base.
         """
+        self._verify = verify
         self._runs, self._find_run, self._find_base = runs, find_run, find_base
         self._hashes = Hashes()
         self._configs: dict[Path, tuple[int, RunConfig]] = {}
@@ -165,7 +168,8 @@ class Resolver:
             return Target(name, kind, label, own, template=template)
         read_adapter(folder)
         source, base = self._base_of(config)
-        require_same_base(self._hashes, RunDir(run.dir), base, source.adapters, template)
+        if self._verify:
+            require_same_base(self._hashes, RunDir(run.dir), base, source.adapters, template)
         if config.tuner.type == "lora" and config.tuner.bias != "none":
             return Target(name, kind, label, _merged(run, own, base, kind, template),
                           template=template)
