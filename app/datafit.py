@@ -37,14 +37,15 @@ OFFLINE = ("1", "true", "yes", "on")
 class DataFindings:
     """What was found; ``rows`` is None when a training set cannot be used or is not here.
 
-    ``mixed_rows`` is what an epoch reads of several training sets, ``kinds`` of what kind each
-    training set is.
+    ``mixed_rows`` is what an epoch reads of several training sets, ``held_rows`` what is measured,
+    ``kinds`` of what kind each training set is.
     """
 
     problems: list[Problem] = field(default_factory=list)
     choices: list[Choice] = field(default_factory=list)
     rows: int | None = 0
     mixed_rows: int | None = None
+    held_rows: int | None = None
     kinds: dict[str, Kind] = field(default_factory=dict)
 
 
@@ -72,16 +73,16 @@ class DataFit:
         """
         found = DataFindings()
         specs: dict[str, list[DatasetSpec]] = {"train": [], "eval": []}
-        counts: list[int | None] = []
+        counts: dict[str, list[int | None]] = {"train": [], "eval": []}
         for split in ("train", "eval"):
             for use in config.data.uses("train" if split == "train" else "eval"):
                 looked = _Look(self._data, config, known, origin, f"data.{split}")
                 rows, spec = looked.at(use, found)
                 if spec is not None:
                     specs[split].append(spec)
-                if split == "train":
-                    counts.append(rows)
-        _count(config, counts, found)
+                counts[split].append(rows)
+        _count(config, counts["train"], found)
+        found.held_rows = _held(config, counts["eval"], found.rows)
         if model is not None and config.facts.templated:
             self._template(config, model, found)
         if not found.problems:
@@ -207,6 +208,11 @@ class _Look:
                 field="evaluation.exact_match", code="no_reference", params={"name": use.name},
                 message=f"Exact match needs right answers, and '{use.name}' has none.",
                 advice="Name the column that has them as 'reference', or switch exact match off."))
+        if held and set(config.evaluation.metrics) - {"json"}:
+            problems.append(Problem(
+                field="evaluation.metrics", code="metrics_no_reference", params={"name": use.name},
+                message=f"Answers are compared with right ones, and '{use.name}' has none.",
+                advice="Name the column that has them as 'reference', or leave the metrics empty."))
         if self.where == "data.train" and config.facts.generates and any(
                 reward.name == "exact_answer" for reward in config.rollout.rewards):
             problems.append(Problem(
@@ -273,6 +279,14 @@ def _count(config: RunConfig, counts: list[int | None], found: DataFindings) -> 
             [round(count * share) for count in known],
             [use.weight for use in config.data.uses("train")], config.data.mix_strategy,
             config.training.seed)
+
+
+def _held(config: RunConfig, counts: list[int | None], rows: int | None) -> int | None:
+    """Return how many rows are measured; None while that is not known."""
+    if counts:
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+    return None if rows is None else held_out(config, rows)
 
 
 def _stamps(folder: Path) -> list[tuple[str, int, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import math
 import os
 import shutil
 import sysconfig
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from app.choices import Choice
 from app.devices import CPU, Device
 from trainer.contract import Problem, RunConfig
 from trainer.contract.config import all_fields
@@ -28,6 +30,7 @@ _CUDA_ONLY = {"use_liger_kernel": "liger_kernel", "use_kernels": "kernels",
               "activation_offloading": "", "fp8": "torchao"}
 _FP8 = (8, 9)
 TRACKER_PACKAGES = {"swanlab": "swanlab"}
+_METRIC_PACKAGES = {"rouge": "rouge_score", "bleu": "sacrebleu", "chrf": "sacrebleu"}
 
 
 def split_problem(config: RunConfig, rows: int | None) -> Problem | None:
@@ -79,6 +82,9 @@ def device_problems(config: RunConfig, device: Device | None) -> Iterator[Proble
         yield _lacks_package("training.optim", training.optim, package)
     if config.model.quantization != "none" and not _installed("bitsandbytes"):
         yield _lacks_package("model.quantization", config.model.quantization, "bitsandbytes")
+    for metric in config.evaluation.metrics:
+        if (package := _METRIC_PACKAGES.get(metric, "")) and not _installed(package):
+            yield _lacks_package("evaluation.metrics", metric, package)
 
 
 def _compile_problems(config: RunConfig) -> Iterator[Problem]:
@@ -108,6 +114,18 @@ def _lacks_package(where: str, title: str, package: str) -> Problem:
                    message=f"'{title}' needs the package '{shown}', which is not installed.",
                    advice=f"Run: pip install {shown}; or choose something else.",
                    params={"title": title, "package": shown})
+
+
+def answering(config: RunConfig, steps: int | None, held: int | None) -> Choice | None:
+    """Tell how many answers are generated to be scored; None where there are none to count."""
+    evaluation, training = config.evaluation, config.training
+    if not evaluation.metrics or config.lr_finder.enabled or not steps or not held:
+        return None
+    rows = min(held, evaluation.limit or held)
+    times = math.ceil(steps / (evaluation.generate_steps or training.eval_steps or steps))
+    return Choice("evaluation.metrics", f"{rows * (times + 1):,} answers",
+                  f"{rows:,} rows before training and {times:,} times while training, up to "
+                  f"{evaluation.max_new_tokens:,} tokens each")
 
 
 def tracker_problems(config: RunConfig, key: str | None) -> Iterable[Problem]:

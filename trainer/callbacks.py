@@ -25,7 +25,7 @@ _LEFT_OUT = {"epoch", "num_tokens", "num_input_tokens_seen", "total_flos", "trai
              "train_runtime", "train_samples_per_second", "train_steps_per_second", "step_time"}
 _EVAL_TIMES = ("_runtime", "_samples_per_second", "_steps_per_second", "_num_tokens")
 ZERO_STEPS = 10
-Sampler = Callable[[], list[SampleEvent]]
+Sampler = Callable[[int], list[SampleEvent]]
 
 
 def memory_mib() -> float:
@@ -207,8 +207,8 @@ class Reporter(TrainerCallback):
 
     def ask(self, step: int) -> None:
         """Let the model answer the sample prompts."""
-        for sample in self.sampler() if self.sampler is not None else ():
-            self.context.emit(sample.model_copy(update={"step": step}))
+        for sample in self.sampler(step) if self.sampler is not None else ():
+            self.context.emit(sample)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState,
                      control: TrainerControl, **kwargs: Any) -> None:

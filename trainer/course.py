@@ -34,18 +34,23 @@ def run(context: Context, start: Selected, build: Build) -> work.Metrics:
     """
     if context.config.lr_finder.enabled:
         return finder.run(context, start, build)
+    metrics = measures.make_metrics(context)
     bench = work.set_up(context)
     splits = pack_training(context, load_splits(context, bench))
     work.record(context, bench, splits, start)
     loop = build(context, bench, splits)
     work.adopt(context, loop, splits, start)
-    answerer = measures.make_answerer(context, bench, loop, splits)
-    before = measures.measure_before(context, answerer, splits, start)
-    reporter = Reporter(context, loop, measures.make_sampler(context, answerer, splits))
+    examiner = measures.Examiner(
+        context, measures.make_answerer(context, bench, loop, splits),
+        splits.questions[:context.config.evaluation.limit], metrics)
+    before = examiner.measure_before(start)
+    loop.examine = midway = measures.Midway(examiner, loop)
+    reporter = Reporter(context, loop, measures.make_sampler(context, examiner, splits))
     with work.tracked(context, loop):
         work.train(context, loop, reporter, start)
     if not splits.eval:
         reporter.ask(loop.state.global_step)
-    after = measures.measure_after(context, answerer, splits, loop)
+    after = examiner.measure_after(loop.state.global_step)
     work.save(context, bench, loop.model, splits.template)
-    return work.summary(loop, reporter, exact_match_before=before, exact_match=after)
+    return work.summary(loop, reporter, exact_match_before=before, exact_match=after,
+                        **midway.cost())

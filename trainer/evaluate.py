@@ -1,4 +1,4 @@
-"""Letting the model answer: exact match on held-out questions, sample answers."""
+"""Letting the model answer held-out questions, and writing down what it said."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from trainer.contract.events import finite
 from trainer.contract.files import write_atomic
 from trainer.generate import cut_at
+from trainer.scoring.predictions import Prediction
+from trainer.scoring.scores import Scores
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -96,28 +99,29 @@ class Answerer:
         return cut_at(text, self.stop_strings).strip()
 
 
-def exact_match(prediction: str, reference: str) -> bool:
-    """Tell whether two answers are the same text, spaces at the ends and between words aside."""
-    return " ".join(prediction.split()) == " ".join(reference.split())
+def as_predictions(questions: Sequence[Question], answers: Sequence[str]) -> list[Prediction]:
+    """Return answers as ``trainer.scoring`` reads them; a row is the place of its question."""
+    return [Prediction(row, q.prompt, answer, (q.reference,), label=q.reference or None)
+            for row, (q, answer) in enumerate(zip(questions, answers, strict=True), 1)]
 
 
-def score(questions: Sequence[Question], predictions: Sequence[str]) -> float:
-    """Return the share of exact matches, 0 to 1."""
-    pairs = zip(questions, predictions, strict=True)
-    return sum(exact_match(p, q.reference) for q, p in pairs) / max(1, len(questions))
-
-
-def write_predictions(path: Path, questions: Sequence[Question],
-                      predictions: Sequence[str]) -> None:
+def write_predictions(path: Path, questions: Sequence[Question], answers: Sequence[str],
+                      scores: Sequence[Scores]) -> None:
     """Write one JSON line for each question, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, "".join(_lines(questions, predictions)))
+    write_atomic(path, "".join(_lines(questions, answers, scores)))
 
 
-def _lines(questions: Sequence[Question], predictions: Sequence[str]) -> Iterator[str]:
-    for question, prediction in zip(questions, predictions, strict=True):
+def _lines(questions: Sequence[Question], answers: Sequence[str],
+           scores: Sequence[Scores]) -> Iterator[str]:
+    """Yield a line a question; a score that leaves the row out is null."""
+    for place, (question, answer) in enumerate(zip(questions, answers, strict=True)):
         yield json.dumps({
             "row": question.row, "dataset": question.dataset, "prompt": question.prompt,
-            "reference": question.reference, "prediction": prediction,
-            "score": {"exact_match": int(exact_match(prediction, question.reference))},
-        }, ensure_ascii=False) + "\n"
+            "reference": question.reference, "prediction": answer,
+            "score": {one.name: _plain(one, place) for one in scores}}, ensure_ascii=False) + "\n"
+
+
+def _plain(scores: Scores, place: int) -> float | int | None:
+    value = finite(float(scores.values[place]))
+    return int(value) if value is not None and scores.share else value

@@ -30,7 +30,7 @@ def make_questions(config: RunConfig, held: Rows, prompter: Prompter,
     if config.facts.rows == "labelled":
         return []
     wanted = evaluation.samples
-    if evaluation.exact_match:
+    if evaluation.exact_match or evaluation.metrics:
         wanted = len(held) if evaluation.limit is None else max(wanted, evaluation.limit)
     chosen = held.pick([group[0] for group in held.groups()[:wanted]])
     if not len(chosen):

@@ -24,26 +24,30 @@ WINDOW, LEAST, SPIKE = 50, 10, 10.0
 class Record:
     """What is known of the evaluations so far; checkpoints carry it.
 
-    ``best_loss`` and ``best_step`` are the lowest evaluation loss; ``mark`` is the loss that the
-    last progress of at least the threshold led to, ``waited`` the evaluations since.
+    ``best`` and ``best_step`` are the best evaluation: the lowest loss, or with ``greater`` the
+    highest score. ``mark`` is the value that the last progress of at least the threshold led to,
+    ``waited`` the evaluations since.
     """
 
-    best_loss: float | None = None
+    best: float | None = None
     best_step: int | None = None
     mark: float | None = None
     waited: int = 0
-    last_loss: float | None = None
 
-    def see(self, loss: float, step: int, threshold: float) -> bool:
+    def see(self, value: float, step: int, threshold: float, *, greater: bool = False) -> bool:
         """Take in an evaluation; returns whether it is the best so far."""
-        self.last_loss = loss if math.isfinite(loss) else None
-        if math.isfinite(loss) and (self.mark is None or self.mark - loss > threshold):
-            self.mark, self.waited = loss, 0
+        sign = 1.0 if greater else -1.0
+
+        def gain(since: float | None) -> float:
+            return math.inf if since is None else sign * (value - since)
+
+        if math.isfinite(value) and gain(self.mark) > threshold:
+            self.mark, self.waited = value, 0
         else:
             self.waited += 1
-        best = math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss)
+        best = math.isfinite(value) and gain(self.best) > 0
         if best:
-            self.best_loss, self.best_step = loss, step
+            self.best, self.best_step = value, step
         return best
 
     def save(self, folder: Path) -> None:
@@ -54,6 +58,7 @@ class Record:
         """Go on from a checkpoint's record."""
         values = read_json(folder / FILE)
         if isinstance(values, dict):
+            values.setdefault("best", values.get("best_loss"))  # its name of old
             for one in fields(self):
                 setattr(self, one.name, values.get(one.name, one.default))
 
@@ -70,20 +75,22 @@ class Watch(TrainerCallback):
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
                     metrics: dict[str, float] | None = None, **kwargs: Any) -> None:
-        """Note the loss; save the best at once, end when patience is over."""
-        loss = (metrics or {}).get("eval_loss")
-        if loss is None:
-            return
+        """Note what decides; save the best at once, end when patience is over."""
         training, step = self.training, state.global_step
-        if self.record.see(float(loss), step, training.early_stopping_threshold) \
-                and training.load_best_model_at_end and step:
+        name = training.metric_for_best_model
+        value = (metrics or {}).get(name)
+        if value is None:
+            return
+        is_best = self.record.see(float(value), step, training.early_stopping_threshold,
+                                  greater=name != "eval_loss")
+        if is_best and training.load_best_model_at_end and step:
             self.keeper.best_step = step
             control.should_save = True
         patience = training.early_stopping_patience
         if patience is not None and self.record.waited >= patience:
             control.should_training_stop = control.should_save = True
             self.emit.choose("training.early_stopping_patience", f"stopped at step {step}",
-                             _stop_reason(self.record))
+                             _stop_reason(self.record, name))
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
                logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
@@ -111,6 +118,15 @@ class Watch(TrainerCallback):
         self._norms.append(norm)
 
 
-def _stop_reason(record: Record) -> str:
+def best_reason(record: Record, name: str) -> str:
+    """Say why the best step is the result; ``name`` is what decides."""
+    if name == "eval_loss":
+        return f"its evaluation loss {record.best:.4g} is the lowest of the run"
+    return f"its eval_{name[5:]} {record.best:.4g} is the highest of the run"
+
+
+def _stop_reason(record: Record, name: str) -> str:
     mark = f"{record.mark:.4g}" if record.mark is not None else "none"
-    return (f"{record.waited} evaluations without progress beyond the evaluation loss {mark}")
+    if name == "eval_loss":
+        return f"{record.waited} evaluations without progress beyond the evaluation loss {mark}"
+    return f"{record.waited} evaluations without progress beyond eval_{name[5:]} {mark}"

@@ -70,19 +70,21 @@ def groups() -> dict[str, list[FieldInfo]]:
 
 def hidden_fields(raws: Mapping[str, Any]) -> list[str]:
     """Return the fields that mean nothing with the current choices."""
-    objective = str(raws.get("objective", "sft"))
-    rows = OBJECTIVES[objective].rows if objective in OBJECTIVES else "turns"
-    asked = raws.get("evaluation.exact_match") or str(raws.get("evaluation.samples")) not in (
-        "", "0")
+    rows = OBJECTIVES.get(str(raws.get("objective")), OBJECTIVES["sft"]).rows
+    scored = raws.get("evaluation.metrics")
+    asked = scored or raws.get("evaluation.exact_match") or str(raws.get("evaluation.samples")) \
+        not in ("", "0")
+    needed = {"evaluation.generate_steps": scored, "evaluation.max_new_tokens": asked,
+              "evaluation.limit": asked, "data.near_threshold": raws.get("data.deduplicate")
+              == "near", "data.mix_strategy": len(raws.get("data.train") or []) > 1,
+              "training.metric_for_best_model": raws.get("training.load_best_model_at_end")
+              or raws.get("training.early_stopping_patience")}
     return [path for path, info in all_fields().items() if (
-        not is_relevant(info, raws)
-        or (path in ("evaluation.max_new_tokens", "evaluation.limit") and not asked)
+        not is_relevant(info, raws) or not needed.get(path, True)
         or (path == "evaluation.exact_match" and rows not in ("turns", "prompts")
             and not raws.get(path))
         or (path in ("data.train_on_prompt", "data.mask_history", "data.template")
-            and rows == "text" and raws.get(path) in (False, "auto"))
-        or (path == "data.mix_strategy" and len(raws.get("data.train") or []) < 2)
-        or (path == "data.near_threshold" and raws.get("data.deduplicate") != "near"))]
+            and rows == "text" and raws.get(path) in (False, "auto")))]
 
 
 # From a config's value to what the form holds

@@ -77,6 +77,7 @@ def _say_hygiene(found: Ingredients) -> None:
     said = {
         "Early stopping is left out.": training.early_stopping_patience is not None,
         "The last weights are kept, not the best.": training.load_best_model_at_end,
+        "Answers are not scored along the way.": bool(config.evaluation.metrics),
         "The running mean of the weights is left out.": training.ema.type != "none",
         "The learning rate finder is left out: the script trains.": config.lr_finder.enabled,
         "fp8 is left out.": training.fp8,

@@ -74,6 +74,10 @@ def test_what_needs_a_right_answer_is_refused_where_there_is_none(preflight, tmp
     matched = preflight.check(for_objective(
         "distillation", str(path), data={"val_size": 4}, evaluation={"exact_match": True}))
     assert of_data(matched) == ["no_reference"]
+    for metrics, wanted in ((["json"], []), (["json", "chrf"], ["metrics_no_reference"])):
+        scored = preflight.check(for_objective(
+            "distillation", str(path), data={"val_size": 4}, evaluation={"metrics": metrics}))
+        assert of_data(scored) == wanted
     assert of_data(preflight.check(for_objective("distillation", str(path)))) == []
     known = preflight.check(for_objective(
         "grpo", "sample_questions", data={"val_size": 4}, evaluation={"exact_match": True}))

@@ -255,6 +255,36 @@ def test_the_steps_of_a_mixture_follow_its_weights(preflight, place):
     assert steps(train=names, mix_strategy="interleave_over") == (80 + 80) // 8
 
 
+def test_how_many_answers_are_scored_is_told_before(preflight, place, monkeypatch):
+    held = write(place.data / "held.jsonl", *({"question": f"q{n}", "answer": "a"}
+                                              for n in range(30)))
+
+    def told(evaluation, **training):
+        found = preflight.check({
+            "data": {"eval": [held]}, "training": {"max_steps": 100, **training},
+            "evaluation": {"metrics": ["chrf"], **evaluation}})
+        assert not found.problems
+        return [(c.value, c.reason) for c in found.choices if c.field == "evaluation.metrics"]
+
+    assert told({}, eval_steps=30) == [("150 answers", "30 rows before training and 4 times while "
+                                        "training, up to 32 tokens each")]
+    limited = {"limit": 8, "generate_steps": 50, "max_new_tokens": 9}
+    assert told(limited, eval_steps=25) == [("24 answers", "8 rows before training and 2 times "
+                                             "while training, up to 9 tokens each")]
+    assert told({}, eval_steps=None)[0][0] == "60 answers"
+    assert told({"metrics": []}) == []
+    split = preflight.check({"data": {"val_size": 0.1}, "evaluation": {"metrics": ["json"]},
+                             "training": {"max_steps": 10, "eval_steps": 10}})
+    rows = preflight.data.report("sample_instructions")[0].rows
+    assert [c.value for c in split.choices if c.field == "evaluation.metrics"] == [
+        f"{2 * round(rows / 10):,} answers"]
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec",
+                        lambda name, *rest: None if name == "sacrebleu" else find(name, *rest))
+    lacking = preflight.check({"data": {"eval": [held]}, "evaluation": {"metrics": ["chrf"]}})
+    assert codes(lacking) == {("evaluation.metrics", "package_missing")}
+
+
 def test_data_of_a_hub(preflight, monkeypatch):
     config = {"data": {"train": ["somebody/something"]}}
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)

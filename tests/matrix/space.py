@@ -57,7 +57,7 @@ OTHERS: dict[str, list[Any]] = {
     "grpo.beta": [0.05], "grpo.epsilon_high": [0.28], "grpo.num_iterations": [2],
     "rloo.beta": [0.0], "rloo.num_iterations": [2], "teacher.beta": [0.0, 1.0],
     "teacher.lmbda": [0.0, 1.0], "evaluation.samples": [0, 1],
-    "evaluation.prompts": [["Who are you?"]],
+    "evaluation.prompts": [["Who are you?"]], "evaluation.metrics": [["chrf"]],
 }
 # Why a field has only one value here. Most are numbers whose value decides nothing but a factor.
 FACTOR = "a number that changes no path through the code"
@@ -80,6 +80,8 @@ LEFT_OUT: dict[str, str] = {
     "classification.labels": "taken from the data", "rollout.max_completion_length": "eight",
     "lr_finder.enabled": "no training: tested apart", "tracking.project": "no effect",
     "tracking.mode": "the tracker's tests", "tracking.backend": "the tracker's tests",
+    "evaluation.generate_steps": "a multiple of eval_steps: tested apart",
+    "training.metric_for_best_model": "only beside its own metric: tested apart",
     "evaluation.limit": "eight", "evaluation.max_new_tokens": "eight",
 }
 SAMPLES = {"turns": "sample_instructions", "text": "sample_text", "pairs": "sample_preferences",

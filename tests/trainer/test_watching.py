@@ -38,11 +38,36 @@ def record(losses: list[float], threshold: float = 0.0) -> Any:
 def test_progress_below_the_threshold_counts_as_waiting() -> None:
     assert record([3.0, 2.0, 1.9, 1.8]).waited == 0
     slow = record([3.0, 2.0, 1.9, 1.8], threshold=0.15)
-    assert (slow.waited, slow.mark, slow.best_loss, slow.best_step) == (0, 1.8, 1.8, 4)
+    assert (slow.waited, slow.mark, slow.best, slow.best_step) == (0, 1.8, 1.8, 4)
     slower = record([3.0, 2.0, 1.9, 1.86], threshold=0.15)
     assert (slower.waited, slower.mark, slower.best_step) == (2, 2.0, 4)
     lost = record([float("nan"), 2.0, float("nan")])
     assert (lost.waited, lost.best_step) == (1, 2)
+
+
+def test_of_scores_the_highest_is_the_best(tmp_path: Path) -> None:
+    from trainer.watching import Record
+
+    found = Record()
+    best = [found.see(score, step, 0.1, greater=True)
+            for step, score in enumerate([0.2, 0.5, 0.55, 0.55, float("nan"), 0.4], 1)]
+    assert best == [True, True, True, False, False, False]
+    assert (found.best, found.best_step, found.mark, found.waited) == (0.55, 3, 0.5, 4)
+    found.save(tmp_path)
+    again = Record()
+    again.load(tmp_path)
+    assert again == found
+
+
+def test_a_record_of_an_older_checkpoint_is_read(tmp_path: Path) -> None:
+    from trainer.contract.files import write_json
+    from trainer.watching import FILE, Record
+
+    write_json(tmp_path / FILE, {"best_loss": 1.5, "best_step": 4, "mark": 1.6, "waited": 2,
+                                 "last_loss": 1.7})
+    found = Record()
+    found.load(tmp_path)
+    assert found == Record(best=1.5, best_step=4, mark=1.6, waited=2)
 
 
 def test_the_best_is_kept_and_is_the_result(runs: Any, cf: Any, held_out: Path) -> None:

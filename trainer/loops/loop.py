@@ -6,7 +6,7 @@ import contextlib
 import math
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Totals:
     loss_sum: float = 0.0
     steps: int = 0
     train_runtime_s: float = 0.0
+    answer_runtime_s: float = 0.0
 
     @property
     def train_loss(self) -> float | None:
@@ -46,13 +47,15 @@ class Totals:
         """Return plain numbers for progress.json."""
         loss_sum = self.loss_sum if math.isfinite(self.loss_sum) else 0.0
         return {"tokens": self.tokens, "loss_sum": loss_sum, "steps": self.steps,
-                "train_runtime_s": self.train_runtime_s}
+                "train_runtime_s": self.train_runtime_s,
+                "answer_runtime_s": self.answer_runtime_s}
 
     def restore(self, values: dict[str, float]) -> None:
         """Go on from what a checkpoint says."""
         self.tokens, self.steps = int(values.get("tokens", 0)), int(values.get("steps", 0))
         self.loss_sum = values.get("loss_sum", 0.0)
         self.train_runtime_s = values.get("train_runtime_s", 0.0)
+        self.answer_runtime_s = values.get("answer_runtime_s", 0.0)
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,12 @@ class CommittedLoop(TunedLoop):
 
     Rows come in an order that depends on seed and epoch only, checkpoints are committed after
     they are whole, evaluation neither consumes randomness nor survives a stop, and the loss of
-    every step is kept in ``step_loss``.
+    every step is kept in ``step_loss``. ``examine`` is asked at each evaluation for what it
+    measures besides.
     """
 
     settings: LoopSettings
+    examine: Callable[[], dict[str, float]] | None = None
 
     def adopt(self, settings: LoopSettings) -> None:
         """Hand in what TRL's constructors have no room for."""
@@ -158,6 +163,13 @@ class CommittedLoop(TunedLoop):
                 self.control.should_training_stop = True
                 self.control.should_save = math.isfinite(self.step_loss)
                 return {}
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate; what else is measured counts as part of the same evaluation."""
+        output = super().evaluation_loop(*args, **kwargs)
+        if self.examine is not None:
+            output.metrics.update(self.examine())
+        return output
 
     def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate one batch unless a stop was asked for."""

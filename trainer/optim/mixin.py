@@ -18,7 +18,7 @@ from trainer.optim.build import make, unpaged
 from trainer.optim.schedules import schedule_arguments, warmup_steps
 from trainer.optim.shell import Group
 from trainer.tuners.loraplus import lora_plus_groups
-from trainer.watching import Record, Watch
+from trainer.watching import Record, Watch, best_reason
 
 if TYPE_CHECKING:
     from trainer.checkpoint import CheckpointKeeper, Selected
@@ -153,11 +153,11 @@ class TunedLoop(Trainer):
             return None
         folder = Path(self.args.output_dir) / f"checkpoint-{record.best_step}"
         if problem := find_problem(folder):
-            self._emit.warn("best_checkpoint", f"{folder.name} had the lowest evaluation loss but "
-                            f"cannot be read ({problem}); the result is the last step.")
+            self._emit.warn("best_checkpoint", f"{folder.name} had the best evaluation but cannot "
+                            f"be read ({problem}); the result is the last step.")
             return None
-        self._emit.choose("result", folder.name, f"its evaluation loss {record.best_loss:.4g} is "
-                          "the lowest of the run")
+        self._emit.choose("result", folder.name, best_reason(
+            record, self.config.training.metric_for_best_model))
         return folder
 
     def _settle_schedule_free(self) -> None:
@@ -169,7 +169,8 @@ class TunedLoop(Trainer):
             self.optimizer.eval()
 
     def best(self) -> dict[str, float | None]:
-        """Return step and loss of the best evaluation, when it decides on the result."""
+        """Return step and value of the best evaluation, when it decides on the result."""
         if not self._keeps_best or self.record.best_step is None:
             return {}
-        return {"best_step": float(self.record.best_step), "best_eval_loss": self.record.best_loss}
+        return {"best_step": float(self.record.best_step),
+                f"best_{self.config.training.metric_for_best_model}": self.record.best}

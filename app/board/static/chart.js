@@ -458,15 +458,16 @@
           points: (series[panel.key] || []).filter(([step]) => rates.has(step))
             .map(([step, value]) => [rates.get(step), value]) }];
       }
-      const lines = [{ name: alone ? panel.name : run.name, colour, alone,
+      const held = "eval_" + panel.key, measured = series[held]?.length;
+      const only = panel.held && measured && !series[panel.key]?.length;
+      const lines = only ? [] : [{ name: alone ? panel.name : run.name, colour, alone,
         points: series[panel.key] || [], smooth: smoothed[panel.key] }];
       for (const [key, name] of alone ? panel.beside : []) {
         if (series[key]?.length) lines.push({ name, alone, colour: "--f-s4", points: series[key],
           smooth: smoothed[key] });
       }
-      const held = "eval_" + panel.key;
-      if (series[held]?.length) lines.push({ points: series[held], dots: true, alone,
-        colour: alone ? "--f-s2" : colour,
+      if (measured) lines.push({ points: series[held], dots: true, alone,
+        colour: alone && !only ? "--f-s2" : colour,
         name: alone ? this.words.eval_loss && panel.key === "loss" ? this.words.eval_loss
           : this.words.evaluation : `${run.name} · ${this.words.evaluation}` });
       return lines;

@@ -1,7 +1,8 @@
 /* Which charts a run has: one for each series with something to see, grouped; the rest has none. */
 (function () {
   "use strict";
-  /* [group, series, how it is drawn]; ``beside`` names a second series of the same chart. */
+  /* [group, series, how it is drawn]; ``beside`` names a second series of the same chart, ``held``
+     marks scores that may be of evaluations alone. */
   const KNOWN = [
     ["", "lr_finder_loss", { wide: true, x: "lr_finder_rate", mark: "proposed_learning_rate" }],
     ["", "loss", { wide: true, smooth: true, log: true, name: "train_loss" }],
@@ -9,8 +10,13 @@
     ["quality", "rewards_margins", { smooth: true }],
     ["quality", "rewards_accuracies", { smooth: true }],
     ["quality", "rewards_chosen", { smooth: true, beside: ["rewards_rejected"] }],
-    ["quality", "accuracy", { smooth: true }], ["quality", "token_accuracy", { smooth: true }],
-    ["quality", "exact_match", {}], ["quality", "nll_loss", { smooth: true }],
+    ["quality", "exact_match", { held: true }], ["quality", "numeric", { held: true }],
+    ["quality", "contains", { held: true }], ["quality", "json_valid", { held: true }],
+    ["quality", "rouge1", { held: true }], ["quality", "rouge2", { held: true }],
+    ["quality", "rougeL", { held: true }], ["quality", "bleu", { held: true }],
+    ["quality", "chrf", { held: true }], ["quality", "accuracy", { smooth: true, held: true }],
+    ["quality", "macro_f1", { held: true }], ["quality", "token_accuracy", { smooth: true }],
+    ["quality", "nll_loss", { smooth: true }],
     ["answers", "completions_mean_length", { smooth: true }],
     ["answers", "completions_clipped_ratio", {}], ["answers", "entropy", { smooth: true }],
     ["answers", "kl", { smooth: true }], ["answers", "frac_reward_zero_std", {}],
@@ -45,10 +51,12 @@
   }
 
   /* sizes: how many points each series has, 0 for one that is not known here and never moves. */
-  window.finestraKnown = new Set([...KNOWN.map(([, key]) => key), ...BESIDE]);
+  window.finestraKnown = new Set([...KNOWN.flatMap(([, key, how]) =>
+    how.held ? [key, "eval_" + key] : [key]), ...BESIDE]);
   window.finestraPanels = function (sizes, words) {
     const has = (name, least) => (sizes[name] || 0) >= least;
-    const found = KNOWN.filter(([, key, how]) => has(key, how.wide ? 1 : LEAST))
+    const found = KNOWN.filter(([, key, how]) => has(key, how.wide ? 1 : LEAST)
+      || (how.held && has("eval_" + key, LEAST)))
       .map(([group, key, how]) => panel(group, key, how, words));
     /* Where answers are scored, the reward is what one looks at; the loss says little. */
     const reward = found.findIndex((one) => one.key === "reward");

@@ -101,6 +101,13 @@ def test_fields_that_mean_nothing_are_hidden():
     assert "tuner.r" in full and "tuner.type" not in full
     preference = forms.hidden_fields(raws_of({"objective": "dpo"}))
     assert "dpo.beta" not in preference and "evaluation.exact_match" in preference
+    assert "evaluation.metrics" not in preference
+    assert {"evaluation.generate_steps", "training.metric_for_best_model"} <= set(preference)
+    scored = forms.hidden_fields(raws_of({"evaluation": {"metrics": ["rouge"], "samples": 0},
+                                          "training": {"load_best_model_at_end": True}}))
+    assert not {"evaluation.generate_steps", "evaluation.limit", "evaluation.max_new_tokens",
+                "training.metric_for_best_model"} & set(scored)
+    assert "evaluation.metrics" in forms.hidden_fields(raws_of({"objective": "reward"}))
     wrong = forms.hidden_fields(raws_of({"objective": "dpo", "evaluation": {"exact_match": True}}))
     assert "evaluation.exact_match" not in wrong
 

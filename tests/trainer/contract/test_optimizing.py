@@ -6,7 +6,8 @@ from typing import Any, get_args
 
 import pytest
 
-from trainer.contract.config import all_fields, parse
+from trainer.contract.config import OBJECTIVES, all_fields, parse
+from trainer.contract.config.evaluation import SCORES, BestBy
 from trainer.contract.config.fields import flat, is_relevant
 from trainer.contract.config.optimizers import LAYERWISE, OPTIMIZERS, PACKAGES, SCHEDULE_FREE
 from trainer.contract.config.run import RunConfig
@@ -80,6 +81,54 @@ def test_what_looks_at_evaluations_needs_them(field: str, value: Any) -> None:
     assert problems({field: value, "eval_steps": None}, **MEASURED) == wanted
     assert problems({field: value}, **MEASURED) == {}
     assert problems({field: value}, data={"train": ["a"], "eval": ["b"]}) == {}
+
+
+def best_by(name: str, **evaluation: Any) -> dict[str, str]:
+    return problems({"load_best_model_at_end": True, "metric_for_best_model": name},
+                    evaluation=evaluation, **MEASURED)
+
+
+def test_the_best_is_by_what_is_measured() -> None:
+    wanted = {"training.metric_for_best_model": "best_by_unmeasured"}
+    assert best_by("eval_loss") == {}
+    assert best_by("eval_rougeL") == best_by("eval_rougeL", metrics=["bleu"]) == wanted
+    assert best_by("eval_rougeL", metrics=["bleu", "rouge"]) == {}
+    assert problems({"metric_for_best_model": "eval_bleu"}) == {}
+    patient = {"early_stopping_patience": 2, "metric_for_best_model": "eval_accuracy"}
+    assert problems(patient, **MEASURED) == wanted
+    assert problems(patient, objective="classification", **MEASURED) == {}
+    for score in (score for scores in SCORES.values() for score in scores):
+        metric = next(name for name, scores in SCORES.items() if score in scores)
+        assert best_by(f"eval_{score}", metrics=[metric]) == {}
+    assert {f"eval_{score}" for scores in SCORES.values() for score in scores} == {
+        *get_args(BestBy)} - {"eval_loss"}
+
+
+def test_answers_are_scored_at_evaluations() -> None:
+    def asked(**training: Any) -> dict[str, str]:
+        wanted = {"metrics": ["chrf"], "generate_steps": 30}
+        return problems(training, evaluation=wanted, **MEASURED)
+
+    assert asked(eval_steps=15) == asked(eval_steps=30) == {}
+    assert asked(eval_steps=20) == {"evaluation.generate_steps": "generate_steps_between"}
+    assert asked(eval_steps=None) == {"evaluation.generate_steps": "generate_steps_alone"}
+    assert problems({"eval_steps": 20}, evaluation={"generate_steps": 30}) == {}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_what_has_answers_to_be_scored(objective: str) -> None:
+    found = problems({}, objective=objective, evaluation={"metrics": ["chrf"]}, **MEASURED)
+    words = objective not in ("pretrain", "reward", "classification")
+    assert found.get("evaluation.metrics") == (None if words else "metrics_objective")
+
+
+def test_metrics_need_rows_that_are_not_learned_from() -> None:
+    assert problems({}, evaluation={"metrics": ["chrf"]}) == {
+        "evaluation.metrics": "metrics_need_eval"}
+    assert problems({}, evaluation={"metrics": ["chrf", "chrf"]}, **MEASURED) == {
+        "evaluation.metrics": "metric_twice"}
+    assert problems({}, evaluation={"metrics": ["regex"]}, **MEASURED) == {
+        "evaluation.metrics.0": "literal_error"}
 
 
 def test_warmup_in_steps() -> None:

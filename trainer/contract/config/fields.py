@@ -60,7 +60,8 @@ def _kind(annotation: Any) -> tuple[str, tuple[str, ...], bool]:
         return "choice", tuple(str(a) for a in get_args(annotation)), False
     if origin is list:
         of = _bare(get_args(annotation)[0])
-        uses = get_origin(of) is not None or (isinstance(of, type) and issubclass(of, BaseModel))
+        uses = get_origin(of) not in (None, Literal) or (
+            isinstance(of, type) and issubclass(of, BaseModel))
         return "uses" if uses else "list", (), False
     if origin is dict:
         return "mapping", (), False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from trainer.contract.config.base import Section, field
+from trainer.contract.config.evaluation import BestBy
 from trainer.contract.config.optimizers import (
     EPSILON_ONLY,
     GALORE_ONLY,
@@ -118,11 +119,15 @@ class TrainingConfig(Section):
         None, "Early stopping", "End after so many evaluations without progress; empty never "
         "does.", ge=1, le=1000, group="watching")
     early_stopping_threshold: float = field(
-        0.0, "Least progress", "What counts as progress of the evaluation loss.", ge=0, le=100,
-        group="watching")
+        0.0, "Least progress", "What counts as progress of the evaluation loss, or of what "
+        "decides in its place.", ge=0, le=100, group="watching")
     load_best_model_at_end: bool = field(
-        False, "Keep the best", "Take the checkpoint with the lowest evaluation loss as the "
-        "result, not the last.", group="watching")
+        False, "Keep the best", "Take the checkpoint with the best evaluation as the result, "
+        "not the last.", group="watching")
+    metric_for_best_model: BestBy = field(
+        "eval_loss", "Best by", "What early stopping and 'Keep the best' look at: the lowest "
+        "evaluation loss, or the highest score of generated answers ('Score the answers').",
+        group="watching")
     logging_steps: int = field(1, "Log every", "Steps between two points of the loss curve.",
                                unit="steps", ge=1)
     eval_steps: int | None = field(

@@ -11,6 +11,7 @@ from app.board.i18n.methods import (
     conversations,
     evaluating,
     exporting,
+    measuring,
     migrate,
     models,
     objectives,
@@ -25,8 +26,8 @@ from app.board.i18n.methods import (
     tuner,
 )
 
-_AREAS = (board, chat, conversations, evaluating, exporting, migrate, models, objectives,
-          optimizing, preference, rollout, scoring, serving, sft, shown, system, tuner)
+_AREAS = (board, chat, conversations, evaluating, exporting, measuring, migrate, models,
+          objectives, optimizing, preference, rollout, scoring, serving, sft, shown, system, tuner)
 
 
 def together(name: str) -> dict[str, Any]:

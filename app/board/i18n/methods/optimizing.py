@@ -31,9 +31,10 @@ FIELDS: dict[str, tuple[str, str]] = {
     "training.ema.update_every": ("更新间隔", "两次更新之间的步数。"),
     "training.early_stopping_patience": (
         "提前停止", "连续这么多次评估没有进步就结束；留空则从不提前停止。"),
-    "training.early_stopping_threshold": ("最小进步", "评估损失至少下降多少才算进步。"),
+    "training.early_stopping_threshold": (
+        "最小进步", "评估损失（或代替它的分数）至少改善多少才算进步。"),
     "training.load_best_model_at_end": (
-        "保留最佳", "以评估损失最低的检查点为结果，而不是最后一个。"),
+        "保留最佳", "以评估最好的检查点为结果，而不是最后一个。"),
     "training.neftune_noise_alpha": (
         "NEFTune", "训练时给嵌入加的噪声（arXiv:2310.05914）；常用 5，留空则不加。"),
     "training.label_smoothing_factor": ("标签平滑", "分给所有其他词元的概率比例。"),
@@ -59,7 +60,7 @@ MESSAGES: dict[str, str] = {
     "schedule_free_schedule": "“{optim}”代替了学习率计划；“{schedule}”会再次改变学习率。",
     "schedule_free_average": "“{optim}”本身就会平均权重。",
     "schedule_free_best": "“{optim}”的检查点保存的是取梯度的点，而不是被测量的平均值。",
-    "needs_evaluations": "这一项要看评估损失，而训练途中没有评估。",
+    "needs_evaluations": "这一项要看评估结果，而训练途中没有评估。",
     "warmup_unused": "学习率计划“{schedule}”没有预热。",
     "warmup_too_long": "总共 {total} 步，预热 {steps} 步后就没有以最高学习率训练的步了。",
     "finder_range": "从 {lowest} 到 {highest} 没有可寻找的范围。",

@@ -1,4 +1,4 @@
-"""Data and measuring: what cannot be combined."""
+"""Data: what cannot be combined."""
 
 from __future__ import annotations
 
@@ -21,25 +21,6 @@ def _leak(config: RunConfig) -> list[Problem]:
 
 def _key(use: DatasetUse) -> tuple[str, str, str]:
     return use.name, use.subset or "", use.split or ""
-
-
-def _exact_match_needs_eval(config: RunConfig) -> list[Problem]:
-    measured = bool(config.data.eval) or config.data.val_size > 0
-    if not config.evaluation.exact_match or measured:
-        return []
-    return [Problem(field="evaluation.exact_match", code="exact_match_needs_eval",
-                    message="Exact match needs evaluation data.",
-                    advice="Name an evaluation set or a validation split.")]
-
-
-def _exact_match_of(config: RunConfig) -> list[Problem]:
-    what = {"pairs": "Preference pairs have", "judged": "Judged answers have",
-            "text": "Plain text has", "labelled": "A classifier has"}.get(config.facts.rows)
-    if what is None or not config.evaluation.exact_match:
-        return []
-    return [Problem(field="evaluation.exact_match", code=f"exact_match_of_{config.facts.rows}",
-                    message=f"{what} no single right answer to match.",
-                    advice="Switch exact match off.")]
 
 
 def _named_template(config: RunConfig) -> list[Problem]:
@@ -66,4 +47,4 @@ def _pretrain_has_no_turns(config: RunConfig) -> list[Problem]:
             for name in chosen]
 
 
-RULES = (_leak, _exact_match_needs_eval, _exact_match_of, _named_template, _pretrain_has_no_turns)
+RULES = (_leak, _named_template, _pretrain_has_no_turns)

@@ -95,7 +95,7 @@ def _is_measured(config: RunConfig) -> bool:
 
 
 def _needs_evaluations(config: RunConfig) -> list[Problem]:
-    """What looks at the evaluation loss needs evaluations along the way."""
+    """What looks at evaluations needs some along the way."""
     training = config.training
     wants = {"training.lr_scheduler_type": training.lr_scheduler_type in _FOLLOWS_LOSS,
              "training.early_stopping_patience": training.early_stopping_patience is not None,
@@ -103,8 +103,7 @@ def _needs_evaluations(config: RunConfig) -> list[Problem]:
     if _is_measured(config):
         return []
     return [Problem(field=path, code="needs_evaluations",
-                    message="This looks at the evaluation loss, which is not measured while "
-                    "training.",
+                    message="This looks at evaluations, and there are none while training.",
                     advice="Name an evaluation set or a validation split, and say every how many "
                     "steps to evaluate.")
             for path, wanted in wants.items() if wanted]
