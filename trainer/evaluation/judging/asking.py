@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from trainer.contract.kinds.evaluate import JudgeConfig
 from trainer.evaluation.judging.cache import Cache, Call, Outcome, key_of
@@ -22,8 +20,6 @@ from trainer.evaluation.seam import Asker, Unanswerable
 from trainer.failures import Failure
 
 _LOOK_S = 0.2
-_NOT_TAKEN = re.compile(r"unsupported|unrecogni[sz]ed|not support|not permitted|unknown|extra",
-                        re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -55,25 +51,13 @@ class Answered:
     refused: str = ""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Bench:
-    """The judge and its caches, by number.
-
-    Attributes:
-        settings: Of every request; one that the judge's server does not know is left out from then
-            on (OpenAI's newer models take no temperature, and call max_tokens otherwise).
-        changed: What had to be left out.
-    """
+    """The judge and its caches, by number."""
 
     config: JudgeConfig
     asker: Asker
     caches: dict[int, Cache]
-    settings: dict[str, Any] = field(default_factory=dict)
-    changed: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        """Begin with the settings that every server should know."""
-        self.settings = {"temperature": 0, "max_tokens": self.config.max_new_tokens}
 
     async def answer(self, question: Question) -> Answered:
         """Return what the judge says, which is asked once more when it cannot be read.
@@ -98,7 +82,9 @@ class Bench:
         return Answered(calls[-1].outcome, tuple(calls), asked)
 
     async def _call(self, question: Question, key: str, text: str, *, repeated: bool) -> Call:
-        reply = await self._post([{"role": "user", "content": text}])
+        reply = await self.asker.post("/chat/completions", {
+            "messages": [{"role": "user", "content": text}], "temperature": 0,
+            "max_tokens": self.config.max_new_tokens})
         said, cut, tokens = content_of(reply), was_cut(reply), tokens_of(reply)
         # A line that was cut may be the beginning of another one: 'SCORE: 1' of 'SCORE: 10'.
         read = read_verdict if self.config.mode == "pairwise" else read_points
@@ -107,28 +93,6 @@ class Bench:
                     *(tokens or (0, 0)), counted=tokens is not None)
         self.caches[question.file].add(call)
         return call
-
-    async def _post(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        while True:
-            sent = dict(self.settings)
-            try:
-                return await self.asker.post("/chat/completions", {"messages": messages, **sent})
-            except Unanswerable as error:
-                if not self._without(sent, str(error)):
-                    raise
-
-    def _without(self, sent: dict[str, Any], reason: str) -> bool:
-        """Change what the server says that it does not take; tell whether anything was changed."""
-        if not _NOT_TAKEN.search(reason):
-            return False
-        name = next((name for name in ("max_tokens", "temperature")
-                     if name in sent and re.search(rf"\b{name}\b", reason)), "")
-        if name and name in self.settings:
-            value = self.settings.pop(name)
-            if name == "max_tokens":
-                self.settings["max_completion_tokens"] = value
-            self.changed.add(name)
-        return bool(name)
 
 
 async def ask_all(bench: Bench, questions: Sequence[Question], at_once: int,

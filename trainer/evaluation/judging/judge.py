@@ -42,16 +42,19 @@ async def judge(wish: JudgeWish, asker: Asker, say: Callable[[int, int], None],
     groups = _groups(rows, found)
     results = [judged(group, wish.config, wish.seed) for group in groups]
     return JudgeResult(results, _values(groups),
-                       compared(groups, results, wish.models[0], wish.seed),
-                       _notes(groups, bench))
+                       compared(groups, results, wish.models[0], wish.seed), _notes(groups))
 
 
 def _groups(rows: Sequence[Row], found: dict[str, Answered]) -> list[Group]:
     made: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         made.setdefault((row.model, row.dataset), []).append(row)
-    return [Group(model, dataset, several, found)
-            for (model, dataset), several in made.items()]
+    groups: list[Group] = []
+    seen: set[str] = set()
+    for (model, dataset), several in made.items():
+        groups.append(Group(model, dataset, several, found, frozenset(seen)))
+        seen.update(groups[-1].texts())
+    return groups
 
 
 def _values(groups: Sequence[Group]) -> dict[str, dict[Key, float | None]]:
@@ -63,13 +66,10 @@ def _values(groups: Sequence[Group]) -> dict[str, dict[Key, float | None]]:
     return values
 
 
-def _notes(groups: Sequence[Group], bench: Bench) -> list[str]:
-    notes = [note for group in groups for note in (
+def _notes(groups: Sequence[Group]) -> list[str]:
+    return [note for group in groups for note in (
         steadiness_note(group.rows, group.found), agreement_note(group.rows, group.found),
         _same_note(group), _left_out_note(group), _uncounted_note(group)) if note]
-    if "temperature" in bench.changed:
-        notes.append("The judge takes no temperature: asked again, it may say something else.")
-    return notes
 
 
 def _same_note(group: Group) -> str:

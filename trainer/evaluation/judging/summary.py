@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainer.contract.judging import cost_of
 from trainer.contract.kinds.evaluate import JudgeConfig
 from trainer.contract.kinds.evaluation import Compared, Judged, Verdict
 from trainer.evaluation.judging.agreement import agreement_of
@@ -26,12 +27,16 @@ METRIC = "judge"
 
 @dataclass(frozen=True)
 class Group:
-    """The rows of a model at a dataset, and what the judge said to them."""
+    """The rows of a model at a dataset, and what the judge said to them.
+
+    ``elsewhere`` are questions that count as asked in another group, because they are the same.
+    """
 
     model: str
     dataset: str
     rows: Sequence[Row]
     found: Mapping[str, Answered]
+    elsewhere: frozenset[str] = frozenset()
 
     @property
     def against(self) -> str:
@@ -47,21 +52,26 @@ class Group:
         rows = [Prediction(row.row, "", "") for row in self.rows]
         return mean(METRIC, rows, self.values())
 
+    def texts(self) -> list[str]:
+        """Return each question once."""
+        return list(dict.fromkeys(one.text for row in self.rows for one in row.questions))
+
     def answered(self) -> list[Answered]:
-        """Return what became of each text that was asked, once."""
-        return [self.found[text] for text in dict.fromkeys(
-            question.text for row in self.rows for question in row.questions)]
+        """Return what became of each question."""
+        return [self.found[text] for text in self.texts()]
 
     def calls(self) -> list[Call]:
-        """Return the replies that were read."""
-        return [call for one in self.answered() for call in one.calls]
+        """Return the replies that were paid for here."""
+        return [call for text in self.texts() if text not in self.elsewhere
+                for call in self.found[text].calls]
 
 
 def judged(group: Group, config: JudgeConfig, seed: int) -> Judged:
     """Return what the judge says of a model at a dataset."""
     values = [one for one in group.values() if one is not None]
     answered, calls = group.answered(), group.calls()
-    asked = sum(one.asked for one in answered)
+    asked = sum(group.found[text].asked for text in group.texts() if text not in group.elsewhere)
+    replies = sum(len(one.calls) for one in answered)
     tokens_in = sum(call.tokens_in for call in calls)
     tokens_out = sum(call.tokens_out for call in calls)
     agreement, votes = agreement_of(group.rows, group.found)
@@ -69,15 +79,8 @@ def judged(group: Group, config: JudgeConfig, seed: int) -> Judged:
     return Judged(
         model=group.model, against=group.against, dataset=group.dataset, n=len(values),
         unreadable=sum(one.outcome is None for one in answered), agreement=agreement, votes=votes,
-        calls=asked, cached=len(calls) - asked, tokens_in=tokens_in, tokens_out=tokens_out,
+        calls=asked, cached=replies - asked, tokens_in=tokens_in, tokens_out=tokens_out,
         cost=cost_of(config, tokens_in, tokens_out), **counts)
-
-
-def cost_of(config: JudgeConfig, tokens_in: int, tokens_out: int) -> float | None:
-    """Return what tokens cost; None when the config has no price."""
-    if config.price_in is None and config.price_out is None:
-        return None
-    return (tokens_in * (config.price_in or 0) + tokens_out * (config.price_out or 0)) / 1e6
 
 
 def _shares(values: Sequence[float]) -> dict[str, float | int | None]:
