@@ -18,9 +18,9 @@ from tests.source_tree import (
 from trainer.contract.config import load_yaml, parse
 
 ENGINE = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
-# The workers render strangers' templates (rule R7); the sandbox runs a user's reward function.
+# The workers render strangers' templates (rule R7); the sandbox runs code that is not ours.
 SUBPROCESS = ("app/scheduler.py", "app/supervisor.py", "app/devices.py", "trainer/engines/",
-              "trainer/data/children/workers.py", "trainer/rewards/sandbox.py",
+              "trainer/data/children/workers.py", "trainer/sandbox/process.py",
               "trainer/export/children.py")
 # In the order in which they may know of each other: each only of those before it.
 ROOMS_OF_DATA = ("reading", "shapes", "checking", "catalog", "templates", "tokens", "children")

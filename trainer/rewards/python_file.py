@@ -1,4 +1,4 @@
-"""A user's own function, ``reward(prompts, completions, references) -> list of numbers``.
+"""A user's own reward: a Python file with ``reward(prompts, completions, references) -> numbers``.
 
 The file runs only as it was when somebody consented to it (its SHA-256), in a child process with
 a clean environment and limits on time and memory; what runs is the text that was looked at.
@@ -6,14 +6,13 @@ a clean environment and limits on time and memory; what runs is the text that wa
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from trainer.contract.config import RewardUse
-from trainer.contract.consent import consent_problem
+from trainer.contract.consent import read_consented
 from trainer.failures import Failure
 from trainer.rewards.base import Batch, Help, Reward, Score
-from trainer.rewards.sandbox import Bounds, Sandbox
+from trainer.sandbox.functions import Bounds, Broken, UserFunction
 
 
 class PythonFile(Reward):
@@ -21,32 +20,40 @@ class PythonFile(Reward):
 
     name = "python"
 
-    def __init__(self, path: Path, sha256: str, bounds: Bounds | None = None) -> None:
+    def __init__(self, path: Path, sha256: str | None, bounds: Bounds | None = None) -> None:
         """Read the file once, and start nothing yet.
 
         Raises:
-            Failure: The file is not what was consented to.
+            Failure: The file cannot be read, or is not what was consented to.
         """
         super().__init__()
-        source = path.read_bytes()
-        if hashlib.sha256(source).hexdigest() != sha256:
-            raise Failure("reward_changed", f"'{path}' has changed since somebody consented to "
-                          "run it.", "Read it again, then consent to it as it is now.")
-        self._sandbox = Sandbox(path, source, bounds or Bounds())
+        source = read_consented(str(path), sha256, "reward")
+        if not isinstance(source, bytes):
+            raise Failure(source.code, source.message, source.advice)
+        self._path = path
+        self._function = UserFunction(path, source, "reward", bounds)
 
     def score(self, batch: Batch) -> list[Score]:
-        """Let the child score."""
-        return self._sandbox.score(batch.prompts, batch.completions, batch.references)
+        """Let the child score.
+
+        Raises:
+            Failure: The function failed, took too long, or returned something else than numbers.
+        """
+        try:
+            return self._function.call(batch.prompts, batch.completions, batch.references)
+        except Broken as error:
+            raise Failure("reward_time" if error.kind == "time" else "reward_function",
+                          f"The reward function of '{self._path}' failed: {error.why}.",
+                          "Mend the file and consent to it again; the run can be resumed."
+                          ) from None
 
     def close(self) -> None:
         """End the child."""
-        self._sandbox.close()
+        self._function.close()
 
 
 def build(use: RewardUse, help: Help) -> Reward:
     """Make the reward from its settings."""
-    if problem := consent_problem(use, "rollout.rewards"):
-        raise Failure(problem.code, problem.message, problem.advice)
-    if not use.path or not use.sha256:
+    if not use.path:
         raise Failure("reward_needs", "The reward 'python' needs 'path' and 'sha256'.", "Add them.")
     return PythonFile(Path(use.path).expanduser(), use.sha256)

@@ -29,7 +29,8 @@ _CLASSES = {"exact_match": ("texts", "ExactMatch"), "contains": ("texts", "Conta
             "classification": ("classes", "Classification"),
             "likelihood": ("likelihoods", "LikelihoodMetric"),
             "multiple_choice": ("choices", "MultipleChoice"),
-            "tool_calls": ("tool_calls", "ToolCalls")}
+            "tool_calls": ("tool_calls", "ToolCalls"), "code": ("code", "Code"),
+            "embedding": ("embedding", "Embedding"), "python": ("python_file", "PythonFile")}
 METRICS = tuple(_CLASSES)
 
 

@@ -15,7 +15,7 @@ from trainer.contract.consent import consent_problem, digest
 from trainer.failures import Failure
 from trainer.rewards import make
 from trainer.rewards.python_file import PythonFile
-from trainer.rewards.sandbox import Bounds
+from trainer.sandbox.functions import Bounds
 
 
 def write(folder: Path, body: str) -> Path:
@@ -48,10 +48,10 @@ def test_it_scores_again_and_again_in_one_child(tmp_path: Path) -> None:
     reward = make(RewardUse(name="python", path=str(path), sha256=digest(path)))
     assert reward(["?", "?"], ["abc", ""], ["é", ""]) == [4.0, None]
     assert isinstance(reward, PythonFile)
-    child = reward._sandbox._process
-    assert reward(["?"], ["你好"], [""]) == [2.0] and reward._sandbox._process is child
+    child = reward._function.start()
+    assert reward(["?"], ["你好"], [""]) == [2.0] and reward._function.start() is child
     reward.close()
-    assert child is not None and child.poll() is not None
+    assert not child.alive
 
 
 def test_it_runs_only_as_it_was_read(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_it_sees_no_secrets_and_no_torch(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(("body", "words"), [
-    ("def reward(p, c, r): raise KeyError('nope')", "KeyError: 'nope'"),
+    ("def reward(p, c, r): raise KeyError('nope')", "line 1: KeyError: 'nope'"),
     ("def reward(p, c, r):\n import os\n os._exit(3)", "status 3"),
     ("def reward(p, c, r):\n import os, signal\n os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
     ("def reward(p, c, r): return [float('nan')] * len(c)", "no finite number"),
@@ -102,7 +102,7 @@ def test_it_sees_no_secrets_and_no_torch(tmp_path: Path, monkeypatch: pytest.Mon
     ("def reward(p, c, r): return 1.0", "not a list"),
     ("def reward(p, c, r): return 'ab'", "not a list"),
     ("def reward(p, c, r):\n x = 'a' * 10 ** 10\n return [1, 2]", "MemoryError"),
-    ("def other(): pass", "no function"), ("def reward(:", "SyntaxError"),
+    ("def other(): pass", "no function"), ("def reward(:", "line 1: SyntaxError"),
     ("import no_such_module", "No module named"), ("import sys; sys.exit(0)", "failed"),
     ("reward = 3", "no function")])
 def test_what_goes_wrong_in_it_is_said(tmp_path: Path, body: str, words: str) -> None:
@@ -142,12 +142,12 @@ def alive(pid: int) -> bool:
 def test_the_child_ends_with_its_parent(tmp_path: Path) -> None:
     path = write(tmp_path, "import time\ndef reward(p, c, r):\n while True: time.sleep(1)")
     reward = reward_of(path, batch_s=1.0)
-    reward._sandbox._start()
-    process = reward._sandbox._process
-    assert process is not None and process.stdin is not None
-    process.stdin.write(b'{"prompts": [], "completions": [], "references": []}\n')
-    process.stdin.close()
-    assert process.wait(10) == 0
-    assert os.path.isdir(reward._sandbox._home)
+    child = reward._function.start()
+    assert child.process.stdin is not None
+    os.set_blocking(child.process.stdin.fileno(), True)
+    child.process.stdin.write(b'{"prompts": [], "answers": [], "references": []}\n')
+    child.process.stdin.close()
+    assert child.process.wait(10) == 0
+    assert os.path.isdir(child.home)
     reward.close()
-    assert not os.path.isdir(reward._sandbox._home)
+    assert not os.path.isdir(child.home)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from tests.source_tree import ROOT
+from trainer.contract.consent import digest
+from trainer.contract.kinds import evaluate as contract
 from trainer.failures import Failure
 from trainer.scoring import (
     METRICS,
@@ -24,7 +26,10 @@ from trainer.scoring import (
 from trainer.scoring.words import _jieba
 
 OPTIONS = {"regex": {"pattern": r"\d+"}, "json": {"schema": {"type": "object"}},
-           "classification": {"labels": ["yes", "no"]}}
+           "classification": {"labels": ["yes", "no"]}, "code": {"consent": True},
+           "embedding": {"embed": lambda texts: [[len(text), 1] for text in texts]}}
+# Handed in by code, or of tests only.
+INNER = {"embed", "bounds"}
 NASTY = ["", "\0", "a\0b\0" * 10, "\ud800", "x\udfff y", "\u200b\u202e\ufeff", "\\boxed{" * 500,
          "####" * 500, "1" * 100_000, "word " * 20_000, "天气" * 50_000, "(" * 100_000,
          "1,000," * 15_000, "\n" * 100_000, "é" * 100_000, "a\u0301" * 50_000, "𝟙" * 30_000,
@@ -37,15 +42,20 @@ def prediction(row: int, output: str, reference: str) -> Prediction:
                       Likelihood.of(output, [-1.0]))
 
 
-def all_metrics():
-    return [make(name, **OPTIONS.get(name, {})) for name in METRICS]
+@pytest.fixture
+def metrics(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def score(p, a, r): return [len(x) for x in a]", encoding="utf-8")
+    options = {**OPTIONS, "python": {"path": str(path), "sha256": digest(path)}}
+    return [make(name, **options.get(name, {})) for name in METRICS]
 
 
-def test_input_that_is_not_nice_is_scored_like_any_other():
+def test_input_that_is_not_nice_is_scored_like_any_other(metrics):
     references = ["a reference", "", "42", "\0", "\ud800", "天气很好"]
     rows = [prediction(row, text, references[row % len(references)])
             for row, text in enumerate(NASTY, 1)]
-    metrics = all_metrics()
+    # Of 'code' references are programs: its own test has such input.
+    metrics = [metric for metric in metrics if metric.name != "code"]
     scores = score(metrics, rows)
     for one in summarise(scores, resamples=20):
         assert one.n + one.left_out == len(NASTY)
@@ -64,8 +74,8 @@ def test_two_texts_of_a_hundred_thousand_characters():
         assert 0 <= one.value < 100
 
 
-def test_no_prediction_at_all():
-    for one in summarise(score(all_metrics(), []), resamples=3):
+def test_no_prediction_at_all(metrics):
+    for one in summarise(score(metrics, []), resamples=3):
         assert one.n == one.left_out == 0 and np.isnan(one.value)
 
 
@@ -78,14 +88,19 @@ def test_names_and_options_that_there_are_not():
         make("regex")
 
 
-def test_every_metric_score_and_option_is_documented():
+def test_every_metric_score_and_option_is_documented(metrics):
     text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     table = {line.split("|")[1].strip(" `"): line for line in
              text.partition("| metric | scores |")[2].partition("\n\n")[0].splitlines()[2:]}
     assert list(table) == list(METRICS)
-    for metric in all_metrics():
-        words = {*inspect.signature(type(metric)).parameters, *(s.name for s in metric.score([]))}
+    for metric in metrics:
+        words = {*inspect.signature(type(metric)).parameters, *(s.name for s in metric.score([])),
+                 *contract.OPTIONS[metric.name]} - INNER
         assert not {word for word in words if f"`{word}`" not in table[metric.name]}
+
+
+def test_the_contract_names_the_same_metrics():
+    assert tuple(contract.OPTIONS) == METRICS
 
 
 def test_two_predictions_of_the_same_row_are_refused():
