@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 Stage = Literal["loading", "reading", "tokenizing", "baseline", "training", "evaluating",
-                "saving", "merging", "converting", "comparing", "pushing", "done"]
+                "answering", "scoring", "judging", "benchmarking", "saving", "merging",
+                "converting", "comparing", "pushing", "done"]
 
 
 class Event(BaseModel):

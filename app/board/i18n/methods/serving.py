@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-EN: dict[str, str] = {}
-ZH: dict[str, str] = {}
+from app.board.i18n.methods import answering
+
+EN: dict[str, str] = answering.EN
+ZH: dict[str, str] = answering.ZH
 FIELDS: dict[str, tuple[str, str]] = {}
 MESSAGES: dict[str, str] = {
+    **answering.MESSAGES,
     "adapter_bias": "这个适配器训练了基础模型的偏置，无法只为其他请求关闭。",
     "adapter_load": "这个适配器与基础模型不匹配。",
     "adapter_loaded": "已经加载了同名的适配器。",
@@ -35,6 +38,7 @@ MESSAGES: dict[str, str] = {
     "unsupported_value": "引擎不支持某个参数的值。",
 }
 ADVICE: dict[str, str] = {
+    **answering.ADVICE,
     "adapter_bias": "请单独加载合并后的运行。",
     "adapter_load": "请放在训练它的基础模型上。",
     "adapter_no_words": "请选择会生成文字的模型的适配器。",

@@ -1,0 +1,154 @@
+"""Evaluations as runs: asked, scored, compared, kept when stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from trainer.contract.rundir import RunDir
+
+QUESTIONS = [{"prompt": f"What is {n} + {n}?", "reference": str(2 * n)} for n in range(1, 201)]
+
+
+def right(text: str) -> str:
+    """Answer as a good model does: wrong at every tenth question."""
+    n = int(text.split()[2])
+    return f"It is {2 * n + (n % 10 == 0)}."
+
+
+def worse(text: str) -> str:
+    """Answer wrong at every fourth question more."""
+    n = int(text.split()[2])
+    return "It is 7 or so, who knows, -1." if n % 4 == 0 else right(text)
+
+
+def equal(text: str) -> str:
+    """Answer as well as the good model, wrong at others of the questions."""
+    n = int(text.split()[2])
+    return f"{2 * n + (n % 10 == 3)}"
+
+
+def test_a_model_that_is_worse_is_called_so_and_an_equal_one_is_not(bench: Any) -> None:
+    servers = [bench.endpoint(name, say) for name, say in
+               (("good", right), ("worse", worse), ("equal", equal))]
+    run = bench.make("e", models=["good/m", "worse/m", "equal/m"],
+                     data=[bench.data("sums", QUESTIONS)], metrics=["numeric"])
+    assert bench.go(run).outcome == "completed"
+    report = bench.report(run)
+    values = {one.model: one for one in report.results}
+    assert [values[f"{name}/m"].value for name in ("good", "worse", "equal")] \
+        == [0.9, 0.7, 0.9]
+    assert values["good/m"].low < 0.9 < values["good/m"].high and values["good/m"].n == 200
+    by_model = {one.b: one for one in report.comparisons}
+    assert by_model["worse/m"].verdict == "worse" and by_model["worse/m"].p_adjusted < 1e-6
+    assert by_model["worse/m"].difference == pytest.approx(-0.2)
+    assert by_model["equal/m"].verdict == "unclear" and by_model["equal/m"].p_value > 0.5
+    assert [len(server.asked) for server in servers] == [200, 200, 200]
+
+
+def test_predictions_are_sorted_and_say_what_is_wrong(bench: Any) -> None:
+    bench.endpoint("worse", worse)
+    run = bench.make("e", models=["worse/m"], data=[bench.data("sums", QUESTIONS[:20])])
+    end = bench.go(run)
+    assert end.metrics == {"numeric/worse/m": 0.7} and end.outcome == "completed"
+    lines = bench.lines(run, "predictions-01.jsonl")
+    assert [line["row"] for line in lines] == list(range(1, 21))
+    assert lines[0] == {"row": 1, "dataset": lines[0]["dataset"], "prompt": "What is 1 + 1?",
+                        "reference": "2", "prediction": "It is 2.", "score": {"numeric": 1.0},
+                        "mistake": "", "finish_reason": "stop", "tokens": 3}
+    assert lines[3]["mistake"] == "content" and lines[3]["score"] == {"numeric": 0.0}
+    (mistake,) = bench.report(run).mistakes
+    assert (mistake.kind, mistake.count, mistake.rows) == ("content", 6, [4, 8, 10, 12, 16, 20])
+    assert any("scored by numeric" in note for note in bench.report(run).notes)
+
+
+def stopped_at(bench: Any, run: RunDir, count: int, say: Any) -> Any:
+    """Have an evaluation stopped after so many answers."""
+    def saying(text: str) -> str:
+        if len(server.asked) == count:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return str(say(text))
+
+    server = bench.endpoint("slow", saying)
+    return server
+
+
+def test_a_stopped_evaluation_goes_on_where_it_was(bench: Any) -> None:
+    run = bench.make("e", models=["slow/m"], data=[bench.data("sums", QUESTIONS[:60])],
+                     batch_size=2)
+    server = stopped_at(bench, run, 30, right)
+    assert bench.go(run).outcome == "stopped"
+    kept = len(bench.lines(run, "answers-01.jsonl")) - 1
+    assert 28 <= kept <= 32
+    before = len(server.asked)
+    # A line that was being written when the machine went down is no answer.
+    with (run.eval / "answers-01.jsonl").open("ab") as file:
+        file.write(b'{"dataset": "sums", "row": 1, "tex')
+    assert bench.go(run).outcome == "completed"
+    assert len(server.asked) - before == 60 - kept
+    (answered,) = bench.report(run).answered
+    assert (answered.rows, answered.kept, answered.engine) == (60, kept, "endpoint")
+    assert len({line["row"] for line in bench.lines(run, "predictions-01.jsonl")}) == 60
+    after = len(server.asked)
+    assert bench.go(run).outcome == "completed" and len(server.asked) == after
+
+
+def test_answers_to_other_rows_are_asked_again(bench: Any) -> None:
+    server = bench.endpoint("good", right)
+    rows = [dict(row) for row in QUESTIONS[:10]]
+    run = bench.make("e", models=["good/m"], data=[bench.data("sums", rows)])
+    assert bench.go(run).outcome == "completed"
+    rows[4]["prompt"] = "What is 50 + 50?"
+    bench.data("sums", rows)
+    assert bench.go(run).outcome == "completed"
+    assert len(server.asked) == 11 and "1 rows have changed" in bench.warnings()["rows_changed"]
+
+
+def test_answers_of_another_model_are_set_aside(bench: Any) -> None:
+    bench.endpoint("good", right)
+    run = bench.make("e", models=["good/m"], data=[bench.data("sums", QUESTIONS[:10])])
+    assert bench.go(run).outcome == "completed"
+    bench.endpoints.clear()
+    server = bench.endpoint("good", worse)
+    assert bench.go(run).outcome == "completed"
+    assert len(server.asked) == 10 and "answers_set_aside" in bench.warnings()
+    assert (run.eval / "answers-01.old-1.jsonl").is_file()
+
+
+def test_keys_are_written_nowhere(bench: Any) -> None:
+    server = bench.endpoint("good", lambda text: (401, {"error": {"message": "no"}}))
+    run = bench.make("e", models=["good/m"], data=[bench.data("sums", QUESTIONS[:3])])
+    end = bench.go(run)
+    assert (end.outcome, end.code) == ("failed", "endpoint_refused")
+    for path in (path for path in run.path.rglob("*") if path.is_file()):
+        assert server.key.encode() not in path.read_bytes(), path
+
+
+def test_only_saved_endpoints_are_asked(bench: Any) -> None:
+    run = bench.make("e", models=["http://127.0.0.1:1/v1"],
+                     data=[bench.data("sums", QUESTIONS[:3])])
+    end = bench.go(run)
+    assert (end.outcome, end.code) == ("failed", "unknown_model")
+
+
+def test_rows_that_cannot_be_answered_count_as_empty(bench: Any) -> None:
+    def say(text: str) -> Any:
+        return (400, {"error": {"message": "too long"}}) if "3 + 3" in text else right(text)
+
+    bench.endpoint("short", say)
+    run = bench.make("e", models=["short/m"], data=[bench.data("sums", QUESTIONS[:5])])
+    assert bench.go(run).outcome == "completed"
+    line = bench.lines(run, "predictions-01.jsonl")[2]
+    assert (line["prediction"], line["error"], line["mistake"]) == ("", "too long", "empty")
+    assert any("could not answer 1 of 5 rows" in note for note in bench.report(run).notes)
+
+
+def test_a_busy_server_is_asked_again(bench: Any) -> None:
+    replies = iter([(503, {}), (429, {"error": {"message": "slow down"}}), (200, b"no json")])
+    bench.endpoint("busy", lambda text: next(replies, None) or right(text))
+    run = bench.make("e", models=["busy/m"], data=[bench.data("sums", QUESTIONS[:3])])
+    assert bench.go(run).outcome == "completed"
+    assert bench.report(run).results[0].value == 1.0

@@ -1,0 +1,256 @@
+"""Asking a model over HTTP, patiently: busy servers, broken connections, engines that die."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from trainer.contract.redact import redact
+from trainer.engines.errors import EngineError
+from trainer.evaluation.choosing import LLAMA, VLLM, Plan
+from trainer.evaluation.seam import Ability, Unanswerable
+from trainer.evaluation.starting import Hall, Route
+from trainer.failures import Failure
+
+Warn = Callable[[str, str], None]
+RESTARTS = 2
+TRIES = 6
+# An engine of this machine that answers 500 to a question will do so again.
+LOCAL_TRIES = 2
+LONGEST_PAUSE_S = 30.0
+LOCAL_S, REMOTE_S, CONNECT_S = 3600.0, 300.0, 20.0
+_MEMORY = ("cuda_oom", "out_of_memory")
+_REFUSED = (400, 413, 422)
+_FROM_THEM = re.compile(r"\b(max_tokens|temperature|seed|top_p)\b")
+_NOT_TAKEN = re.compile(r"unsupported|not supported|unrecognized|unknown|deprecated", re.I)
+
+
+class Gate:
+    """Lets so many pass at once; narrower when memory runs out."""
+
+    def __init__(self, width: int) -> None:
+        """Begin with nobody inside."""
+        self.width, self._inside = width, 0
+        self._changed = asyncio.Condition()
+
+    async def __aenter__(self) -> None:
+        """Wait for room."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._inside < self.width)
+            self._inside += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        """Make room."""
+        async with self._changed:
+            self._inside -= 1
+            self._changed.notify_all()
+
+    def narrow(self, seen: int) -> bool:
+        """Let half as many pass as were ``seen`` to; False when that was done or is one already."""
+        if seen != self.width or seen == 1:
+            return False
+        self.width = seen // 2
+        return True
+
+
+class HttpAsker:
+    """A model of an evaluation, see ``trainer.evaluation.seam.Asker``.
+
+    It belongs to one event loop and is used in an ``async with`` block. Its engine is started with
+    the first question, and again when it dies, at most ``RESTARTS`` times.
+    """
+
+    def __init__(self, plan: Plan, hall: Hall, at_once: int, warn: Warn) -> None:
+        """Prepare; nothing is started."""
+        self.name, self.plan = plan.name, plan
+        self.base_url = self.key = self.model = ""
+        self.gate = Gate(at_once)
+        self._hall, self._warn = hall, warn
+        self._starting = asyncio.Lock()
+        self._known: Route | None = None
+        self._deaths, self._last_death = 0, 0
+        self._dead: Failure | None = None
+        self._left_out: set[str] = set()
+        limit_s = LOCAL_S if plan.kind else REMOTE_S
+        self._client = httpx.AsyncClient(
+            trust_env=plan.kind is None, follow_redirects=False,
+            timeout=httpx.Timeout(limit_s, connect=CONNECT_S, pool=None),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=at_once))
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                        trace: TracebackType | None) -> None:
+        """Let go of connections; the engine stays."""
+        await self._client.aclose()
+
+    def can(self, ability: Ability) -> str:
+        """Return '' when it can, else why not."""
+        if ability == "likelihood" and self.plan.engine == LLAMA:
+            return "llama.cpp's server does not tell how likely given texts are."
+        if ability == "likelihood" and self.plan.kind is None:
+            return "An endpoint does not tell how likely given texts are."
+        return ""
+
+    async def ready(self) -> None:
+        """Start the engine, if there is one and it does not run; Failure when it cannot."""
+        await self._route()
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Send a request; see the seam."""
+        tried = 0
+        while True:
+            if self._dead:
+                raise self._dead
+            route, width = await self._route(), self.gate.width
+            try:
+                async with self.gate:
+                    answer = await self._client.post(
+                        f"{route.base_url}{path}", json=self._adapted(body, route),
+                        headers={"Authorization": f"Bearer {route.key}"} if route.key else {})
+            except httpx.TransportError as error:
+                tried = await self._broken(error, route, tried + 1)
+                continue
+            if answer.status_code == 200 and (said := _document(answer)) is not None:
+                return said
+            tried += 1
+            if not self._narrower(answer, width, tried):
+                await self._refused(answer, route, tried, body)
+
+    async def _route(self) -> Route:
+        """Return where to ask; whoever is first starts the engine."""
+        async with self._starting:
+            if self._known is None:
+                found = await asyncio.to_thread(self._hall.route, self.plan)
+                self.base_url, self.key, self.model = found.base_url, found.key, found.model
+                self._known = found
+            return self._known
+
+    def _adapted(self, body: dict[str, Any], route: Route) -> dict[str, Any]:
+        sent = {**body, "model": route.model}
+        if self.plan.engine == VLLM and sent.get("tools"):
+            # It reads no calls out of answers unless told for each model how; ours does.
+            sent.setdefault("tool_choice", "none")
+        for name in self._left_out & sent.keys():
+            value = sent.pop(name)
+            if name == "max_tokens":
+                sent["max_completion_tokens"] = value
+        return sent
+
+    async def _broken(self, error: httpx.TransportError, route: Route, tried: int) -> int:
+        """Find out why a connection broke; returns how often this request was tried."""
+        why = type(error).__name__
+        if self.plan.kind is None:
+            if tried >= TRIES:
+                raise Failure("endpoint_unreachable", f"The endpoint of '{self.name}' cannot be "
+                              f"reached ({why}).", "Check that it runs, then resume the run.")
+            await _pause(tried)
+            return tried
+        died = await asyncio.to_thread(self._hall.why_ended, route)
+        if died is None:
+            if tried >= TRIES:
+                raise Failure("engine_silent", f"The engine of '{self.name}' does not answer "
+                              f"({why}).", "Look at its log, then resume the run.")
+            await _pause(tried)
+            return tried
+        self._note_death(route, died)
+        return 0
+
+    def _note_death(self, route: Route, died: EngineError) -> None:
+        """Have the engine started again; Failure when it has died too often."""
+        if self._last_death == route.started:
+            return
+        self._last_death, self._known = route.started, None
+        self._deaths += 1
+        if "signal 9" in str(died):
+            self.gate.narrow(self.gate.width)
+        if self._deaths > RESTARTS:
+            self._dead = Failure("engine_died", f"'{self.name}': {died}", "Look at the engine's "
+                                 "log in the attempt's folder, then resume the run: answers until "
+                                 "here are kept.")
+            raise self._dead
+        self._warn("engine_restarted", f"The engine of '{self.name}' died and is started again; "
+                   f"what it was answering is asked again. {died}")
+
+    def _narrower(self, answer: httpx.Response, width: int, tried: int) -> bool:
+        """Tell whether memory ran out and less is asked at once from here on.
+
+        Raises:
+            Unanswerable: One row alone is too much.
+        """
+        code, text = _reason(answer, self.key)
+        if code not in _MEMORY:
+            return False
+        if width == 1 and tried >= LOCAL_TRIES:
+            raise Unanswerable(text)
+        if self.gate.narrow(width):
+            self._warn("narrower", f"'{self.name}' ran out of memory: {self.gate.width} rows are "
+                       "answered at once from here on.")
+        return True
+
+    async def _refused(self, answer: httpx.Response, route: Route, tried: int,
+                       body: dict[str, Any]) -> None:
+        """Return when it is worth another try.
+
+        Raises:
+            Unanswerable, Failure: See ``Asker.post``.
+        """
+        _, text = _reason(answer, route.key)
+        status = answer.status_code
+        if status in _REFUSED:
+            if not self._can_leave_out(text, body):
+                raise Unanswerable(text)
+            return
+        if status != 429 and status < 500 and status != 200:
+            what = "endpoint_refused" if self.plan.kind is None else "engine_refused"
+            raise Failure(what, f"'{self.name}' is refused with status {status}: {text}",
+                          "Check the endpoint's address, key and model."
+                          if self.plan.kind is None else "Look at the engine's log.")
+        if self.plan.kind is not None and status != 503 and tried >= LOCAL_TRIES:
+            raise Unanswerable(text)
+        if tried >= TRIES:
+            raise Failure("endpoint_unreachable", f"'{self.name}' was asked {tried} times and "
+                          f"answers with status {status}: {text}", "Resume the run later.")
+        await _pause(tried, answer.headers.get("retry-after", ""))
+
+    def _can_leave_out(self, text: str, body: dict[str, Any]) -> bool:
+        """Tell whether an endpoint only minds a setting, which is left out from then on."""
+        named = _FROM_THEM.search(text)
+        if self.plan.kind is not None or not named or not _NOT_TAKEN.search(text) \
+                or named[1] not in body or named[1] in self._left_out:
+            return False
+        self._left_out.add(named[1])
+        if named[1] != "max_tokens":
+            self._warn("setting_left_out", f"The endpoint of '{self.name}' takes no {named[1]}: "
+                       "its answers may differ from time to time.")
+        return True
+
+
+async def _pause(tried: int, wanted: str = "") -> None:
+    """Wait before another try, as long as the server says or twice as long each time."""
+    seconds = float(wanted) if wanted.isdecimal() else 0.25 * 2.0 ** tried
+    await asyncio.sleep(min(LONGEST_PAUSE_S, seconds))
+
+
+def _document(answer: httpx.Response) -> dict[str, Any] | None:
+    try:
+        value = answer.json()
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _reason(answer: httpx.Response, key: str) -> tuple[str, str]:
+    """Return (code, what a server says is wrong), in OpenAI's shape or as text."""
+    value = _document(answer) or {}
+    error = value.get("error", value)
+    found = error if isinstance(error, dict) else {"message": error}
+    text = str(found.get("message") or found.get("detail") or answer.text or "no reason given")
+    return str(found.get("code") or ""), redact(text, [key] if key else [])[:500]

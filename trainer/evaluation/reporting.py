@@ -1,0 +1,163 @@
+"""The report and the predictions' files of an evaluation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trainer.contract.files import write_atomic, write_json
+from trainer.contract.kinds.evaluation import Answered, EvaluationReport, Result, report_file
+from trainer.contract.rundir import RunDir
+from trainer.evaluation.scoring import (
+    Board,
+    Scored,
+    adjusted,
+    chosen_for_mistakes,
+    compare_scores,
+    mistakes_of,
+    result_of,
+)
+from trainer.evaluation.seam import Ask, Said
+from trainer.evaluation.store import line_of
+from trainer.scoring import summarise
+
+Key = tuple[str, int]
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What all models said to all rows.
+
+    Attributes:
+        models: As the config names them.
+        datasets: Likewise.
+        asks: In the order of the datasets and their rows.
+        said: Model to its answers by row.
+        answered: How each model did it.
+    """
+
+    models: Sequence[str]
+    datasets: Sequence[str]
+    asks: Sequence[Ask]
+    said: Mapping[str, Mapping[Key, Said]]
+    answered: Sequence[Answered] = field(default_factory=list)
+
+
+def summed_up(board: Board, answers: Answers, seed: int) -> EvaluationReport:
+    """Return the report of what was scored; intervals and comparisons are computed here."""
+    _measure(board, seed)
+    for dataset in answers.datasets:
+        by_name: dict[str, dict[str, Any]] = {}
+        for one in (one for one in board.scored if one.dataset == dataset):
+            for scores in one.scores:
+                by_name.setdefault(scores.name, {})[one.model] = scores
+        for several in by_name.values():
+            compare_scores(board, answers.models, dataset, several, seed)
+    counts = [count for several in _by_place(board.scored).values()
+              if (one := chosen_for_mistakes(several)) for count in mistakes_of(one)[0]]
+    return EvaluationReport(
+        models=list(answers.models), datasets=list(answers.datasets), results=board.results,
+        comparisons=adjusted(board.found), mistakes=counts, answered=list(answers.answered),
+        predictions={model: file_name(number)
+                     for number, model in enumerate(answers.models, start=1)
+                     if answers.said.get(model)},
+        notes=[*board.notes, *_unanswered(answers)])
+
+
+def _measure(board: Board, seed: int) -> None:
+    for several in _by_place(board.scored).values():
+        scores = [one for scored in several for one in scored.scores]
+        for one, measured in zip(scores, summarise(scores, seed=seed), strict=True):
+            board.results.append(result_of(several[0].model, several[0].dataset, measured,
+                                           one.share))
+
+
+def _by_place(scored: Sequence[Scored]) -> dict[tuple[str, str], list[Scored]]:
+    found: dict[tuple[str, str], list[Scored]] = {}
+    for one in scored:
+        found.setdefault((one.dataset, one.model), []).append(one)
+    return found
+
+
+def _unanswered(answers: Answers) -> list[str]:
+    """Say how many answers were cut, and which rows have none."""
+    notes = []
+    for model in answers.models:
+        said = answers.said.get(model, {})
+        if not said:
+            continue
+        cut = sum(one.finish_reason == "length" for one in said.values())
+        if cut:
+            notes.append(f"{cut:,} of {len(said):,} answers of '{model}' were cut at the longest "
+                         "length (generation.max_new_tokens).")
+        wrong = [(key, one.error) for key, one in said.items() if one.error]
+        if wrong:
+            (dataset, row), error = min(wrong)
+            notes.append(f"'{model}' could not answer {len(wrong):,} of {len(said):,} rows, which "
+                         f"count as empty; row {row} of '{dataset}': {error}")
+    return notes
+
+
+def file_name(number: int) -> str:
+    """Return the name of a model's predictions, by its place in the config from 1."""
+    return f"predictions-{number:02d}.jsonl"
+
+
+def lines_of(board: Board, answers: Answers, model: str,
+             judged: Mapping[Key, float | None] | None = None) -> list[Line]:
+    """Return a model's predictions with each row's scores, in the order of datasets and rows."""
+    scores: dict[Key, dict[str, float | None]] = {}
+    mistakes: dict[Key, str] = {}
+    for (dataset, name), several in _by_place(board.scored).items():
+        if name != model:
+            continue
+        for one in several:
+            for found in one.scores:
+                for row, value in zip(found.rows.tolist(), found.values.tolist(), strict=True):
+                    scores.setdefault((dataset, row), {})[found.name] = (
+                        value if math.isfinite(value) else None)
+        if told := chosen_for_mistakes(several):
+            mistakes |= {(dataset, row): kind for row, kind in mistakes_of(told)[1].items()}
+    for key, value in (judged or {}).items():
+        scores.setdefault(key, {})["judge"] = value
+    said = answers.said[model]
+    return [{"row": ask.row, "dataset": ask.dataset, "prompt": ask.shown,
+             "reference": _reference(ask), "prediction": said[ask.key].text,
+             "score": scores.get(ask.key, {}), "mistake": mistakes.get(ask.key, ""),
+             "finish_reason": said[ask.key].finish_reason, "tokens": said[ask.key].tokens,
+             **({"calls": list(said[ask.key].calls or ())} if said[ask.key].calls else {}),
+             **({"error": said[ask.key].error} if said[ask.key].error else {})}
+            for ask in answers.asks if ask.key in said]
+
+
+def _reference(ask: Ask) -> str | list[str] | None:
+    if ask.choices and ask.right_choice is not None and not ask.references:
+        return ask.choices[ask.right_choice]
+    if len(ask.references) > 1:
+        return list(ask.references)
+    return ask.references[0] if ask.references else ask.label
+
+
+def write(run: RunDir, report: EvaluationReport, lines: Mapping[str, Sequence[Line]]) -> None:
+    """Write the predictions, then the report: where it lies, all is whole."""
+    run.eval.mkdir(exist_ok=True)
+    for model, name in report.predictions.items():
+        write_atomic(run.eval / name, b"".join(map(line_of, lines[model])))
+    write_json(report_file(run), report.dump())
+
+
+def values_of(results: Sequence[Result]) -> dict[str, float | None]:
+    """Return the scores by name for charts: METRIC/MODEL, of several datasets METRIC/MODEL/DATA."""
+    several = len({one.dataset for one in results}) > 1
+    return {"/".join([one.metric, one.model, *([one.dataset] if several else [])]): one.value
+            for one in results}
+
+
+def kept_folder(run: RunDir) -> Path:
+    """Return the folder of answers, predictions and report, made if need be."""
+    run.eval.mkdir(exist_ok=True)
+    return run.eval
