@@ -9,9 +9,9 @@ The core of an evaluation calls one function, once all answers are there::
                     stopped: Callable[[], bool]) -> JudgeResult
 
 ``asker`` is the judge, reached like any other model (``trainer.evaluation.seam``). ``say`` is told
-(questions answered, of how many). Once ``stopped`` is true nothing more is asked, and a Failure
-'stopped' leaves the function, as does every Failure of the asker; what was answered until then lies
-in ``wish.folder`` (``judge-NN.jsonl``) and is not asked again.
+(questions answered, of how many). Once ``stopped`` is true nothing more is asked, and ``Stopped``
+leaves the function, as does every Failure of the asker; what was answered until then lies in
+``wish.folder`` (``judge-NN.jsonl``) and is not asked again.
 
 ``trainer.contract.votes.read_votes`` gives the votes for the wish; ``trainer.contract.judging``
 what it will cost; docs/judging.md says the rest.

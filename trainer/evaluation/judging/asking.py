@@ -17,7 +17,7 @@ from trainer.evaluation.judging.reading import (
     was_cut,
 )
 from trainer.evaluation.seam import Asker, Unanswerable
-from trainer.failures import Failure
+from trainer.stop import Stopped
 
 _LOOK_S = 0.2
 
@@ -108,7 +108,8 @@ async def ask_all(bench: Bench, questions: Sequence[Question], at_once: int,
         stopped: Looked at several times a second.
 
     Raises:
-        Failure: 'stopped', or what the judge's connection raises. Replies until then are kept.
+        Failure: What the judge's connection raises. Replies until then are kept.
+        Stopped: It was asked to stop; what is on its way is given up.
     """
     waiting = iter({one.text: one for one in questions}.values())
     total, found = len({one.text for one in questions}), dict[str, Answered]()
@@ -132,8 +133,7 @@ async def _watched(tasks: set[asyncio.Task[None]], stopped: Callable[[], bool]) 
     left = tasks
     while left:
         if stopped():
-            raise Failure("stopped", "The judging was stopped.", "Resume the run: what the judge "
-                          "has said is kept.")
+            raise Stopped
         done, left = await asyncio.wait(left, timeout=_LOOK_S,
                                         return_when=asyncio.FIRST_EXCEPTION)
         for task in done:

@@ -25,8 +25,8 @@ async def judge(wish: JudgeWish, asker: Asker, say: Callable[[int, int], None],
         stopped: Whether to stop; looked at several times a second.
 
     Raises:
-        Failure: 'stopped', 'judge_cannot' (it takes no conversations), or what the asker raises.
-            What was answered until then is kept in ``wish.folder``.
+        Failure: 'judge_cannot' (it takes no conversations), or what the asker raises.
+        Stopped: It was asked to stop. What was answered until then is kept in ``wish.folder``.
         OSError: The replies cannot be kept.
     """
     if reason := asker.can("chat"):

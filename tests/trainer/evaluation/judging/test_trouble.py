@@ -21,6 +21,7 @@ from trainer.contract.kinds.evaluate import JudgeConfig
 from trainer.evaluation.judging.judge import judge
 from trainer.evaluation.judging.wish import JudgeWish
 from trainer.failures import Failure
+from trainer.stop import Stopped
 
 MODELS = {"base": lines("d", ["four"] * 6), "tuned": lines("d", ["longer"] * 6)}
 
@@ -168,12 +169,12 @@ def test_stopping_ends_what_is_on_its_way(court: Court, stub: Stub) -> None:
 
     stub.says = says
     try:
-        with pytest.raises(Failure) as raised:
+        with pytest.raises(Stopped):
             court.judge(MODELS, at_once=1)
         kept["calls"] = len(court.calls())
     finally:
         gate.set()
-    assert raised.value.code == "stopped" and kept["calls"] == 4
+    assert kept["calls"] == 4
     court.stop.clear()
     stub.says = longer
     (one,) = court.judge(MODELS).judged
