@@ -118,6 +118,9 @@ class BenchmarkConfig(Section):
                                     "the task says.", ge=0, le=100)
     limit: int | None = field(None, "Questions", "Of each task; empty means all.", ge=1)
     include_path: Place = field("", "Task folder", "A folder of tasks of your own.")
+    sha256: str | None = field(None, "Consent", "The SHA-256 of the task folder whose code may "
+                               "run, so that a changed folder asks again; tasks without code need "
+                               "none.", pattern=r"^[0-9a-f]{64}$")
     apply_chat_template: bool = field(False, "Chat template", "Ask as in a conversation; base "
                                       "models are asked without.")
 

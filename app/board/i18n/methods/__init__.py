@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.board.i18n.methods import (
+    benchmarking,
     board,
     chat,
     conversations,
@@ -26,8 +27,9 @@ from app.board.i18n.methods import (
     tuner,
 )
 
-_AREAS = (board, chat, conversations, evaluating, exporting, measuring, migrate, models,
-          objectives, optimizing, preference, rollout, scoring, serving, sft, shown, system, tuner)
+_AREAS = (benchmarking, board, chat, conversations, evaluating, exporting, measuring, migrate,
+          models, objectives, optimizing, preference, rollout, scoring, serving, sft, shown,
+          system, tuner)
 
 
 def together(name: str) -> dict[str, Any]:
