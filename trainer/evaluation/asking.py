@@ -14,7 +14,7 @@ from trainer.contract.redact import redact
 from trainer.engines.errors import EngineError
 from trainer.evaluation.choosing import LLAMA, VLLM, Plan
 from trainer.evaluation.seam import Ability, Unanswerable
-from trainer.evaluation.starting import Hall, Route
+from trainer.evaluation.starting import ADVICE, Hall, Route
 from trainer.failures import Failure
 
 Warn = Callable[[str, str], None]
@@ -107,8 +107,6 @@ class HttpAsker:
         """Send a request; see the seam."""
         tried = 0
         while True:
-            if self._dead:
-                raise self._dead
             route, width = await self._route(), self.gate.width
             try:
                 async with self.gate:
@@ -127,8 +125,14 @@ class HttpAsker:
     async def _route(self) -> Route:
         """Return where to ask; whoever is first starts the engine."""
         async with self._starting:
+            if self._dead:
+                raise self._dead
             if self._known is None:
-                found = await asyncio.to_thread(self._hall.route, self.plan)
+                try:
+                    found = await asyncio.to_thread(self._hall.route, self.plan)
+                except Failure as error:
+                    self._dead = error
+                    raise
                 self.base_url, self.key, self.model = found.base_url, found.key, found.model
                 self._known = found
             return self._known
@@ -172,9 +176,7 @@ class HttpAsker:
         if "signal 9" in str(died):
             self.gate.narrow(self.gate.width)
         if self._deaths > RESTARTS:
-            self._dead = Failure("engine_died", f"'{self.name}': {died}", "Look at the engine's "
-                                 "log in the attempt's folder, then resume the run: answers until "
-                                 "here are kept.")
+            self._dead = Failure("engine_died", f"'{self.name}': {died}", ADVICE)
             raise self._dead
         self._warn("engine_restarted", f"The engine of '{self.name}' died and is started again; "
                    f"what it was answering is asked again. {died}")

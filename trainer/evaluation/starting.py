@@ -23,7 +23,8 @@ from trainer.evaluation.finding import Remote
 from trainer.failures import Failure
 
 PORT_TRIES = 3
-NOTE = "engine.json"
+ADVICE = ("Look at the engine's log in the attempt's folder, then resume the run: answers until "
+          "here are kept.")
 _ENDED = EngineError("stopped", "The evaluation was stopped.", "Resume it.")
 
 
@@ -150,7 +151,7 @@ class Hall:
             with self._lock:
                 return self._local(plan)
         except EngineError as error:
-            raise Failure(error.code, f"'{plan.name}': {error}", error.advice) from None
+            raise Failure(error.code, f"'{plan.name}': {error}", ADVICE) from None
         except OSError as error:
             raise Failure("engine", f"The engine of '{plan.name}' cannot be started: "
                           f"{error.strerror}.", "Look at the disk's free space.") from None
