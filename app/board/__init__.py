@@ -7,8 +7,8 @@ and the filters).
 
 Element ids that tests and scripts may rely on:
 
-- header: nav-runs, nav-train, nav-data, nav-chat, nav-models, nav-system, lang-en,
-  lang-zh, theme-toggle
+- header: nav-runs, nav-train, nav-data, nav-chat, nav-evaluate, nav-models, nav-system,
+  lang-en, lang-zh, theme-toggle
 - Runs: new-run, runs-search, runs-state, runs-kind, runs-table (rows: ``.f-row[data-id]``),
   runs-empty, empty-quickstart, runs-compare-button, runs-compare
 - Train: train-preset (its select train-preset-in), train-upload, train-search, train-basic,
@@ -63,6 +63,17 @@ Element ids that tests and scripts may rely on:
 - Run of such a run: run-export and run-merge lead there; run-written (``.f-piece[data-format]``,
   written-chat, written-train), run-parity-card (``tr[data-format][data-program]``,
   ``.f-verdict[data-verdict]``: same, close, different, notrun)
+- Evaluate (``/evaluate?model=RUN``, ``?clone=RUN``; one of them ``?run=ID`` with ``dataset``,
+  ``metric``, ``a``, ``b``, ``order``, ``only``, ``mistake``, ``q``, ``page``): evaluate-new opens
+  the form: ``field-<path with dots as ->``, metrics and benchmarks as ``.f-option[data-option]``,
+  options of metrics as ``field-option-METRIC-NAME``, evaluate-fold-benchmarks, -judge, -advanced,
+  evaluate-start, evaluate-problems, evaluate-about, evaluate-command, evaluate-yaml;
+  evaluate-matrix (``tr[data-dataset][data-metric]``, ``.f-verdict[data-verdict]``), evaluate-list,
+  evaluate-empty, evaluate-live (``[data-live]``), evaluate-missing; of one: ``.f-sum[data-sum]``,
+  evaluate-comparisons, evaluate-mistakes (``tr[data-kind]``), evaluate-histogram, evaluate-judged,
+  evaluate-kept, evaluate-csv, evaluate-json, evaluate-md, evaluate-filter (evaluate-dataset,
+  -metric, -a, -b, -order, -only, -mistake, -q), evaluate-shown, rows ``.f-case[data-row]``,
+  evaluate-previous, evaluate-next; unseen: evaluate-look
 - System: system-devices, system-engines (buttons ``[data-do]``: unload, force, restart),
   system-kinds, system-keys (system-key-name, system-key-scopes, system-key-make, system-secret),
   system-endpoints (system-endpoint-name, -url, -models, -key, -add), system-checks, system-audit
@@ -87,6 +98,7 @@ from app.board.i18n import LOCALES
 from app.board.pages import runs
 from app.board.pages.chat import ChatPage
 from app.board.pages.data import DataPage
+from app.board.pages.evaluate import EvaluatePage
 from app.board.pages.export import ExportPage
 from app.board.pages.merge import MergePage
 from app.board.pages.models import ModelsPage
@@ -123,6 +135,8 @@ def _pages(studio: Any, locale: str, max_upload: int, desk: Any) -> Any:
         DataPage(studio, locale, max_upload).build(page)
     with blocks.route("Chat", "/chat", show_in_navbar=False):
         ChatPage(locale).build()
+    with blocks.route("Evaluate", "/evaluate", show_in_navbar=False) as page:
+        EvaluatePage(studio, locale).build(page)
     with blocks.route("Models", "/models", show_in_navbar=False) as page:
         ModelsPage(studio, locale).build(page)
     with blocks.route("Export", "/export", show_in_navbar=False) as page:

@@ -24,15 +24,18 @@ from app.board.locale import choose
 STATIC = Path(__file__).resolve().parent / "static"
 ASSETS = "/board-assets"
 PAGES = {"/": "runs", "/train": "train", "/run": "run", "/data": "data", "/chat": "chat",
-         "/models": "models", "/export": "export", "/merge": "merge", "/system": "system"}
+         "/evaluate": "evaluate", "/models": "models", "/export": "export",
+         "/merge": "merge", "/system": "system"}
 SCRIPTS = ("board.js", "panels.js", "chart.js", "fields.js", "form.js", "data.js")
 STYLES = ("finestra.css", "data.css", "form.css", "models.css", "export.css")
 # What one page alone needs, after the others.
 OWN_SCRIPTS = {"chat": ("chat_base.js", "chat_markdown.js", "chat_turns.js", "chat_tools.js",
                         "chat_settings.js", "chat_models.js", "chat_list.js", "chat_more.js",
                         "chat.js"),
-               "export": ("export.js",), "merge": ("export.js",)}
-OWN_STYLES = {"chat": ("chat.css",), "system": ("system.css",)}
+               "export": ("export.js",), "merge": ("export.js",),
+               "evaluate": ("export.js", "evaluate.js")}
+OWN_STYLES = {"chat": ("chat.css",), "system": ("system.css",),
+              "evaluate": ("evaluate.css",), "run": ("evaluate.css",)}
 
 # Runs before the first paint, so that a chosen theme never flashes the other one. Gradio sets the
 # document's language to the browser's; screen readers need the one that the page is written in.
@@ -86,7 +89,7 @@ def header_html(locale: str, page: str) -> str:
     current = {"run": "runs", "export": "models", "merge": "models"}.get(page, page)
     links = "".join(_link(locale, page, href, current) for page, href in (
         ("runs", "./"), ("train", "./train"), ("data", "./data"), ("chat", "./chat"),
-        ("models", "./models"), ("system", "./system")))
+        ("evaluate", "./evaluate"), ("models", "./models"), ("system", "./system")))
     tongues = "".join(
         f'<button type="button" id="lang-{code}" lang="{code}" data-locale="{code}" '
         f'aria-pressed="{str(code == locale).lower()}">{label}</button>'

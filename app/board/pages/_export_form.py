@@ -17,12 +17,13 @@ from pydantic import BaseModel
 
 from app.board.forms import element_id
 from app.board.i18n import has, problem_text, t
-from app.board.i18n.methods import exporting
+from app.board.i18n.methods import evaluating, exporting
 from app.board.pages._parts import card, text
 from app.board.pages._train_html import verdict
 from trainer.contract.problems import Problem
 
 Option = tuple[str, str]
+_IN_CHINESE = exporting.KIND_FIELDS | evaluating.KIND_FIELDS
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,19 @@ class Form:
         unit = str(extra.get("unit") or "") if isinstance(extra, dict) else ""
         title, about = str(info.title), str(info.description)
         if self.locale == "zh":
-            title, about = exporting.KIND_FIELDS.get(f"{self.kind}.{path}", (title, about))
+            title, about = _IN_CHINESE.get(f"{self.kind}.{path}", (title, about))
         shown = t(self.locale, f"unit.{unit}") if unit and has(f"unit.{unit}") else unit
         return f"{title} ({shown})" if shown else title, about
+
+    def owner(self, path: str) -> tuple[str, str]:
+        """Return (path, title) of the field that a problem's path is about; '' for the whole."""
+        head, _, rest = path.partition(".")
+        if head not in self.config.model_fields:
+            return "", ""
+        owner = path if head in ("parity", "push") else head
+        number = rest.partition(".")[0]
+        ordinal = f" {int(number) + 1}" if head == "sources" and number.isdigit() else ""
+        return owner, self.words(owner)[0] + ordinal
 
     def field(self, path: str, kind: str, body: str, *, width: int = 6, group: bool = False,
               label: bool = True) -> str:
@@ -77,6 +88,11 @@ class Form:
         mode = ' inputmode="decimal"' if number else ""
         return self.field(path, "text", f'<input type="text" {self._names(path)}{mode} '
                           f'placeholder="{text(hint)}">', width=width)
+
+    def long(self, path: str, *, width: int = 12, hint: str = "", lines: int = 2) -> str:
+        """Return a field for text of several lines."""
+        return self.field(path, "text", f'<textarea rows="{lines}" {self._names(path)} '
+                          f'placeholder="{text(hint)}"></textarea>', width=width)
 
     def tick(self, path: str, *, width: int = 6) -> str:
         """Return a field to tick."""
@@ -103,6 +119,13 @@ class Form:
     def names(self, path: str, *, width: int = 6, hint: str = "") -> str:
         """Return a field for a name, with a list of what is known."""
         return self.field(path, "name", self.combo(element_id(path), path, hint), width=width)
+
+    def several(self, path: str, *, width: int = 12, hint: str = "", first: str = "") -> str:
+        """Return a field for several names, a chip each; ``first`` is said of the first one."""
+        body = self.combo(element_id(path), path, hint).replace(
+            '<div class="f-combo">', '<div class="f-combo"><span class="f-chips"></span>', 1)
+        drawn = self.field(path, "datasets", body, width=width)
+        return drawn.replace(" data-path=", f' data-plain data-first="{text(first)}" data-path=', 1)
 
     def combo(self, identity: str, path: str, hint: str = "") -> str:
         """Return an input with a list below it, for ``fields.js``."""
@@ -137,8 +160,12 @@ def rows(kind: str, name: str, options: Iterable[tuple[str, str, str]]) -> str:
 def title(locale: str, kind: str) -> str:
     """Return the head of the page, and the word on what an earlier visit left in the form."""
     return (f'<div class="f-title"><div><h1>{text(t(locale, f"{kind}.title"))}</h1>'
-            f'<p>{text(t(locale, f"{kind}.lead"))}</p></div></div>'
-            f'<div id="kind-draft" class="f-note f-info" role="status" hidden><div>'
+            f'<p>{text(t(locale, f"{kind}.lead"))}</p></div></div>{draft(locale)}')
+
+
+def draft(locale: str) -> str:
+    """Return the word on what an earlier visit left in the form, not shown yet."""
+    return (f'<div id="kind-draft" class="f-note f-info" role="status" hidden><div>'
             f'<b>{text(t(locale, "train.draft"))}</b> <button type="button" class="f-link" '
             f'id="kind-reset">{text(t(locale, "train.reset"))}</button></div></div>')
 
@@ -176,16 +203,10 @@ def problems(form: Form, found: Sequence[Problem], owners: Mapping[str, str],
 
 
 def _item(form: Form, path: str, message: str, advice: str) -> str:
-    head = path.partition(".")[0]
-    if head not in form.config.model_fields:
-        name = f'<b>{text(t(form.locale, "before.whole"))}</b>'
-    else:
-        owner = path if path.partition(".")[0] in ("parity", "push") else head
-        title_words = form.words(owner)[0]
-        if path.startswith("sources.") and path.split(".")[1].isdigit():
-            title_words += f" {int(path.split('.')[1]) + 1}"
-        identity = element_id(owner)
-        name = f'<a href="#{identity}" data-field="{identity}">{text(title_words)}</a>'
+    owner, words = form.owner(path)
+    identity = element_id(owner)
+    name = f'<a href="#{identity}" data-field="{identity}">{text(words)}</a>' if owner else (
+        f'<b>{text(t(form.locale, "before.whole"))}</b>')
     return f"<li>{name}<p>{text(message)} {text(advice)}</p></li>"
 
 

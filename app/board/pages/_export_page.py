@@ -22,7 +22,7 @@ from app.board.pages._export_form import Form, Option
 from app.board.pages._parts import html, note, text
 from app.preflight import DryRun
 from app.runs import RunError
-from trainer.contract.problems import ConfigError
+from trainer.contract.problems import ConfigError, Problem
 
 _GO = "(id) => { if (id) { try { sessionStorage.removeItem('finestra_kind_draft'); } catch {} " \
       "location.assign('./run?id=' + encodeURIComponent(id)); } }"
@@ -88,6 +88,14 @@ class KindPage:
         """Return the words that the script needs."""
         return {}
 
+    def head(self) -> str:
+        """Return the page's title as HTML."""
+        return _export_form.title(self.locale, self.form.kind)
+
+    def placed(self, problems: Sequence[Problem], raws: Mapping[str, Any]) -> Sequence[Problem]:
+        """Return problems with the form's fields that they are about."""
+        return problems
+
     # The page
 
     def build(self, blocks: gr.Blocks) -> None:
@@ -95,13 +103,13 @@ class KindPage:
         kind = self.form.kind
         self.key = gr.Textbox("", visible=False)
         self.going = gr.Textbox("", visible=False)
-        html(_export_form.title(self.locale, kind))
+        html(self.head())
         self.said = html("", f"{kind}-said")
-        with gr.Row(elem_classes="f-split", equal_height=False):
+        with gr.Row(elem_classes="f-split", equal_height=False, elem_id="kind-body"):
             with gr.Column(scale=8, min_width=320, elem_id="kind-form"):
                 for heading, drawn in self.cards():
                     with gr.Column(elem_classes="f-card f-fields"):
-                        html(f"<h2>{text(heading)}</h2>{drawn}")
+                        html(f"<h2>{text(heading)}</h2>{drawn}" if heading else drawn)
             with gr.Column(scale=4, min_width=300, elem_classes="f-side"):
                 self.problems = html("", f"{kind}-problems")
                 self.start = gr.Button(t(self.locale, f"{kind}.start"), variant="primary",
@@ -147,7 +155,8 @@ class KindPage:
         state = {**self.means(raws), **more, "named": self.named(raws)}
         same = "" if dry.config is None else _export_form.same(
             self.locale, self.form.kind, self.command(dry.config), self.yaml(dry.config))
-        return (_export_form.problems(self.form, dry.problems, self.owners, state),
+        found = self.placed(dry.problems, raws)
+        return (_export_form.problems(self.form, found, self.owners, state),
                 gr.update(interactive=not dry.problems), about, same)
 
     def _start(self, key: str, sent: str) -> Any:
@@ -158,8 +167,8 @@ class KindPage:
             run = self.studio.create(values, origin="web",
                                      idempotency_key=f"{key}-{digest}" if key else None)
         except ConfigError as error:
-            return "", _export_form.problems(self.form, error.problems, self.owners,
-                                             self.means(raws))
+            return "", _export_form.problems(self.form, self.placed(error.problems, raws),
+                                             self.owners, self.means(raws))
         return str(run.id), gr.skip()
 
     # What pages share
@@ -208,7 +217,8 @@ def settings(told: Mapping[str, Any], section: str = "") -> Iterator[str]:
         if isinstance(value, Mapping):
             yield from settings(value, f"{section}{key}.")
         else:
-            plain = str(value).lower() if isinstance(value, bool) else str(value)
+            plain = str(value).lower() if isinstance(value, bool) else json.dumps(
+                value, ensure_ascii=False) if isinstance(value, list) else str(value)
             same = not isinstance(value, str) or yaml.safe_load(plain) == value
             yield f"{section}{key}={plain if same else json.dumps(value)}"
 

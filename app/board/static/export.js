@@ -16,6 +16,7 @@
   function read(field) {
     if (field.dataset.kind === "options") return $$("input:checked", field).map((one) => one.value);
     if (field.dataset.kind === "option") return $("input:checked", field)?.value ?? "";
+    if (field.dataset.kind === "consent") return $("input", field).checked ? field.dataset.digest || "" : "";
     if (field.dataset.kind === "sources") {
       return $$(".f-merge-use", field).map((row) => ({
         name: $("[role=combobox]", row).value, weight: $(".f-merge-weight", row).value }));
@@ -29,6 +30,9 @@
     } else if (field.dataset.kind === "sources") {
       $(".f-merge-rows", field).replaceChildren(...raw.map(row));
       renumber(field);
+    } else if (field.dataset.kind === "consent") {
+      if (raw) field.dataset.digest = raw;
+      $("input", field).checked = !!raw;
     } else window.finestraFields.write(field, raw);
   }
 
@@ -129,6 +133,12 @@
       const inside = $$("[data-path]", card);
       card.toggleAttribute("data-off", inside.length > 0 && inside.every((one) => one.hasAttribute("data-off")));
     });
+    /* Consent is to what would run as it is now; what has changed is asked about again. */
+    for (const [path, digest] of Object.entries(state.digests || {})) {
+      const field = $(`#kind-form [data-path="${path}"]`);
+      field.dataset.digest = digest;
+      $("input", field).checked = false;
+    }
     if (state.sizes) options(state);
     const name = $("#field-name-in");
     if (name && state.named) name.placeholder = state.named;

@@ -57,15 +57,15 @@
     const box = $(".f-chips", field), said = words(), uses = field.uses;
     box.replaceChildren(...uses.map((use, at) => {
       const name = nameOf(use);
-      const chip = make("span", { className: "f-chosen" }, make("b", { textContent: name }));
+      const chip = make("span", { className: "f-chosen" }, make("b", { textContent: shown(field, name) }));
       chip.toggleAttribute("data-odd", !fits(name));
       if (!fits(name)) chip.title = said.others;
       const more = typeof use === "string" ? [] : Object.entries(use)
         .filter(([key]) => !["name", "weight"].includes(key)).map(([key, value]) => `${key}=${value}`);
       if (more.length) chip.append(make("small", { textContent: more.join(", ") }));
-      if (uses.length > 1) chip.append(weight(field, at, said));
+      if (uses.length > 1) chip.append(...(field.hasAttribute("data-plain") ? placeOf(field, at, said) : [weight(field, at, said)]));
       const remove = make("button", { type: "button", textContent: "×" });
-      remove.setAttribute("aria-label", `${said.remove} ${name}`);
+      remove.setAttribute("aria-label", `${said.remove} ${shown(field, name)}`);
       remove.addEventListener("click", () => {
         field.uses = uses.filter((_, other) => other !== at);
         chips(field); changed(field); $("input[role=combobox]", field).focus();
@@ -74,6 +74,22 @@
       return chip;
     }));
     suggest(field);
+  }
+  /* Names that stand for themselves have no weight; of some the first is what others are compared with. */
+  function shown(field, name) {
+    if (!field.hasAttribute("data-plain")) return name;
+    return (known.choices[field.dataset.path] || []).find(([, value]) => value === name)?.[0] || name;
+  }
+  function placeOf(field, at, said) {
+    if (!field.dataset.first) return [];
+    if (!at) return [make("small", { textContent: field.dataset.first })];
+    const up = make("button", { type: "button", textContent: "↑", title: said.to_first });
+    up.setAttribute("aria-label", `${said.to_first}: ${shown(field, nameOf(field.uses[at]))}`);
+    up.addEventListener("click", () => {
+      field.uses = [field.uses[at], ...field.uses.filter((_, other) => other !== at)];
+      chips(field); changed(field); $("input[role=combobox]", field).focus();
+    });
+    return [up];
   }
   /* Where something chosen does not fit the objective: what would, to take in its place. */
   function suggest(field) {
