@@ -12,7 +12,7 @@ import httpx
 
 from trainer.contract.redact import redact
 from trainer.engines.errors import EngineError
-from trainer.evaluation.choosing import LLAMA, VLLM, Plan
+from trainer.evaluation.choosing import VLLM, Plan, without_likelihood
 from trainer.evaluation.seam import Ability, Unanswerable
 from trainer.evaluation.starting import ADVICE, Hall, Route
 from trainer.failures import Failure
@@ -93,11 +93,7 @@ class HttpAsker:
 
     def can(self, ability: Ability) -> str:
         """Return '' when it can, else why not."""
-        if ability == "likelihood" and self.plan.engine == LLAMA:
-            return "llama.cpp's server does not tell how likely given texts are."
-        if ability == "likelihood" and self.plan.kind is None:
-            return "An endpoint does not tell how likely given texts are."
-        return ""
+        return without_likelihood(self.plan.place) if ability == "likelihood" else ""
 
     async def ready(self) -> None:
         """Start the engine, if there is one and it does not run; Failure when it cannot."""

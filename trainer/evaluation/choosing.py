@@ -131,6 +131,14 @@ class _Chooser:
         return self._missing[kind.name]
 
 
+def without_likelihood(place: Place) -> str:
+    """Say why a model cannot tell how likely a text is; '' when it can."""
+    if isinstance(place, Remote):
+        return "An endpoint does not tell how likely given texts are."
+    return "llama.cpp's server does not tell how likely given texts are." \
+        if place.model.is_gguf else ""
+
+
 def version_of(kind: EngineKind) -> str:
     """Return an engine's version as its interpreter's packages say, '' when they do not."""
     python = {VLLM: kind.settings.vllm_python, LLAMA: kind.settings.llama_python}.get(kind.name)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from trainer.contract.files import write_atomic, write_json
-from trainer.contract.kinds.evaluation import Answered, EvaluationReport, Result, report_file
+from trainer.contract.kinds.evaluation import Answered, EvaluationReport, Judged, report_file
 from trainer.contract.rundir import RunDir
 from trainer.evaluation.scoring import (
     Board,
@@ -22,10 +21,11 @@ from trainer.evaluation.scoring import (
 )
 from trainer.evaluation.seam import Ask, Said
 from trainer.evaluation.store import line_of
-from trainer.scoring import summarise
+from trainer.scoring import Scores, summarise
 
 Key = tuple[str, int]
 Line = dict[str, Any]
+Metrics = dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -47,33 +47,34 @@ class Answers:
     answered: Sequence[Answered] = field(default_factory=list)
 
 
-def summed_up(board: Board, answers: Answers, seed: int) -> EvaluationReport:
-    """Return the report of what was scored; intervals and comparisons are computed here."""
-    _measure(board, seed)
-    for dataset in answers.datasets:
-        by_name: dict[str, dict[str, Any]] = {}
-        for one in (one for one in board.scored if one.dataset == dataset):
-            for scores in one.scores:
-                by_name.setdefault(scores.name, {})[one.model] = scores
-        for several in by_name.values():
-            compare_scores(board, answers.models, dataset, several, seed)
-    counts = [count for several in _by_place(board.scored).values()
-              if (one := chosen_for_mistakes(several)) for count in mistakes_of(one)[0]]
-    return EvaluationReport(
-        models=list(answers.models), datasets=list(answers.datasets), results=board.results,
-        comparisons=adjusted(board.found), mistakes=counts, answered=list(answers.answered),
-        predictions={model: file_name(number)
-                     for number, model in enumerate(answers.models, start=1)
-                     if answers.said.get(model)},
-        notes=[*board.notes, *_unanswered(answers)])
-
-
-def _measure(board: Board, seed: int) -> None:
+def measure(board: Board, datasets: Sequence[str], models: Sequence[str], seed: int) -> None:
+    """Add the results of what was scored, with intervals, and compare the models."""
     for several in _by_place(board.scored).values():
         scores = [one for scored in several for one in scored.scores]
         for one, measured in zip(scores, summarise(scores, seed=seed), strict=True):
             board.results.append(result_of(several[0].model, several[0].dataset, measured,
                                            one.share))
+    for dataset in datasets:
+        by_name: dict[str, dict[str, Scores]] = {}
+        for found in (found for found in board.scored if found.dataset == dataset):
+            for one in found.scores:
+                by_name.setdefault(one.name, {})[found.model] = one
+        for together in by_name.values():
+            compare_scores(board, models, dataset, together, seed)
+
+
+def report_of(board: Board, answers: Answers, judged: Sequence[Judged] = ()) -> EvaluationReport:
+    """Return the report of what is known."""
+    counts = [count for several in _by_place(board.scored).values()
+              if (one := chosen_for_mistakes(several)) for count in mistakes_of(one)[0]]
+    return EvaluationReport(
+        models=list(answers.models), datasets=list(answers.datasets), results=board.results,
+        comparisons=adjusted(board.found), mistakes=counts, judged=list(judged),
+        answered=list(answers.answered),
+        predictions={model: file_name(number)
+                     for number, model in enumerate(answers.models, start=1)
+                     if answers.said.get(model)},
+        notes=[*board.notes, *_unanswered(answers)])
 
 
 def _by_place(scored: Sequence[Scored]) -> dict[tuple[str, str], list[Scored]]:
@@ -150,14 +151,10 @@ def write(run: RunDir, report: EvaluationReport, lines: Mapping[str, Sequence[Li
     write_json(report_file(run), report.dump())
 
 
-def values_of(results: Sequence[Result]) -> dict[str, float | None]:
+def values_of(report: EvaluationReport) -> Metrics:
     """Return the scores by name for charts: METRIC/MODEL, of several datasets METRIC/MODEL/DATA."""
-    several = len({one.dataset for one in results}) > 1
-    return {"/".join([one.metric, one.model, *([one.dataset] if several else [])]): one.value
-            for one in results}
-
-
-def kept_folder(run: RunDir) -> Path:
-    """Return the folder of answers, predictions and report, made if need be."""
-    run.eval.mkdir(exist_ok=True)
-    return run.eval
+    found = [(one.metric, one.model, one.dataset, one.value) for one in report.results]
+    found += [("judge", one.model, one.dataset, one.value) for one in report.judged]
+    several = len({dataset for _, _, dataset, _ in found}) > 1
+    return {"/".join([metric, model, *([dataset] if several else [])]): value
+            for metric, model, dataset, value in found}

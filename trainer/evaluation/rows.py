@@ -15,10 +15,12 @@ from trainer.contract.kinds.evaluate import EvaluateConfig
 from trainer.data.catalog import registry
 from trainer.data.catalog.registry import Fetching, Registry
 from trainer.data.checking.check import convert_rows, shape_of
+from trainer.data.reading.entry import DatasetEntry
 from trainer.data.reading.sources import DatasetSpec
 from trainer.data.shapes.messages import Example, Message
 from trainer.data.shapes.objectives import require_fit
 from trainer.data.shapes.recognise import Shape
+from trainer.evaluation import forms
 from trainer.evaluation.seam import Ask
 from trainer.failures import Failure
 
@@ -31,10 +33,16 @@ class Form:
     """How rows are put.
 
     Attributes:
-        generates: Answers are written; else only their likelihood is asked for.
+        writes: Texts are gone on with; else they are looked at as a whole.
+        lists: Choices stand in the question, and a letter is the answer.
+        letters: The likelihood of each letter is wanted as well.
+        programs: Tests beside a task are the reference.
     """
 
-    generates: bool = True
+    writes: bool = True
+    lists: bool = True
+    letters: bool = False
+    programs: bool = False
 
 
 @dataclass
@@ -117,16 +125,31 @@ def _read(work: Work[EvaluateConfig], found: Found, data: _Dataset) -> None:
 
 def _items(data: _Dataset) -> Iterator[Ask | str]:
     """Yield each row as a question, or what is wrong with it."""
-    shape = shape_of(data.spec)
+    spec, form = data.spec, data.form
+    if not is_mapped(spec.entry):
+        if form.programs and forms.has_tests(spec):
+            yield from forms.program_rows(data.name, spec, data.limit)
+            return
+        if (base := forms.has_choices(spec)) is not None:
+            choices = forms.Choices(form.lists, form.letters, base)
+            yield from forms.choice_rows(data.name, spec, choices, data.limit)
+            return
+    shape = shape_of(spec)
     require_fit(shape, None, data.name)
-    for item in convert_rows(data.spec, shape, max_samples=data.limit):
+    for item in convert_rows(spec, shape, max_samples=data.limit):
         yield _ask(data, shape, item) if isinstance(item, Example) else item.message
+
+
+def is_mapped(entry: DatasetEntry | None) -> bool:
+    """Tell whether a registry entry says what the columns mean."""
+    return entry is not None and bool(
+        entry.model_fields_set & {"columns", "tags", "formatting", "ranking"})
 
 
 def _ask(data: _Dataset, shape: Shape, example: Example) -> Ask:
     row = (data.name, example.row)
     if shape.kind == "text":
-        return _beginning(row, example.text) if data.form.generates \
+        return _beginning(row, example.text) if data.form.writes \
             else Ask(*row, text=example.text)
     tools = tuple(example.tools or ())
     prompt, answer = _prompt_and_answer(shape, example)

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,9 +128,9 @@ class Hall:
     An engine is kept while the next model has the same base, and only the adapter is changed.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, kinds: Mapping[str, EngineKind]) -> None:
         """Prepare; an engine that an earlier attempt left behind is ended."""
-        self._place = place
+        self._place, self.kinds = place, kinds
         self._lock = threading.Lock()
         self._stand: _Stand | None = None
         self._process: EngineProcess | None = None
