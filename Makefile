@@ -6,7 +6,7 @@ DEMO_HOME ?= .finestra/demo
 
 .DEFAULT_GOAL := help
 .PHONY: help setup vllm run demo test test-fast test-long test-matrix check bench bench-data bench-train \
-	bench-serve starter data \
+	bench-serve bench-eval starter data \
 	screenshots chromium wheel clean
 
 help: ## Shows this list
@@ -54,6 +54,9 @@ bench-train: $(READY) ## Measures training against plain TRL and, where its Pyth
 
 bench-serve: $(READY) ## Measures streams through the API, engines (vLLM where there is one), merging
 	@$(BIN)/python -m bench serve
+
+bench-eval: $(READY) ## Measures evaluations on both engines and what scoring costs; BENCH_EVAL_ROWS=16 is a quick look
+	@$(BIN)/python -m bench eval scoring
 
 starter: $(READY) ## Trains the starter model again, from generated text (long)
 	@$(BIN)/python -m assets.make starter

@@ -1,7 +1,8 @@
-"""``python -m bench [board] [training] [demo]``, or ``data``, ``train``, ``serve``, ``scoring``.
+"""``python -m bench [board] [training] [demo]``, or of the parts that have a section of their own.
 
-docs/benchmarks.md has a section for the studio and one for each of the others; a section is
-written only when all of it was measured. Ends with 1 when a goal is missed.
+These are ``data``, ``train``, ``serve``, ``eval`` and ``scoring``. docs/benchmarks.md has a section
+for the studio and one for each of them; a section is written only when all of it was measured. Ends
+with 1 when a goal is missed.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import board, compared, data, gpu, scoring, serving, training
+from bench import board, compared, data, evaluating, gpu, scoring, serving, training
 from bench.report import (
     DATA,
+    EVALUATING,
     METHODS,
     ROOT,
     SCORING,
@@ -31,7 +33,10 @@ from bench.report import (
 )
 
 PARTS = ("board", "training", "demo")
-ALONE = ("data", "train", "serve", "scoring")
+# Each with its section and the command that writes it.
+ALONE = {"data": (DATA, "make bench-data"), "train": (METHODS, "make bench-train"),
+         "serve": (SERVING, "make bench-serve"), "eval": (EVALUATING, "make bench-eval"),
+         "scoring": (SCORING, "make bench-eval")}
 BENCHMARKS = ROOT / "docs" / "benchmarks.md"
 
 
@@ -67,6 +72,8 @@ def measure(part: str, folder: Path, rounds: int) -> list[Number]:
         return compared.measure(folder, min(rounds, 3)) + gpu.measure(folder)
     if part == "serve":
         return serving.measure(folder)
+    if part == "eval":
+        return evaluating.measure(folder)
     if part == "scoring":
         return scoring.measure()
     return training.measure(folder) if part == "training" else measure_demo(folder)
@@ -98,18 +105,13 @@ def main() -> int:
         for part in (*PARTS, *ALONE):
             if part in (options.parts or PARTS):
                 print(f"measuring: {part}", file=sys.stderr, flush=True)
-                numbers += measure(part, Path(folder), options.rounds)
+                found = measure(part, Path(folder), options.rounds)
+                numbers += found
+                if part in ALONE and evaluating.is_whole():
+                    write(ALONE[part][0], found, ALONE[part][1])
     print(table(numbers))
     if not options.parts:
         write(STUDIO, numbers, "make bench")
-    if options.parts == ["data"]:
-        write(DATA, numbers, "make bench-data")
-    if options.parts == ["train"]:
-        write(METHODS, numbers, "make bench-train")
-    if options.parts == ["serve"]:
-        write(SERVING, numbers, "make bench-serve")
-    if options.parts == ["scoring"]:
-        write(SCORING, numbers, "python -m bench scoring")
     return 1 if any(number.met is False for number in numbers) else 0
 
 

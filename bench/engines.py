@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from app.runs import Run
 from app.serving.engines.local import LocalBackend
 from app.serving.route import Route
 from app.studio import Studio
@@ -68,20 +69,22 @@ def questions() -> list[str]:
     return [str(json.loads(line)[key]) for line in lines]
 
 
+def finished(studio: Studio, config: dict[str, Any]) -> Run:
+    """Create a run and wait until it is done; RuntimeError when it fails."""
+    run = studio.create(config)
+    while run.state in {"queued", "starting", "running"}:
+        time.sleep(0.1)
+        studio.ingest()
+        studio.tick()
+        run = studio.run(run.id)
+    if run.state != "completed":
+        raise RuntimeError(f"the run ended as {run.state}: {run.reason}")
+    return run
+
+
 def train(studio: Studio) -> list[str]:
     """Train two adapters for two steps; RuntimeError when one fails."""
-    done = []
-    for name in ("one", "two"):
-        run = studio.create({"name": name, **CONFIG})
-        while run.state in {"queued", "starting", "running"}:
-            time.sleep(0.1)
-            studio.ingest()
-            studio.tick()
-            run = studio.run(run.id)
-        if run.state != "completed":
-            raise RuntimeError(f"the run ended as {run.state}: {run.reason}")
-        done.append(run.id)
-    return done
+    return [finished(studio, {"name": name, **CONFIG}).id for name in ("one", "two")]
 
 
 @asynccontextmanager

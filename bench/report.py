@@ -96,7 +96,7 @@ def with_section(document: str, text: str) -> str:
 
 
 STUDIO, DATA, METHODS, SERVING = "Studio", "Data", "Training", "Serving"
-SCORING = "Scoring"
+SCORING, EVALUATING = "Scoring", "Evaluating"
 HOW = {STUDIO: """How each number is taken:
 
 - **Board**: `finestra serve` with an empty home, and beside it a bare Gradio app with one textbox
@@ -163,6 +163,18 @@ HOW = {STUDIO: """How each number is taken:
 - **Merging** (`bench/merge_child.py`): a random model in bf16 in files of up to 64 MB, LoRA of rank
   16 beside every linear layer; the highest resident set (`VmHWM`) of the process that merges, with
   all its libraries.""",
+       EVALUATING: """How each number is taken:
+
+- **The model** is the starter without ends: the rows of its end tokens are zero, so that every
+  answer has 256 tokens (its own answers to such questions have about ten).
+- **Through an evaluation**: a run of the kind `evaluate` in a studio of its own on GSM8K's 1,319
+  test rows (the held-out samples where there are none), greedy. Rows a second while it asked, as
+  its report says; the whole run is from the queue to the end, with starting, loading and scoring.
+- **One by one**: 64 of these rows, evenly spread, with plain Transformers' `generate` in float32
+  (`bench/plain_child.py`), with one thread or all, whichever is faster; loading is not counted.
+- **The same requests with nothing around them**: the engine started anew as the studio starts it,
+  asked by a bare HTTP client, as many at once as the evaluation, longest first; nothing is kept.
+- **vLLM** is measured where `make vllm` has made its environment.""",
        SCORING: """How each number is taken:
 
 - 100,000 predictions each, made from a seed: answers of about 30 words with a few numbers, small
