@@ -9,6 +9,7 @@ import yaml
 from tests.source_tree import ROOT
 from trainer.contract.config import OBJECTIVES, RunConfig, all_fields
 from trainer.contract.config.checks import check
+from trainer.contract.config.evaluation import SCORES
 from trainer.contract.config.fields import is_relevant
 from trainer.contract.config.optimizers import OPTIMIZERS
 from trainer.contract.config.preference import DPO_LOSSES
@@ -114,6 +115,16 @@ def test_switches_are_fields():
     group = [path for path, info in all_fields().items() if info.group == "memory"]
     assert set(names) <= set(all_fields())
     assert not [path for path in group if path.rpartition(".")[2] not in part]
+
+
+def test_scores_of_answers_are_those_of_the_config():
+    page = (ROOT / "docs" / "optimizing.md").read_text(encoding="utf-8")
+    rows = table("`evaluation.metrics` | curves", page)
+    assert {named(row[0])[0]: tuple(named(row[1])) for row in rows} == {
+        metric: tuple(f"eval_{score}" for score in scores) for metric, scores in SCORES.items()}
+    part = page.partition("## Scores of answers while training")[2].partition("\n## ")[0]
+    config = yaml.safe_load(part.partition("```yaml\n")[2].partition("```")[0])
+    assert check(RunConfig.model_validate(config)) == []
 
 
 def test_optimizers_and_schedules_are_those_of_the_config():

@@ -56,6 +56,8 @@ class Answerer:
                progress: Callable[[int], None] = lambda done: None) -> list[str]:
         """Answer questions in batches of like length, left-padded; order is kept.
 
+        A batch that the GPU has no room for is asked again in halves, and so are those after it.
+
         Args:
             questions: What is asked.
             progress: Told after each batch how many are done; may raise to end early.
@@ -64,13 +66,21 @@ class Answerer:
         answers = [""] * len(questions)
         was_training = self.model.training
         self.model.eval()
+        done, size = 0, BATCH
         try:
-            for start in range(0, len(order), BATCH):
-                chosen = order[start:start + BATCH]
-                texts = self._batch([questions[i].input_ids for i in chosen])
+            while done < len(order):
+                chosen = order[done:done + size]
+                try:
+                    texts = self._batch([questions[i].input_ids for i in chosen])
+                except torch.OutOfMemoryError:
+                    if len(chosen) == 1:
+                        raise
+                    size = len(chosen) // 2
+                    continue
                 for index, text in zip(chosen, texts, strict=True):
                     answers[index] = text
-                progress(start + len(chosen))
+                done += len(chosen)
+                progress(done)
         finally:
             self.model.train(was_training)
         return answers

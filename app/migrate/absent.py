@@ -105,7 +105,7 @@ _GROUPS: dict[str, str] = {
         "default_system",
     "The reference is the model as it was when the run began.":
         "ref_model_adapters ref_model_quantization_bit",
-    "'Keep the best' compares the evaluation loss.": "greater_is_better",
+    "What decides on the best knows which way is better.": "greater_is_better",
 }
 ABSENT: dict[str, str] = {key: reason for reason, keys in _GROUPS.items() for key in keys.split()}
 

@@ -16,6 +16,8 @@ FLAGS = {"torch_compile": "training.torch_compile", "fp8": "training.fp8",
 BY_EPOCH = "Finestra counts steps, not epochs: it is done once at the end; set it in steps."
 PAIRED = "KTO compares the rows of a batch: two at a time, as many in a step."
 GROUPED = "GRPO compares answers to one prompt: a step holds whole groups of them."
+SCORES = {"rouge-1": ("rouge", "eval_rouge1"), "rouge-2": ("rouge", "eval_rouge2"),
+          "rouge-l": ("rouge", "eval_rougeL"), "bleu-4": ("bleu", "eval_bleu")}
 SHARES = "A share of all steps needs max_steps to be a number of steps: it is done at the end."
 
 
@@ -158,8 +160,8 @@ def _evaluating(draft: Draft) -> None:
                       "LLaMA-Factory evaluates as often as it logs.")
     if draft.flag("predict_with_generate") and draft.values.get("objective") == "sft":
         draft.put("predict_with_generate", "evaluation.exact_match", True,
-                  "Answers are compared with the reference word for word: exact match, no BLEU or "
-                  "ROUGE.")
+                  "Answers are compared with the reference before and after; 'Score the answers' "
+                  "has ROUGE and BLEU.")
         length = draft.whole("generation_max_length") or draft.whole("max_new_tokens")
         for key in ("generation_max_length", "max_new_tokens"):
             if length and draft.has(key):
@@ -172,11 +174,16 @@ def _evaluating(draft: Draft) -> None:
 def _watching(draft: Draft) -> None:
     if (patience := draft.whole("early_stopping_steps")) is not None:
         draft.put("early_stopping_steps", "training.early_stopping_patience", patience)
-    metric = draft.text("metric_for_best_model")
-    if metric:
-        same = metric in ("loss", "eval_loss")
-        draft.say("metric_for_best_model", "kept" if same else "dropped",
-                  "'Keep the best' compares the evaluation loss.")
+    if not (metric := draft.text("metric_for_best_model").removeprefix("eval_")):
+        return
+    if metric in SCORES and draft.values.get("evaluation.exact_match"):
+        score, name = SCORES[metric]
+        draft.values["evaluation.metrics"] = [score]
+        draft.put("metric_for_best_model", "training.metric_for_best_model", name,
+                  "Scores are those of sacrebleu and rouge-score, which count other words.")
+        return
+    draft.say("metric_for_best_model", "kept" if metric == "loss" else "dropped",
+              "'Keep the best' compares the evaluation loss, or scores of generated answers.")
 
 
 def tracking(draft: Draft) -> None:

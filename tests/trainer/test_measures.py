@@ -178,6 +178,35 @@ def test_what_cannot_be_scored_is_said_before_training(runs: Any, cf: Any, held_
     assert cf.series(events, "loss") == {}
 
 
+class Narrow:
+    """Answers that say what was asked, four at a time; more do not fit."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def __call__(self, answerer: Any, prompts: list[list[int]]) -> list[str]:
+        import torch
+
+        self.asked.append(len(prompts))
+        if len(prompts) > 4:
+            raise torch.OutOfMemoryError("no room")
+        return [str(ids) for ids in prompts]
+
+
+def test_a_batch_that_does_not_fit_is_asked_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from trainer.evaluate import Answerer, Question
+
+    narrow = Narrow()
+    monkeypatch.setattr(Answerer, "_batch", lambda self, prompts: narrow(self, prompts))
+    questions = [Question(n, "", "", "", [0] * (n % 5)) for n in range(11)]
+    model, done = torch.nn.Linear(1, 1), []
+    answers = Answerer(model, None, (), 8).answer(questions, done.append)  # type: ignore[arg-type]
+    assert answers == [str(one.input_ids) for one in questions] and model.training
+    assert narrow.asked == [11, 5, 2, 2, 2, 2, 2, 1] and done == [2, 4, 6, 8, 10, 11]
+
+
 def test_answers_of_steps_that_were_undone_are_removed(tmp_path: Path) -> None:
     from types import SimpleNamespace
 

@@ -70,7 +70,11 @@ REASONS: dict[str, str] = {
     "{name} is its name now, and stands there too.": "它现在叫 {name}，文件中也有。",
     "A run always trains.": "运行总是训练。",
     "A run always trains; see above.": "运行总是训练；见上。",
-    "'Keep the best' compares the evaluation loss.": "“保留最好”比较的是评估损失。",
+    "'Keep the best' compares the evaluation loss, or scores of generated answers.":
+        "“保留最佳”比较的是评估损失，或生成的回答的分数。",
+    "What decides on the best knows which way is better.": "决定最佳的量自身知道哪个方向更好。",
+    "Scores are those of sacrebleu and rouge-score, which count other words.":
+        "分数由 sacrebleu 和 rouge-score 计算，它们的分词不同。",
     "A resumed run always equals an uninterrupted one.": "恢复的运行总与未中断的相同。",
     "A run is one process on one device: nothing is spread over several. The batch of all "
     "devices together is per_device_train_batch_size x gradient_accumulation_steps.":
@@ -218,8 +222,8 @@ REASONS: dict[str, str] = {
     "A share of all steps needs max_steps to be a number of steps: it is done at the end.":
         "总步数的比例需要 max_steps 才能换算成步数：改为在结束时进行。",
     "A share of the steps as a number of them.": "步数的比例换算成了步数。",
-    "Answers are compared with the reference word for word: exact match, no BLEU or ROUGE.":
-        "回答与参考逐字比较：完全匹配，不计算 BLEU 或 ROUGE。",
+    "Answers are compared with the reference before and after; 'Score the answers' has ROUGE and "
+    "BLEU.": "训练前后把回答与参考比较；“为回答打分”中有 ROUGE 和 BLEU。",
     "At least two checkpoints are always kept.": "总是至少保留两个检查点。",
     "Below 1 it means: by epochs.": "小于 1 表示按轮数。",
     "By steps, as here.": "按步数，与这里相同。",
