@@ -249,6 +249,8 @@ class Preflight:
         setting = Setting(cast(DeviceKind, device.kind), value, device.free_mib * 2**20,
                           told.rows, told.mixed_rows)
         found.estimate = estimate(config, facts, setting)
+        if told_answers := fitting.answering(config, found.estimate.steps, told.held_rows):
+            found.choices.append(told_answers)
         free = shutil.disk_usage(self.home.root).free
         if found.estimate.checkpoint_bytes > free:
             needed, has = found.estimate.checkpoint_bytes / 2**30, free / 2**30
