@@ -13,11 +13,49 @@ from trainer.rewards.base import Batch, Help, Reward, Score, needs_package
 LONGEST = 200_000
 
 
-class JsonSchema(Reward):
-    """1 when the whole answer is JSON that the schema allows, else 0; a code fence may be around.
+class Schema:
+    """A JSON schema, ready to be held against answers.
 
-    References in a schema are followed within it only: nothing is fetched.
+    References in it are followed within it only: nothing is fetched.
     """
+
+    def __init__(self, schema: Any) -> None:
+        """Prepare a schema, already parsed.
+
+        Raises:
+            Failure: This is no schema.
+            ImportError: The package jsonschema is missing.
+        """
+        import jsonschema
+        import referencing
+
+        kind = jsonschema.validators.validator_for(
+            schema, default=jsonschema.Draft202012Validator)
+        try:
+            kind.check_schema(schema)
+        except jsonschema.SchemaError as error:
+            raise Failure("reward_schema", f"This is no JSON schema: {error.message}.",
+                          "Mend json_schema.") from None
+        self._unknown = referencing.exceptions.Unresolvable
+        self._validator = kind(schema, registry=referencing.Registry())
+
+    def allows(self, text: str) -> bool:
+        """Tell whether an answer is JSON that the schema allows.
+
+        Raises:
+            Failure: The schema refers to what is not in it.
+        """
+        try:
+            return bool(self._validator.is_valid(parse_answer(text)))
+        except (ValueError, RecursionError):
+            return False
+        except self._unknown as error:
+            raise Failure("reward_schema", f"The schema refers to what is not in it: {error}.",
+                          "Write everything into one schema: nothing is fetched.") from None
+
+
+class JsonSchema(Reward):
+    """1 when the whole answer is JSON that a schema allows, else 0; a code fence may be around."""
 
     name = "json_schema"
 
@@ -29,32 +67,13 @@ class JsonSchema(Reward):
         """
         super().__init__()
         try:
-            import jsonschema
-            import referencing
+            self._schema = Schema(schema)
         except ImportError:
             raise needs_package("jsonschema", "rewards") from None
-        kind = jsonschema.validators.validator_for(
-            schema, default=jsonschema.Draft202012Validator)
-        try:
-            kind.check_schema(schema)
-        except jsonschema.SchemaError as error:
-            raise Failure("reward_schema", f"This is no JSON schema: {error.message}.",
-                          "Mend json_schema.") from None
-        self._unknown = referencing.exceptions.Unresolvable
-        self._validator = kind(schema, registry=referencing.Registry())
 
     def score(self, batch: Batch) -> list[Score]:
         """Return 1.0 or 0.0."""
-        return [float(self._allows(text)) for text in batch.completions]
-
-    def _allows(self, text: str) -> bool:
-        try:
-            return bool(self._validator.is_valid(parse_answer(text)))
-        except (ValueError, RecursionError):
-            return False
-        except self._unknown as error:
-            raise Failure("reward_schema", f"The schema refers to what is not in it: {error}.",
-                          "Write everything into one schema: nothing is fetched.") from None
+        return [float(self._schema.allows(text)) for text in batch.completions]
 
 
 def parse_answer(text: str) -> Any:
@@ -70,11 +89,14 @@ def parse_answer(text: str) -> Any:
         inner = rest if line and language.strip() in ("", "json") else inner
     if len(inner) > LONGEST:
         raise ValueError(f"an answer of {len(inner)} characters is not read")
-    return json.loads(inner, parse_constant=_refuse)
+    return _DECODER.decode(inner)
 
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def read_schema(text: str) -> Any:

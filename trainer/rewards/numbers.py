@@ -61,7 +61,9 @@ def plain(text: str) -> str:
         text = unicodedata.normalize("NFKC", text.translate(_SUPERSCRIPTS)).translate(_LIKE_ASCII)
         text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() and not c.isascii() else c
                        for c in text)
-    return _FRAC.sub(r" \1/\2 ", text).replace("\\%", "%").replace("\\$", "$").replace("{,}", ",")
+    if "\\" in text:
+        text = _FRAC.sub(r" \1/\2 ", text).replace("\\%", "%").replace("\\$", "$")
+    return text.replace("{,}", ",")
 
 
 def find_numbers(text: str) -> list[Number]:
@@ -89,6 +91,8 @@ def as_number(text: str) -> Number | None:
 
 
 def _read(match: re.Match[str]) -> Number | None:
+    if match[0].isdecimal() and len(match[0]) <= MOST_DIGITS:
+        return Number(Fraction(int(match[0])))
     parts = match.groupdict()
     digits = re.sub(r"[ ,_']", "", parts["whole"])
     power = parts["exponent"] or "e0"

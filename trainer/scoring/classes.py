@@ -35,21 +35,28 @@ class Reader:
         self._inside = {_plain(label): place for place, label in enumerate(self.labels)}
         longest = sorted(filter(None, self._inside), key=len, reverse=True)
         self._pattern = re.compile("|".join(map(_as_word, longest)) or r"(?!)")
+        # Punctuation may be around a class, not a whole text.
+        self._around = 4 * max(map(len, self.labels), default=0) + 100
         self.read = lru_cache(maxsize=4096)(self._read)
 
     def _read(self, output: str) -> int | None:
         text = output[:LOOKED_AT]
-        if (place := self._whole.get(_bare(text) or text)) is not None:
+        if len(text) <= self._around \
+                and (place := self._whole.get(_bare(text) or text)) is not None:
             return place
         found = {self._inside[match.group()] for match in self._pattern.finditer(_plain(text))}
         return found.pop() if len(found) == 1 else None
 
 
 def _as_word(label: str) -> str:
-    """Return a pattern for a label with no letter of ASCII around; Chinese has no such bounds."""
-    before = r"(?<![a-z0-9_])" if re.match(r"[a-z0-9_]", label) else ""
+    """Return a pattern for a label with no letter of ASCII around; Chinese has no such bounds.
+
+    It begins with the label, so that the search can jump to its first letter.
+    """
+    found = re.escape(label)
+    before = f"(?<![a-z0-9_]{found})" if re.match(r"[a-z0-9_]", label) else ""
     after = r"(?![a-z0-9_])" if re.search(r"[a-z0-9_]\Z", label) else ""
-    return before + re.escape(label) + after
+    return found + before + after
 
 
 class Classification(Metric):

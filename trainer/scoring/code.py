@@ -43,7 +43,7 @@ class Code(Metric):
         Raises:
             Failure: The tests of a row are no tests, or this machine cannot lock programs in.
         """
-        with ThreadPoolExecutor(min(MOST_AT_ONCE, len(os.sched_getaffinity(0)))) as pool:
+        with ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1)) as pool:
             try:
                 ran = list(pool.map(self._one, predictions))
             except BaseException:

@@ -21,7 +21,7 @@ from trainer.scoring.scores import Array, Scores
 RESAMPLES = 1000
 LEVEL = 0.95
 # Cells of one block of counts, 8 bytes each.
-_BLOCK = 4_000_000
+_BLOCK = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,10 @@ def _draws(rows: int, resamples: int, seed: int) -> Iterator[Array]:
     chance = np.random.default_rng(seed)
     block = max(1, min(resamples, _BLOCK // rows))
     for start in range(0, resamples, block):
-        size = min(block, resamples - start)
-        drawn = chance.integers(0, rows, size=(size, rows))
-        drawn += np.arange(size)[:, None] * rows
-        yield np.bincount(drawn.ravel(), minlength=size * rows).reshape(size, rows) \
-            .astype(np.float64)
+        counts = np.empty((min(block, resamples - start), rows))
+        for row in counts:
+            row[:] = np.bincount(chance.integers(0, rows, size=rows), minlength=rows)
+        yield counts
 
 
 def percentiles(values: Array, level: float = LEVEL) -> tuple[float, float]:

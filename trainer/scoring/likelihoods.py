@@ -76,7 +76,7 @@ def _check(prediction: Prediction) -> None:
     if found.likeliest and len(found.likeliest) != len(found.logprobs):
         raise Failure("metric_lengths", f"Row {prediction.row} has {len(found.logprobs)} "
                       f"log-probabilities and {len(found.likeliest)} marks of likeliest tokens.")
-    # A NaN is not below anything, so that it is found here too.
-    if not all(value <= _ABOVE_ONE for value in found.logprobs):
+    # The largest may hide a NaN, their sum does not.
+    if not max(found.logprobs, default=0.0) <= _ABOVE_ONE or math.isnan(sum(found.logprobs)):
         raise Failure("metric_logprob", f"Row {prediction.row} has a log-probability that is no "
                       "number, or above 0.", "Give natural logarithms of probabilities.")

@@ -72,4 +72,7 @@ class Prediction:
     @property
     def right(self) -> tuple[str, ...]:
         """The references that are not empty."""
-        return tuple(text for text in self.references if text.strip())
+        given = self.references
+        if len(given) == 1:
+            return given if given[0].strip() else ()
+        return tuple(text for text in given if text.strip())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from trainer.rewards.json_schema import JsonSchema, parse_answer
+from trainer.rewards.json_schema import Schema, parse_answer
 from trainer.scoring.predictions import Prediction
 from trainer.scoring.scores import Metric, Scores, mean, needs_package
 
@@ -24,20 +24,18 @@ class Json(Metric):
         Raises:
             Failure: The package jsonschema is missing, or this is no schema.
         """
-        self._schema = None
-        if schema is not None:
-            try:
-                import jsonschema  # noqa: F401
-            except ImportError:
-                raise needs_package("jsonschema") from None
-            self._schema = JsonSchema(schema)
+        try:
+            self._schema = None if schema is None else Schema(schema)
+        except ImportError:
+            raise needs_package("jsonschema") from None
 
     def score(self, predictions: Sequence[Prediction]) -> list[Scores]:
         """Return ``json_valid``, and ``json_schema`` where there is a schema."""
-        texts = [p.output for p in predictions]
-        allowed = self._schema([""] * len(texts), texts) if self._schema else [0.0] * len(texts)
+        allowed = [float(self._schema.allows(p.output)) for p in predictions] \
+            if self._schema else [0.0] * len(predictions)
         # What the schema allows is JSON, and need not be read again.
-        valid = [float(yes == 1 or is_json(text)) for yes, text in zip(allowed, texts, strict=True)]
+        valid = [float(yes == 1 or is_json(p.output))
+                 for yes, p in zip(allowed, predictions, strict=True)]
         found = [mean("json_valid", predictions, valid, share=True)]
         if self._schema:
             found.append(mean("json_schema", predictions, allowed, share=True))
@@ -45,9 +43,8 @@ class Json(Metric):
 
     def formed(self, prediction: Prediction) -> bool:
         """Tell whether the answer is JSON, and allowed by the schema."""
-        if self._schema is None:
-            return is_json(prediction.output)
-        return self._schema([""], [prediction.output]) == [1.0]
+        return self._schema.allows(prediction.output) if self._schema \
+            else is_json(prediction.output)
 
 
 def is_json(text: str) -> bool:

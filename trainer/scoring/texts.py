@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,27 +15,39 @@ SECONDS = 1.0
 MOST_TIMEOUTS = 5
 
 
-class ExactMatch(Metric):
+class _Beside(Metric):
+    """Holds each answer against its references, both without what is no difference."""
+
+    def __init__(self, normalise: Sequence[str]) -> None:
+        self._plain = normaliser(normalise)
+
+    def score(self, predictions: Sequence[Prediction]) -> list[Scores]:
+        """Return the one score of that name; rows without a reference are left out."""
+        return [mean(self.name, predictions, [self._one(p) for p in predictions], share=True)]
+
+    def _one(self, prediction: Prediction) -> float | None:
+        if not (right := prediction.right):
+            return None
+        return float(self._fits(self._plain(prediction.output), map(self._plain, right)))
+
+    def _fits(self, said: str, right: Iterable[str]) -> bool:
+        raise NotImplementedError
+
+
+class ExactMatch(_Beside):
     """1 when the answer is one of the references, but for what is normalised away."""
 
     name = "exact_match"
 
     def __init__(self, *, normalise: Sequence[str] = ("whitespace",)) -> None:
         """Say what is no difference; of ``normalise.NORMALISERS``."""
-        self._plain = normaliser(normalise)
+        super().__init__(normalise)
 
-    def score(self, predictions: Sequence[Prediction]) -> list[Scores]:
-        """Return ``exact_match``; rows without a reference are left out."""
-        return [mean(self.name, predictions, [self._one(p) for p in predictions], share=True)]
-
-    def _one(self, prediction: Prediction) -> float | None:
-        if not (right := prediction.right):
-            return None
-        said = self._plain(prediction.output)
-        return float(any(said == self._plain(text) for text in right))
+    def _fits(self, said: str, right: Iterable[str]) -> bool:
+        return said in right
 
 
-class Contains(Metric):
+class Contains(_Beside):
     """1 when one of the references stands in the answer; with ``every`` all of them."""
 
     name = "contains"
@@ -43,17 +55,11 @@ class Contains(Metric):
     def __init__(self, *, normalise: Sequence[str] = ("width", "case", "whitespace"),
                  every: bool = False) -> None:
         """Say what is no difference, and whether one reference is enough."""
-        self._plain, self._enough = normaliser(normalise), all if every else any
+        super().__init__(normalise)
+        self._enough = all if every else any
 
-    def score(self, predictions: Sequence[Prediction]) -> list[Scores]:
-        """Return ``contains``; rows without a reference are left out."""
-        return [mean(self.name, predictions, [self._one(p) for p in predictions], share=True)]
-
-    def _one(self, prediction: Prediction) -> float | None:
-        if not (right := prediction.right):
-            return None
-        said = self._plain(prediction.output)
-        return float(self._enough(self._plain(text) in said for text in right))
+    def _fits(self, said: str, right: Iterable[str]) -> bool:
+        return self._enough(text in said for text in right)
 
 
 class Regex(Metric):

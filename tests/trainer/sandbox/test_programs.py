@@ -2,7 +2,11 @@
 
 import os
 import socket
+import subprocess
+import sys
 import textwrap
+import time
+from pathlib import Path
 
 import pytest
 
@@ -229,3 +233,32 @@ def test_no_folder_stays_behind():
     ran(RIGHT)
     ran("while True: pass", seconds=0.1)
     assert folders() <= before
+
+
+def test_a_program_ends_with_whoever_runs_it():
+    """The evaluation is killed while a program runs for ever."""
+    code = ("import threading\nfrom trainer.sandbox import process, programs\n"
+            "kept = process.Child.ask\n"
+            "def ask(child, *given):\n"
+            "    print(child.process.pid, flush=True)\n"
+            "    return kept(child, *given)\n"
+            "process.Child.ask = ask\n"
+            "programs.run(programs.Job('', 'while True: pass', 'assert 1', 60))\n")
+    with subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE) as runner:
+        assert runner.stdout is not None
+        pid = int(runner.stdout.readline())
+        while "S" in state(pid):
+            time.sleep(0.02)
+        runner.kill()
+    until = time.monotonic() + 20
+    while state(pid) not in ("", "Z") and time.monotonic() < until:
+        time.sleep(0.02)
+    assert state(pid) in ("", "Z")
+
+
+def state(pid):
+    """Return the letter of a process's state; '' when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
