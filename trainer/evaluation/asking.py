@@ -104,10 +104,11 @@ class HttpAsker:
         tried = 0
         while True:
             route, width = await self._route(), self.gate.width
+            sent = self._adapted(body, route)
             try:
                 async with self.gate:
                     answer = await self._client.post(
-                        f"{route.base_url}{path}", json=self._adapted(body, route),
+                        f"{route.base_url}{path}", json=sent,
                         headers={"Authorization": f"Bearer {route.key}"} if route.key else {})
             except httpx.TransportError as error:
                 tried = await self._broken(error, route, tried + 1)
@@ -116,7 +117,7 @@ class HttpAsker:
                 return said
             tried += 1
             if not self._narrower(answer, width, tried):
-                await self._refused(answer, route, tried, body)
+                await self._refused(answer, route, tried, sent)
 
     async def _route(self) -> Route:
         """Return where to ask; whoever is first starts the engine."""
@@ -194,7 +195,7 @@ class HttpAsker:
         return True
 
     async def _refused(self, answer: httpx.Response, route: Route, tried: int,
-                       body: dict[str, Any]) -> None:
+                       sent: dict[str, Any]) -> None:
         """Return when it is worth another try.
 
         Raises:
@@ -203,7 +204,7 @@ class HttpAsker:
         _, text = _reason(answer, route.key)
         status = answer.status_code
         if status in _REFUSED:
-            if not self._can_leave_out(text, body):
+            if not self._can_leave_out(text, sent):
                 raise Unanswerable(text)
             return
         if status != 429 and status < 500 and status != 200:
@@ -218,16 +219,16 @@ class HttpAsker:
                           f"answers with status {status}: {text}", "Resume the run later.")
         await _pause(tried, answer.headers.get("retry-after", ""))
 
-    def _can_leave_out(self, text: str, body: dict[str, Any]) -> bool:
+    def _can_leave_out(self, text: str, sent: dict[str, Any]) -> bool:
         """Tell whether an endpoint only minds a setting, which is left out from then on."""
         named = _FROM_THEM.search(text)
         if self.plan.kind is not None or not named or not _NOT_TAKEN.search(text) \
-                or named[1] not in body or named[1] in self._left_out:
+                or named[1] not in sent:
             return False
-        self._left_out.add(named[1])
-        if named[1] != "max_tokens":
+        if named[1] not in (*self._left_out, "max_tokens"):
             self._warn("setting_left_out", f"The endpoint of '{self.name}' takes no {named[1]}: "
                        "its answers may differ from time to time.")
+        self._left_out.add(named[1])
         return True
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,3 +154,117 @@ def test_a_busy_server_is_asked_again(bench: Any) -> None:
     run = bench.make("e", models=["busy/m"], data=[bench.data("sums", QUESTIONS[:3])])
     assert bench.go(run).outcome == "completed"
     assert bench.report(run).results[0].value == 1.0
+
+
+def test_a_metric_that_raises_loses_no_other(bench: Any, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def score(prompts, predictions, references):\n    raise OSError('broken')\n")
+    consent = hashlib.sha256(file.read_bytes()).hexdigest()
+    bench.endpoint("good", right)
+    run = bench.make("e", models=["good/m"], data=[bench.data("sums", QUESTIONS[:10])],
+                     metrics=[{"name": "python", "path": str(file), "sha256": consent}, "numeric"])
+    end = bench.go(run)
+    assert end.outcome == "completed" and end.metrics == {"numeric/good/m": 0.9}
+    assert any("'python' has failed" in note and "broken" in note
+               for note in bench.report(run).notes)
+    alone = bench.make("alone", models=["good/m"], data=[bench.data("sums", QUESTIONS[:10])],
+                       metrics=[{"name": "python", "path": str(file), "sha256": consent}])
+    end = bench.go(alone)
+    assert (end.outcome, end.code) == ("failed", "nothing_scored") and "broken" in end.message
+    assert len(bench.lines(alone, "predictions-01.jsonl")) == 10
+
+
+def test_a_metric_that_cannot_be_made_is_said_before_anything_is_asked(bench: Any) -> None:
+    server = bench.endpoint("good", right)
+    run = bench.make("e", models=["good/m"], data=[bench.data("sums", QUESTIONS[:3])],
+                     metrics=["code"])
+    assert bench.go(run).outcome == "failed" and not server.asked
+
+
+def test_a_judge_is_part_of_the_report(bench: Any) -> None:
+    bench.endpoint("good", right)
+    bench.endpoint("worse", worse)
+
+    def verdict(text: str) -> str:
+        """Prefer the answer that does not say who knows."""
+        first, second = (text.find("It is 7 or so"), text.rfind("It is 7 or so"))
+        if first < 0:
+            return "They are the same.\nVERDICT: tie"
+        middle = text.find("It is ", first + 1) > first
+        return f"One guesses.\nVERDICT: {'B' if middle and first == second else 'A'}"
+
+    judge = bench.endpoint("judge", verdict)
+    run = bench.make("e", models=["good/m", "worse/m"],
+                     data=[bench.data("sums", QUESTIONS[:12])], metrics=["numeric"],
+                     judge={"model": "judge/m"})
+    assert bench.go(run).outcome == "completed"
+    report = bench.report(run)
+    (judged,) = report.judged
+    assert (judged.model, judged.against, judged.n) == ("worse/m", "good/m", 12)
+    assert {one.source for one in report.comparisons} == {"data", "judge"}
+    scores = [line["score"] for line in bench.lines(run, "predictions-02.jsonl")]
+    assert all("judge" in one for one in scores)
+    before = len(judge.asked)
+    assert before and bench.go(run).outcome == "completed" and len(judge.asked) == before
+
+
+def test_a_judge_that_is_gone_leaves_the_scores(bench: Any) -> None:
+    bench.endpoint("good", right)
+    bench.endpoint("worse", worse)
+    bench.endpoint("judge", lambda text: (403, {"error": {"message": "no money"}}))
+    run = bench.make("e", models=["good/m", "worse/m"],
+                     data=[bench.data("sums", QUESTIONS[:8])], judge={"model": "judge/m"})
+    end = bench.go(run)
+    assert (end.outcome, end.code) == ("failed", "endpoint_refused") and "no money" in end.message
+    assert [one.value for one in bench.report(run).results] == [1.0, 0.75]
+
+
+def test_likelihoods_of_an_endpoint_are_refused_with_the_reason(bench: Any) -> None:
+    server = bench.endpoint("good", right)
+    data = [bench.data("sums", QUESTIONS[:3])]
+    end = bench.go(bench.make("a", models=["good/m"], data=data, metrics=["likelihood"]))
+    assert (end.outcome, end.code) == ("failed", "likelihood_cannot") and not server.asked
+    both = bench.make("b", models=["good/m"], data=data, metrics=["likelihood", "numeric"])
+    assert bench.go(both).outcome == "completed"
+    assert any("no scores by likelihood" in note for note in bench.report(both).notes)
+
+
+def test_how_answers_are_drawn_is_sent(bench: Any) -> None:
+    server = bench.endpoint("good", right)
+    run = bench.make("e", models=["good/m"], data=[bench.data("sums", QUESTIONS[:1])],
+                     generation={"max_new_tokens": 9, "temperature": 0.5, "top_p": 0.9, "seed": 7,
+                                 "system": "Be brief.", "stop": ["\n"], "enable_thinking": False})
+    assert bench.go(run).outcome == "completed"
+    (path, body), = server.asked
+    assert path == "/v1/chat/completions" and body.pop("messages") == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What is 1 + 1?"}]
+    assert body == {"model": "m", "max_tokens": 9, "temperature": 0.5, "top_p": 0.9, "seed": 7,
+                    "stop": ["\n"], "chat_template_kwargs": {"enable_thinking": False}}
+
+
+def test_a_setting_that_an_endpoint_does_not_take_is_left_out(bench: Any) -> None:
+    def say(text: str) -> Any:
+        sent = server.asked[-1][1]
+        if "max_tokens" in sent:
+            return 400, {"error": {"message": "Unsupported parameter: 'max_tokens'."}}
+        return right(text)
+
+    server = bench.endpoint("new", say)
+    run = bench.make("e", models=["new/m"], data=[bench.data("sums", QUESTIONS[:4])])
+    assert bench.go(run).outcome == "completed"
+    assert bench.report(run).results[0].value == 1.0
+    assert server.asked[-1][1]["max_completion_tokens"] == 256
+
+
+def test_odd_answers_are_kept_as_they_are(bench: Any) -> None:
+    odd = ["\x00nul", "x" * 100_000, "half \ud83d of it", "", "a\nb\u2028c"]
+    bench.endpoint("odd", lambda text: odd[int(text)])
+    rows = [{"prompt": str(n), "reference": "x"} for n in range(len(odd))]
+    run = bench.make("e", models=["odd/m"], data=[bench.data("d", rows)],
+                     metrics=["contains", "exact_match"])
+    assert bench.go(run).outcome == "completed"
+    said = [line["prediction"] for line in bench.lines(run, "predictions-01.jsonl")]
+    assert said == odd
+    assert bench.go(run).outcome == "completed" and not bench.warnings().get("rows_changed")
+    assert bench.lines(run, "predictions-01.jsonl")[3]["mistake"] == "empty"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     SerializerFunctionWrapHandler,
+    StringConstraints,
     field_validator,
     model_serializer,
     model_validator,
@@ -93,6 +94,11 @@ class MetricUse(Section):
         return {key: value for key, value in self if key != "name" and value is not None}
 
 
+# A line break is one.
+StopWord = Annotated[str, StringConstraints(strip_whitespace=False, min_length=1,
+                                            max_length=200)]
+
+
 class GenerationConfig(Section):
     """How models answer; greedy unless a temperature is given."""
 
@@ -104,7 +110,7 @@ class GenerationConfig(Section):
     seed: int = field(0, "Seed", "Of sampling.", ge=0, le=2**31 - 1)
     system: str = field("", "System prompt", "Put before rows that have none of their own.",
                         max_length=20_000)
-    stop: list[str] = field(list, "Stop words", "They end an answer.", max_length=4)
+    stop: list[StopWord] = field(list, "Stop words", "They end an answer.", max_length=4)
     enable_thinking: bool | None = field(
         None, "Thinking", "Told to chat templates that know it; empty leaves it to them.")
 
