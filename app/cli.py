@@ -12,6 +12,7 @@ import typer
 from app import (
     cli_chat,
     cli_data,
+    cli_evaluate,
     cli_export,
     cli_find,
     cli_keys,
@@ -114,14 +115,25 @@ def follow_run(studio: Any, run: Run) -> Run:
 
 def show_outcome(studio: Any, run: Run, detached: bool, as_json: bool) -> None:
     """Say how a run ended, and end with a status that says the same."""
-    document = outcome_document(studio, run)
     if as_json:
-        print_json(document)
-    elif document["error"]:
+        print_json(outcome_document(studio, run))
+    else:
+        print_outcome(studio, run)
+    end(run, detached)
+
+
+def print_outcome(studio: Any, run: Run) -> None:
+    """Say to people how a run ended."""
+    document = outcome_document(studio, run)
+    if document["error"]:
         note(f"{run.state}: {document['error']['message']} {document['error']['advice']}".rstrip())
         note(f"log: finestra runs log {run.id}")
     else:
         note(f"{run.state}: {run.dir}")
+
+
+def end(run: Run, detached: bool) -> None:
+    """End with a status that says how a run ended; return where that was as it should be."""
     if run.state is RunState.COMPLETED or (detached and run.state is not RunState.FAILED):
         return
     raise typer.Exit(1 if run.state in ("failed", "stopped", "interrupted") else INTERRUPTED)
@@ -151,6 +163,7 @@ def show_dry_run(found: Any, anywhere: bool, as_json: bool) -> None:
 
 cli_find.register(app)
 cli_export.register(app)
+cli_evaluate.register(app)
 
 
 @app.command()

@@ -88,13 +88,18 @@ def _name(studio: Any, values: dict[str, Any]) -> None:
     labels = []
     for one in ([values] if values["kind"] == "export" else values["sources"]):
         key = "source" if values["kind"] == "export" else "name"
-        if run := _run(studio, one[key]):
+        if run := named_run(studio, one[key]):
             one[key] = run.id + one[key][len(one[key].partition("/")[0]):]
         labels.append(run.name if run else Path(one[key]).name)
     values.setdefault("name", f"{' + '.join(labels)} {values['kind']}"[:100])
 
 
-def _run(studio: Any, text: str) -> Run | None:
+def named_run(studio: Any, text: str) -> Run | None:
+    """Return the run that a model's name begins with, by a part of its id; None where it is none.
+
+    Raises:
+        RunError: It may be several ('ambiguous_run').
+    """
     from app.cli_runs import find
 
     if text == "starter" or (Path(text).expanduser().is_dir()):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.evaluations.tables import document
 from app.outcome import Result
-from app.runs import ENDED, Run, RunState
+from app.runs import ENDED, Run, RunError, RunState
 from app.studio import Studio
 from trainer.contract.config import load_yaml
 from trainer.contract.files import read_json
@@ -65,6 +66,14 @@ def export_document(run: Run) -> dict[str, Any] | None:
             "pushed": read_json(run.dir / "pushed.json") or {}}
 
 
+def evaluation_document(run: Run) -> dict[str, Any] | None:
+    """Return what an evaluation has found; None for none. Rows have routes of their own."""
+    try:
+        return document(run)
+    except RunError:
+        return None
+
+
 def merge_document(run: Run) -> dict[str, Any] | None:
     """Return what a merge has put together, and how it compares; None for none."""
     found = read_json(run.dir / "merge.json")
@@ -78,7 +87,7 @@ def show_document(studio: Studio, run: Run) -> dict[str, Any]:
             "warnings": [event.model_dump(include={"code", "message", "step"})
                          for event in studio.warnings(run.id)],
             "export": export_document(run), "merge": merge_document(run),
-            "error": run_error(studio, run)}
+            "evaluation": evaluation_document(run), "error": run_error(studio, run)}
 
 
 def metrics_document(studio: Studio, run: Run, names: Sequence[str] | None = None, *,

@@ -68,6 +68,7 @@ class Preflight:
         self.home, self.devices = home, devices
         self.data = data or DataService(home, lambda: (), roots=data_roots)
         self._fits = DataFit(self.data)
+        self._evaluations = EvaluationFit(home, self.data)
 
     def check(self, values: Mapping[str, Any], *, origin: Origin = "cli") -> DryRun:
         """Return every problem there is, the choices, and the estimate where it can be made."""
@@ -95,14 +96,12 @@ class Preflight:
         except ConfigError as error:
             return DryRun(problems=error.problems)
         assert not isinstance(config, RunConfig)
-        allowed = self.data.allowed if origin == "web" else None
         found = DryRun()
         if isinstance(config, EvaluateConfig):
-            asks = EvaluationFit(self.home, allowed)
-            found.problems, found.choices = asks.look(config)
-            found.config = asks.absolute(config)
+            found.problems, found.choices = self._evaluations.look(config, origin)
+            found.config = self._evaluations.absolute(config)
         else:
-            fit = KindFit(self.home, allowed)
+            fit = KindFit(self.home, self.data.allowed if origin == "web" else None)
             found.problems, found.choices = fit.look(config)
             found.config = fit.absolute(config)
         self._device(found)

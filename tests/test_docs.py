@@ -70,6 +70,7 @@ def test_every_objective_is_told_what_it_reads():
 def test_every_route_is_documented():
     from app.api import (
         datasets,
+        evaluations,
         events,
         exports,
         files,
@@ -83,8 +84,8 @@ def test_every_route_is_documented():
     text = (ROOT / "docs" / "rest.md").read_text(encoding="utf-8")
     documented = re.findall(r"^\| ([A-Z]+) (/\S*) \|", text, re.M)
     served = {(method, route.path.replace("{run_id}", "{id}").replace(":path}", "}"))
-              for module in (machine, runs, files, exports, events, datasets, migrate, models,
-                             openai_admin)
+              for module in (machine, runs, files, exports, evaluations, events, datasets, migrate,
+                             models, openai_admin)
               for route in module.router.routes for method in route.methods}
     assert set(documented) == served and len(documented) == len(served)
 

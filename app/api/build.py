@@ -10,6 +10,7 @@ from app.api import (
     chats,
     datasets,
     engines,
+    evaluations,
     events,
     exports,
     files,
@@ -37,8 +38,8 @@ def build(studio: Studio, *, max_upload_bytes: int) -> FastAPI:
     api.state.studio = studio
     api.state.max_upload_bytes = max_upload_bytes
     api.state.closing = False
-    for module in (machine, runs, files, exports, events, datasets, migrate, models, openai_admin,
-                   chats, engines):
+    for module in (machine, runs, files, exports, evaluations, events, datasets, migrate, models,
+                   openai_admin, chats, engines):
         api.include_router(module.router)
     install(api)
     return api

@@ -28,6 +28,8 @@ STATUS = {
     "unknown_version": 404,
     "unknown_file": 404,
     "no_such_row": 404,
+    "no_evaluation": 404,
+    "not_evaluated": 404,
     "unknown_key": 404,
     "unknown_endpoint": 404,
     "unknown_chat": 404,

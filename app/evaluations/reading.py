@@ -20,9 +20,9 @@ from app.evaluations.rows import (
     histogram,
     rows,
 )
-from app.evaluations.tables import document, to_csv, to_markdown
+from app.evaluations.tables import document, number, to_csv, to_markdown
 
 __all__ = [
     "Answer", "Cell", "Change", "Column", "Histogram", "Kept", "Matrix", "Only", "Order",
     "RowPage", "RowQuery", "ScoredRow", "document", "forgetting", "histogram", "matrix",
-    "mistakes", "predictions_file", "report_of", "rows", "to_csv", "to_markdown"]
+    "mistakes", "number", "predictions_file", "report_of", "rows", "to_csv", "to_markdown"]

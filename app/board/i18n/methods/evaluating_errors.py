@@ -13,6 +13,11 @@ MESSAGES: dict[str, str] = {
     # Reading results
     "no_evaluation": "没有评估结果。{english}",
     "not_evaluated": "这次评估没有所指的内容。{english}",
+    "not_an_evaluation": "这不是评估的配置。{english}",
+    "metric_syntax": "无法读取这个指标。{english}",
+    # Before an evaluation is queued
+    "data_twice": "同一个数据集写了两次。",
+    "schema_unreadable": "无法读取 JSON schema 文件“{name}”。",
 }
 ADVICE: dict[str, str] = {
     "model_twice": "请去掉一个。",
@@ -24,4 +29,8 @@ ADVICE: dict[str, str] = {
     "pairwise_of_one": "请再加一个模型，或改为打分。",
     "no_evaluation": "请等它结束，或者继续运行：已有的回答会保留。",
     "not_evaluated": "它有什么，写在它的文档里。",
+    "not_an_evaluation": "请用 `finestra train` 启动它。",
+    "metric_syntax": "请把名称和选项写成一个 YAML 映射。",
+    "data_twice": "请只写一次。",
+    "schema_unreadable": "请检查路径，或者直接写出 schema。",
 }

@@ -1,0 +1,153 @@
+"""What an evaluation has found, in the terminal and in files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from app.cli_output import console, note
+from app.evaluations.reading import (
+    Cell,
+    Column,
+    Order,
+    RowQuery,
+    matrix,
+    number,
+    report_of,
+    rows,
+    to_csv,
+    to_markdown,
+)
+from app.runs import Run, RunError
+from trainer.contract.files import write_atomic
+from trainer.contract.logfile import clean
+
+if TYPE_CHECKING:
+    from app.cli_evaluate import Options
+
+# Of a text in the terminal.
+_LONGEST = 600
+_STYLES = {"better": "green", "worse": "red"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rows are shown, and which files are written."""
+
+    order: Order
+    count: int
+    models: tuple[str, ...]
+    dataset: str
+    metric: str
+    csv: Path | None
+    md: Path | None
+    force: bool
+
+    @classmethod
+    def of(cls, options: Options, models: tuple[str, ...], data: tuple[str, ...]) -> Wanted:
+        """Read the options; ``models`` and ``data`` choose the rows."""
+        order: Order = "changed" if options.changed else "worst"
+        metric = (options.metric or [""])[0] if options.show else ""
+        return cls(order, options.changed or options.worst, models[:2], data[0] if data else "",
+                   metric, options.csv, options.md, options.force)
+
+    def query(self) -> RowQuery:
+        """Return what is asked of the rows."""
+        return RowQuery(self.dataset, self.metric, self.models, self.order, limit=self.count)
+
+
+def print_scores(run: Run) -> None:
+    """Print every score with its interval, and how models compare with the first one."""
+    report, found = report_of(run), matrix([run])
+    compared = any(cell.change for cell in found.cells.values())
+    table = Table(box=None, pad_edge=False)
+    for title in ("dataset", "metric", "model", "value", "95 %", "rows",
+                  *(("change", "95 %", "p", "verdict") if compared else ())):
+        table.add_column(title, justify="left" if title in (
+            "dataset", "metric", "model", "verdict") else "right")
+    for column in found.columns:
+        first = True
+        for model in found.models:
+            if (cell := found.cell(model, column)) is not None:
+                table.add_row(*_line(model, column, cell, first), *_changed(column, cell))
+                first = False
+    console().print(table)
+    for one in report.judged:
+        against = f" beside {one.against}" if one.against else ""
+        value = "nothing" if one.value is None else f"{one.value:.3g}"
+        note(f"judge: {one.model}{against} at {one.dataset}: {value} "
+             f"({one.wins} wins, {one.ties} ties, {one.losses} losses, {one.n} rows)")
+    for mistake in report.mistakes:
+        note(f"{mistake.model} at {mistake.dataset}: {mistake.count:,} wrong, {mistake.kind}")
+    for text in report.notes:
+        note(text)
+
+
+def _line(model: str, column: Column, cell: Cell, first: bool) -> list[Text]:
+    value = "none" if cell.value is None else number(cell.value, column)
+    return [Text(column.dataset if first else ""), Text(column.metric if first else ""),
+            Text(model), Text(value, "bold" if cell.best else ""),
+            Text(_between(column, cell.low, cell.high)), Text(f"{cell.n:,}")]
+
+
+def _changed(column: Column, cell: Cell) -> list[Text]:
+    change = cell.change
+    if change is None:
+        return []
+    return [Text(number(change.difference, column, sign=True)),
+            Text(_between(column, change.low, change.high, sign=True)),
+            Text(f"{change.p_adjusted:.2g}"),
+            Text(change.verdict, _STYLES.get(change.verdict, ""))]
+
+
+def _between(column: Column, low: float | None, high: float | None, *, sign: bool = False) -> str:
+    if low is None or high is None:
+        return ""
+    return f"{number(low, column, sign=sign)} to {number(high, column, sign=sign)}"
+
+
+def print_rows(run: Run, wanted: Wanted) -> None:
+    """Print rows with the answers to them."""
+    page, out = rows(run, wanted.query()), console()
+    out.print(Text(f"\n{page.dataset}, {page.metric}: {len(page.rows):,} of {page.total:,} rows",
+                   "bold"))
+    for row in page.rows:
+        out.print(Text(f"\nrow {row.row}", "bold"))
+        out.print(Text(f"asked      {_plain(row.prompt)}"))
+        if row.reference:
+            out.print(Text(f"right      {_plain(row.reference)}"))
+        for answer in row.answers:
+            score = "-" if answer.score is None else f"{answer.score:.3g}"
+            kind = f" ({answer.mistake})" if answer.mistake else ""
+            out.print(Text(f"{answer.model}  {score}{kind}", "bold"))
+            out.print(Text(f"           {_plain(answer.prediction)}"))
+
+
+def _plain(text: str) -> str:
+    """Return a text for a terminal: no control characters, and not too long."""
+    shown = clean(text[:_LONGEST].encode("utf-8", "replace")).replace("\n", "\n           ")
+    return f"{shown} ... ({len(text):,} characters)" if len(text) > _LONGEST else shown
+
+
+def write(run: Run, wanted: Wanted) -> list[Path]:
+    """Write the tables that are wanted; return where.
+
+    Raises:
+        RunError: There is such a file already ('file_exists').
+        OSError: It cannot be written.
+    """
+    made = []
+    for path, make in ((wanted.csv, to_csv), (wanted.md, to_markdown)):
+        if path is None:
+            continue
+        place = path.expanduser()
+        if place.exists() and not wanted.force:
+            raise RunError("file_exists", f"There is already a file '{place}'.",
+                           "Choose another name, or say --force.")
+        write_atomic(place, make([run]))
+        made.append(place)
+    return made

@@ -1,0 +1,181 @@
+"""What the names of an evaluation's models stand for, and whether their engines can serve them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from app.choices import Choice
+from app.home import Home
+from trainer.contract.config import load_yaml
+from trainer.contract.hubcache import cached_snapshot
+from trainer.contract.kinds import kind_of
+from trainer.contract.kinds.evaluate import EvaluateConfig
+from trainer.contract.places import starter
+from trainer.contract.problems import ConfigError, Problem, RecordError
+from trainer.contract.rundir import RunDir, is_safe_name
+from trainer.engines.endpoints import find_endpoint, read_endpoints
+from trainer.engines.errors import EngineError
+from trainer.engines.kinds import Availability, all_kinds
+from trainer.engines.resolving import COMPLETED, Resolver
+from trainer.engines.settings import EngineSettings
+from trainer.engines.targets import Target
+
+STARTER = "starter"
+# Looking for an engine starts its interpreter; what it says holds for a while.
+_LOOKED_S = 30.0
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """What is to be known of a run; see ``trainer.engines.resolving.Known``."""
+
+    id: str
+    name: str
+    dir: Path
+    state: str
+    objective: str
+
+
+class Models:
+    """Looks names up in a home, as the evaluation itself does."""
+
+    def __init__(self, home: Home) -> None:
+        """Look at nothing yet."""
+        self._home = home
+        self._resolver = Resolver(home.runs, self._run, base_folder, verify=False)
+        self._engines: dict[str, tuple[float, Availability]] = {}
+
+    def is_run(self, name: str) -> bool:
+        """Tell whether a name is a run's, or begins with one."""
+        run_id = name.partition("/")[0]
+        return is_safe_name(run_id) and (self._home.runs / run_id).is_dir()
+
+    def is_remote(self, name: str) -> bool:
+        """Tell whether a saved endpoint answers for a name.
+
+        Raises:
+            EngineError: The file of endpoints is damaged.
+        """
+        try:
+            return find_endpoint(read_endpoints(self._home.root), name) is not None
+        except RecordError as error:
+            raise EngineError(error.code, str(error), error.advice) from None
+
+    def find(self, name: str) -> Target | None:
+        """Return what is loaded for a name; None for a model of a saved endpoint.
+
+        Raises:
+            EngineError: 'unknown_model', or why it cannot answer.
+        """
+        return None if self.is_remote(name) else self._resolver.resolve(name)
+
+    def look(self, config: EvaluateConfig) -> tuple[list[Problem], list[Choice]]:
+        """Return what keeps models and judge from answering, and which models are the same."""
+        problems: list[Problem] = []
+        targets: dict[int, Target] = {}
+        for at, name in enumerate(config.models):
+            where = f"models.{at}"
+            try:
+                target = self.find(name)
+                if target is not None:
+                    targets[at] = target
+                    problems += self._engine(target, config.engine, where)
+            except EngineError as error:
+                problems.append(of_error(where, error, name))
+        if config.judge.model:
+            problems += self._judge(config.judge.model)
+        return problems, list(_twins(config.models, targets))
+
+    def _judge(self, name: str) -> Iterator[Problem]:
+        try:
+            if target := self.find(name):
+                yield from self._engine(target, "auto", "judge.model")
+        except EngineError as error:
+            yield of_error("judge.model", error, name)
+
+    def _engine(self, target: Target, asked: str, where: str) -> Iterator[Problem]:
+        """Say why the engine that was asked for, or the only one that could, cannot serve."""
+        kinds = all_kinds(EngineSettings.read())
+        if target.model.is_gguf:
+            asked = "llama.cpp"
+        if asked not in kinds:
+            return
+        kind, found = kinds[asked], self._available(asked)
+        if not found.installed:
+            yield Problem(
+                field="engine" if asked != "llama.cpp" else where, code="engine_not_installed",
+                message=f"The engine {asked} is not installed. {found.reason}",
+                advice=f"Run: {found.install}" if found.install else "Choose another engine.",
+                scope="machine", params={"name": target.name, "engine": asked})
+        elif refusal := kind.refusal(target):
+            yield Problem(
+                field=where, code="engine_cannot", message=f"The engine {asked} cannot serve "
+                f"'{target.name}'. {refusal}", advice="Choose the engine 'auto'.",
+                params={"name": target.name, "engine": asked})
+
+    def _available(self, kind: str) -> Availability:
+        known = self._engines.get(kind)
+        if known is None or time.monotonic() - known[0] > _LOOKED_S:
+            known = (time.monotonic(), all_kinds(EngineSettings.read())[kind].available())
+            self._engines[kind] = known
+        return known[1]
+
+    def _run(self, run_id: str) -> KnownRun | None:
+        folder = RunDir(self._home.runs / run_id)
+        if not is_safe_name(run_id) or not folder.config.is_file():
+            return None
+        try:
+            values = load_yaml(folder.config.read_text(encoding="utf-8"))
+        except (ConfigError, yaml.YAMLError):
+            values = {}
+        kind = kind_of(values)
+        objective = str(values.get("objective") or "sft") if kind == "train" else kind
+        return KnownRun(run_id, str(values.get("name") or run_id), folder.path, _state(folder),
+                        objective)
+
+
+def _state(run: RunDir) -> str:
+    """Return a run's state; one that was made without a studio has ended when it has weights."""
+    if known := run.read_state().get("state"):
+        return str(known)
+    return COMPLETED if run.adapter.is_dir() or run.model.is_dir() else "unfinished"
+
+
+def base_folder(name: str) -> Path | None:
+    """Return the folder or GGUF file of a base: the starter's, an absolute path's, a hub id's."""
+    if name == STARTER:
+        return starter()
+    path = Path(name)
+    if path.is_absolute():
+        whole = path.is_file() if path.suffix == ".gguf" else (path / "config.json").is_file()
+        return path if whole else None
+    return cached_snapshot(name, None)
+
+
+def _twins(names: Sequence[str], targets: Mapping[int, Target]) -> Iterator[Choice]:
+    """Tell of models that are the same by other names."""
+    seen: dict[object, str] = {}
+    for at, target in targets.items():
+        key = _key(target)
+        if key in seen:
+            yield Choice(f"models.{at}", names[at], f"the same model as '{seen[key]}': what is "
+                         "different between them is chance")
+        seen.setdefault(key, names[at])
+
+
+def _key(target: Target) -> object:
+    adapter = target.adapter
+    model = replace(target.model, folder=target.model.folder.resolve(),
+                    source=target.model.source if target.model.merged else "")
+    return model, adapter and adapter.mark
+
+
+def of_error(where: str, error: EngineError, name: str) -> Problem:
+    """Return why a model cannot answer, at its field."""
+    return Problem(field=where, code=error.code, message=str(error), advice=error.advice,
+                   params={"name": name})
