@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -149,7 +150,9 @@ def _key(line: Line) -> Key:
 
 
 def _answer(line: Line) -> str:
-    return str(line.get("prediction") or "")
+    """Return what a model said, its tool calls as JSON."""
+    calls = [json.dumps(call, ensure_ascii=False) for call in line.get("calls") or ()]
+    return "\n".join(filter(None, [str(line.get("prediction") or ""), *calls]))
 
 
 def _case(line: Line) -> Case:

@@ -24,8 +24,8 @@ class JudgeWish:
         config: Of the judge.
         models: As the config names them; the others are compared with the first.
         predictions: Of each model, lines as in its predictions file (``dataset``, ``row``,
-            ``prompt``, ``reference``: a text, several or None, ``prediction``), and ``messages``
-            with the whole question where it is a conversation.
+            ``prompt``, ``reference``: a text, several or None, ``prediction``, ``calls``), and
+            ``messages`` with the whole question where it is a conversation.
         folder: ``eval`` of the run.
         votes: What people have voted; those of other pairs are passed by.
         seed: Of the bootstrap.

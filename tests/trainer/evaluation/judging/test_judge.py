@@ -114,6 +114,15 @@ def test_references_and_conversations_reach_the_judge(court: Court, stub: Stub) 
                                                       "What is it?", "take it as right"))
 
 
+def test_tool_calls_are_part_of_an_answer(court: Court, stub: Stub) -> None:
+    """Two answers without a word are not the same when they call different tools."""
+    def calling(city: str) -> list[dict[str, object]]:
+        return lines("d", [""], calls=[{"function": {"name": "weather", "arguments": city}}])
+
+    (one,) = court.judge({"base": calling("Oslo"), "tuned": calling("Reykjavik")}).judged
+    assert (one.wins, one.calls) == (1, 2) and '"arguments": "Oslo"' in stub.questions[0]
+
+
 def test_points(court: Court, stub: Stub) -> None:
     """As many points as the answer has letters; the mean, and the change of each row."""
     stub.says = lambda question: f"SCORE: {len(shown(question)[0])}/10"

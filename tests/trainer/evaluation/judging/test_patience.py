@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from trainer.evaluation.choosing import Plan
 from trainer.evaluation.finding import Remote
 from trainer.evaluation.judging.judge import judge
 from trainer.evaluation.judging.wish import JudgeResult, JudgeWish
-from trainer.evaluation.starting import Hall, Place
+from trainer.evaluation.starting import Route
 from trainer.failures import Failure
 
 MODELS = {"base": lines("d", ["four"] * 6), "tuned": lines("d", ["longer"] * 6)}
@@ -28,7 +29,8 @@ def judged(stub: Stub, folder: Path, at_once: int = 8) -> JudgeResult:
     """Judge by an endpoint as a run of the studio does."""
     endpoint = Endpoint("lab", stub.url, KEY, ("judge",), 0.0, "admin")
     plan = Plan(1, "lab/judge", Remote("lab/judge", endpoint, "judge"), None, "")
-    hall = Hall(Place(folder, folder / "engine.json", folder, "cpu"))
+    # No engine is started for an endpoint: all that is asked of the hall is where it is.
+    hall: Any = SimpleNamespace(route=lambda plan: Route(endpoint.base_url, KEY, "judge"))
 
     async def asked() -> JudgeResult:
         async with asking.HttpAsker(plan, hall, at_once, lambda code, text: None) as asker:
