@@ -49,8 +49,8 @@ class Code(Metric):
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        self._unformed = {p.output for p, one in zip(predictions, ran, strict=True)
-                          if one and not one.formed}
+        self._unformed.update(p.output for p, one in zip(predictions, ran, strict=True)
+                              if one and not one.formed)
         return [mean("pass", predictions, [None if one is None else float(one.passed)
                                            for one in ran], share=True,
                      detail=f"{self._seconds:g} s, {MEMORY_MIB} MiB each")]

@@ -34,6 +34,7 @@ def test_a_program_passes_all_tests_of_its_row_or_not():
 def test_what_is_no_python_has_not_the_form():
     metric, given = make("code", consent=True), rows()
     metric.score(given)
+    metric.score(said(("x = 1", "assert x")))
     assert [kind_of(row, metric).value for row in given[3:6]] == ["content", "format", "empty"]
 
 
