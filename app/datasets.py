@@ -158,7 +158,7 @@ class DataService:
                 values = load_yaml(RunDir(run.dir).config.read_text(encoding="utf-8")).get("data")
             except (OSError, ConfigError):
                 return ()
-            data = values if isinstance(values, dict) else {}
+            data = values if isinstance(values, dict) else {"eval": values}
             uses = [use for split in ("train", "eval") for use in data.get(split) or ()]
             self._used[run.id] = tuple(dict.fromkeys(
                 str(use.get("name") if isinstance(use, dict) else use) for use in uses))

@@ -54,9 +54,14 @@ class Uses:
         return found
 
     def table(self, runs: Iterable[Run]) -> dict[str, tuple[User, ...]]:
-        """Return for each name the runs that name it, as the runs come."""
+        """Return for each name the runs that need it, as the runs come.
+
+        An evaluation needs its models until it has ended; what it has found stays without them.
+        """
         found: dict[str, tuple[User, ...]] = {}
         for run in runs:
+            if run.objective == "evaluate" and run.state in ENDED:
+                continue
             user = User(run.id, run.name, run.state)
             for name in self.names_of(run):
                 found[name] = (*found.get(name, ()), user)
@@ -81,10 +86,13 @@ def named_in(config_yaml: str) -> tuple[str, ...]:
 
 
 def _in_others(config: Any) -> list[Any]:
-    """Return what an export or a merge names; a checkpoint stands for its run."""
+    """Return what an export, a merge or an evaluation names; a checkpoint stands for its run."""
     if not isinstance(config, Mapping) or config.get("kind") not in OTHERS:
         return []
-    names = [config.get("source"), config.get("base"),
+    names = [config.get("source"), config.get("base"), *_list(config.get("models")),
+             _section(config, "judge").get("model"),
+             *(one.get("model") for one in _list(config.get("metrics"))
+               if isinstance(one, Mapping)),
              *(one.get("name") for one in _list(config.get("sources")) if isinstance(one, Mapping))]
     return [str(name).partition("/checkpoint-")[0] for name in names if name]
 

@@ -18,6 +18,7 @@ from trainer.contract.files import read_json
 from trainer.contract.models import HUB_ID
 from trainer.contract.redact import known_secrets, redact
 from trainer.contract.rundir import RunDir
+from trainer.export import evaluated
 from trainer.export.errors import ExportError
 from trainer.export.usage import usage
 
@@ -63,12 +64,17 @@ def make_card(run: RunDir, kind: CardKind, *, base: Path | None = None, file: st
     if not isinstance(manifest, dict):
         raise ExportError("run_without_manifest", f"The run '{run.id}' never started: nothing is "
                           "known of what it was made of.", "Choose a completed run.")
-    licence = read_licence(base) if base else ""
-    head = yaml.safe_dump(_front(config, manifest, kind, licence), allow_unicode=True,
-                          sort_keys=False)
+    licence, scores = read_licence(base) if base else "", evaluated.scores_of(run)
+    front = _front(config, manifest, kind, licence)
+    if scores:
+        front["model-index"] = evaluated.model_index(
+            config.name or run.id, front["pipeline_tag"],
+            [(_shown(one.found.dataset), one) for one in scores])
+    head = yaml.safe_dump(front, allow_unicode=True, sort_keys=False)
     parts = [f"---\n{head}---\n", f"# {escape(config.name or run.id)}\n",
              _intro(config, manifest, kind), _data(manifest), _settings(config),
-             _metrics(run), "## How to use it\n\n" + usage(kind, _base_name(manifest), file),
+             _metrics(run), _evaluations(scores),
+             "## How to use it\n\n" + usage(kind, _base_name(manifest), file),
              _licence(licence), _made_with(manifest)]
     return redact("\n".join(part for part in parts if part), known_secrets())
 
@@ -164,6 +170,12 @@ def _metrics(run: RunDir) -> str:
     rows = [(name, f"{value:.4g}") for name, value in sorted(found.items())
             if isinstance(value, int | float) and _MEASURED.fullmatch(name)]
     return _table("## Results", ("metric", "value"), rows)
+
+
+def _evaluations(scores: Sequence[evaluated.Score]) -> str:
+    rows = [(_shown(row[0]), *row[1:5], _shown(row[5]), row[6]) for row in evaluated.rows(scores)]
+    return _table("## Evaluation", ("dataset", "metric", "value", "95 %", "rows", "beside",
+                                    "change"), rows)
 
 
 def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
