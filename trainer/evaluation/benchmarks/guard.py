@@ -62,9 +62,8 @@ def guarded(task: str) -> Iterator[None]:
     except _TROUBLE as error:
         if asked:
             raise _remote(task, asked[0]) from None
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise Failure("benchmark_task", f"The task '{task}' cannot be asked: "
-                      f"{type(error).__name__}: {reason[:500]}",
+                      f"{type(error).__name__}: {_reason(error)}",
                       "Look at its description in lm-evaluation-harness.") from error
 
 
@@ -110,15 +109,15 @@ def _download(task: str) -> Any:
         except (OSError, ValueError, RuntimeError) as error:
             if isinstance(error, Failure):
                 raise
-            raise missing(task, str(self.config.dataset_path), self.config.dataset_name,
-                          error) from None
+            raise missing(task, str(self.DATASET_PATH or self.config.dataset_path),
+                          self.DATASET_NAME, error) from None
 
     return download
 
 
 def missing(task: str, dataset: str, part: str | None, error: Exception) -> Failure:
     """Return the error for data that cannot be had, with the way to get it."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    reason = _reason(error)
     switched = next((name for name in OFFLINE
                      if os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE")), "")
     why = f"{reason} ({switched} is set)" if switched else reason
@@ -128,6 +127,13 @@ def missing(task: str, dataset: str, part: str | None, error: Exception) -> Fail
         "On a machine that reaches the hub run: HF_HOME=FOLDER lm_eval run --model dummy --tasks "
         f"{task} --limit 1 -- then copy FOLDER here, set HF_HOME to it and HF_DATASETS_OFFLINE "
         "to 1. Or write a task folder of your own with local files.")
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of an error that says something."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if any(map(str.isalpha, line))),
+                type(error).__name__)[:400]
 
 
 def _remote(task: str, name: str) -> Failure:

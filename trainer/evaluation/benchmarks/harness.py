@@ -10,13 +10,16 @@ import difflib
 import logging
 import os
 import random
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+import lm_eval.tasks
 import numpy as np
 from lm_eval.evaluator import evaluate
 from lm_eval.tasks import TaskManager
@@ -35,28 +38,64 @@ _DEEPEST = 8
 _BY_LIKELIHOOD = ("loglikelihood", "loglikelihood_rolling", "multiple_choice")
 
 
-@lru_cache(maxsize=4)
-def _manager(folder: str, whole: bool = True) -> TaskManager:
-    """Return lm-eval's list of tasks: over 10,000 files are read for it, so it is kept."""
-    return TaskManager(include_path=folder or None, include_defaults=whole)
+@lru_cache(maxsize=16)
+def _manager(*folders: str) -> TaskManager:
+    """Return the tasks in some folders, of which later ones go before; without any, all of them.
+
+    Over 10,000 files are read for all of lm-eval's tasks, which takes 10 s and more.
+    """
+    if not folders or folders[0] == "":
+        return TaskManager(include_path=[one for one in folders if one] or None)
+    return TaskManager(include_path=list(folders), include_defaults=False)
 
 
 def _manager_of(name: str, folder: str) -> TaskManager:
-    """Return the list that a task is found in; those of the user's own need no other."""
-    if folder and _whole(name, (own := _manager(folder, False)).task_index):
-        return own
-    return _manager(folder)
+    """Return the smallest list that a task and all of its parts are found in."""
+    own = (folder,) if folder else ()
+    near = _folder_of(name)
+    for place, folders in (("", own), (near, (near, *own) if near else ())):
+        if folders and _whole(name, (found := _manager(*folders)).task_index, place):
+            return found
+    return _manager("", *own)
 
 
-def _whole(name: Any, index: Mapping[str, Any], depth: int = 0) -> bool:
-    """Tell whether a task, or every task of a group, is in a list."""
+def _files_with(pattern: bytes) -> Iterator[Path]:
+    """Yield the files of lm-eval's own tasks in which a line is."""
+    line = re.compile(pattern, re.MULTILINE)
+    for file in Path(lm_eval.tasks.__file__).parent.rglob("*.yaml"):
+        if line.search(file.read_bytes()):
+            yield file
+
+
+@lru_cache(maxsize=64)
+def _folder_of(name: str) -> str:
+    """Return the folder of lm-eval's own task or group, '' when it is not in one file."""
+    found = list(_files_with(rb"^(?:task|group):\s*[\"']?" + re.escape(name).encode() +
+                             rb"[\"']?\s*(?:#.*)?$"))
+    return str(found[0].parent) if len(found) == 1 else ""
+
+
+@lru_cache(maxsize=64)
+def _only_in(tag: str, folder: str) -> bool:
+    """Tell whether no task of lm-eval's outside of a folder has a tag."""
+    named = rb"(?<![\w-])" + re.escape(tag).encode() + rb"(?![\w-])"
+    return all(file.is_relative_to(folder) for file in _files_with(named))
+
+
+def _whole(name: Any, index: Mapping[str, Any], near: str, depth: int = 0) -> bool:
+    """Tell whether a task, or every task of a group or a tag, is in a list.
+
+    ``near`` is the folder of lm-eval's own tasks that the list has, '' for none.
+    """
     entry = index.get(name) if isinstance(name, str) else None
     if entry is None or depth > _DEEPEST:
         return False
+    if entry.kind is Kind.TAG:
+        return bool(near) and _only_in(name, near)
     members = (entry.cfg or {}).get("task")
     return entry.kind is Kind.TASK or (
         entry.kind is Kind.GROUP and isinstance(members, list)
-        and all(_whole(member, index, depth + 1) for member in members))
+        and all(_whole(member, index, near, depth + 1) for member in members))
 
 
 @dataclass(frozen=True)

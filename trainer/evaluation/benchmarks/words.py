@@ -12,6 +12,7 @@ from trainer.contract.models import ModelError, scan_folder
 from trainer.data.reading.rows import DatasetError
 from trainer.data.templates.sandbox import TemplateError
 from trainer.failures import Failure
+from trainer.lean import NEVER, hidden
 from trainer.prompts import Prompter
 
 # As lm-eval looks for a model's context, and what it takes where nothing is said.
@@ -38,7 +39,8 @@ class Words:
         self._prompter: Prompter | None = None
         try:
             scan_folder(folder)
-            from transformers import AutoTokenizer
+            with hidden(NEVER):
+                from transformers import AutoTokenizer
 
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 str(folder), trust_remote_code=False, local_files_only=True)

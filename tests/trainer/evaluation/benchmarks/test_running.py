@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.evaluation.benchmarks.conftest import HttpAsker, write
+from trainer.contract.benchmarks import BENCHMARKS
 from trainer.evaluation.benchmarks.running import run_benchmarks
 from trainer.evaluation.seam import Unanswerable
 from trainer.failures import Failure
@@ -264,13 +265,20 @@ def test_an_unknown_task_has_a_near_name(benches, monkeypatch):
     from lm_eval.tasks import TaskManager
 
     own = TaskManager(include_path=str(benches.folder), include_defaults=False)
-    monkeypatch.setattr("trainer.evaluation.benchmarks.harness._manager",
-                        lambda folder, whole=True: own)
+    monkeypatch.setattr("trainer.evaluation.benchmarks.harness._manager", lambda *folders: own)
     failure = refused(benches, benches.wish("colour"), HttpAsker(answer=answer))
     assert failure.code == "benchmark_unknown" and "colours" in failure.advice
     path = refused(benches, benches.wish(str(benches.folder / "colours.yaml")),
                    HttpAsker(answer=answer))
     assert path.code == "benchmark_unknown"
+
+
+@pytest.mark.parametrize("name", sorted({task for one in BENCHMARKS for task in one.tasks}))
+def test_benchmarks_that_are_offered_are_found_quickly(name):
+    from trainer.evaluation.benchmarks.harness import _manager_of
+
+    found = _manager_of(name, "")
+    assert name in found.task_index and len(found.all_tasks) < 200
 
 
 def test_files_of_odd_names_stay_in_their_folder(benches):
