@@ -49,11 +49,14 @@ class Answers:
 
 def measure(board: Board, datasets: Sequence[str], models: Sequence[str], seed: int) -> None:
     """Add the results of what was scored, with intervals, and compare the models."""
-    for several in _by_place(board.scored).values():
-        scores = [one for scored in several for one in scored.scores]
+    known = {(found.dataset, one.name) for found in board.scored for one in found.scores
+             if one.counted.any()}
+    _note_left_out(board, known)
+    for (dataset, model), several in _by_place(board.scored).items():
+        scores = [one for scored in several for one in scored.scores
+                  if (dataset, one.name) in known]
         for one, measured in zip(scores, summarise(scores, seed=seed), strict=True):
-            board.results.append(result_of(several[0].model, several[0].dataset, measured,
-                                           one.share))
+            board.results.append(result_of(model, dataset, measured, one.share))
     for dataset in datasets:
         by_name: dict[str, dict[str, Scores]] = {}
         for found in (found for found in board.scored if found.dataset == dataset):
@@ -61,6 +64,17 @@ def measure(board: Board, datasets: Sequence[str], models: Sequence[str], seed: 
                 by_name.setdefault(one.name, {})[found.model] = one
         for together in by_name.values():
             compare_scores(board, models, dataset, together, seed)
+
+
+def _note_left_out(board: Board, known: set[tuple[str, str]]) -> None:
+    """Say which metrics have nothing to compare with at which dataset; they have no results."""
+    nothing: dict[str, list[str]] = {}
+    for found in board.scored:
+        if found.scores and not any((found.dataset, one.name) in known for one in found.scores):
+            places = nothing.setdefault(found.metric.name, [])
+            places += [found.dataset] if found.dataset not in places else []
+    board.notes += [f"The metric '{metric}' has nothing to compare with at "
+                    f"{', '.join(map(repr, places))}." for metric, places in nothing.items()]
 
 
 def report_of(board: Board, answers: Answers, judged: Sequence[Judged] = ()) -> EvaluationReport:

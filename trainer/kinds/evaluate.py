@@ -143,7 +143,7 @@ class Course:
             self.trouble.append(error)
 
     def score(self, metrics: dict[str, list[Metric]]) -> None:
-        """Score the answers, compare the models, and write down what is known so far."""
+        """Score the answers and compare the models."""
         self.work.emit.stage("scoring", "Scoring the answers")
         board, models = self.board, self.work.config.models
         board.notes[:0] = self.task.found.notes
@@ -157,12 +157,12 @@ class Course:
             compare_scores(board, models, key[0],
                            {name: one.scores[key] for name, one in self.benchmarks.items()
                             if key in one.scores}, self.work.config.seed, "benchmark")
-        self._write()
 
     def judge(self) -> None:
-        """Have the answers judged, if the config names a judge."""
+        """Have the answers judged, if the config names a judge; what it may lose is written."""
         if self.task.judge is None:
             return
+        self._write()
         answers = self._answers()
         asks = {ask.key: list(ask.messages) for ask in answers.asks}
         lines = {model: [{**line, "messages": asks[line["dataset"], line["row"]]}
