@@ -75,8 +75,8 @@ def _compare(a: list[str], b: list[str]) -> Iterator[Piece]:
     if len(a) * len(b) <= BUDGET:
         yield from _by(a, b)
         return
-    left = 4 * BUDGET
-    size = max(1, 2 * max(len(a), len(b)) // int(BUDGET ** 0.5))
+    left = 6 * BUDGET
+    size = max(1, max(len(a), len(b)) // int(BUDGET ** 0.5))
     chunks_a, chunks_b = _chunks(a, size), _chunks(b, size)
     matcher = _matcher(["".join(map(_key, one)) for one in chunks_a],
                        ["".join(map(_key, one)) for one in chunks_b])
@@ -152,8 +152,13 @@ def sides(before: str, after: str) -> tuple[str, str]:
     common = sum(len(said) for kind, said in pieces if kind == "same")
     if common < _ALIKE * max(len(before), len(after)):
         return text(before), text(after)
-    marked = [(kind, text(said)) for kind, said in pieces]
-    return ("".join(f"<del>{said}</del>" if kind == "before" else said
-                    for kind, said in marked if kind != "after"),
-            "".join(f"<ins>{said}</ins>" if kind == "after" else said
-                    for kind, said in marked if kind != "before"))
+    return ("".join(_marked("del", said) if kind == "before" else text(said)
+                    for kind, said in pieces if kind != "after"),
+            "".join(_marked("ins", said) if kind == "after" else text(said)
+                    for kind, said in pieces if kind != "before"))
+
+
+def _marked(tag: str, said: str) -> str:
+    """Return a piece in its mark; the space behind it stays outside, where it is not all."""
+    words = said.rstrip() or said
+    return f"<{tag}>{text(words)}</{tag}>{said[len(words):]}"

@@ -101,6 +101,18 @@ class Shown:
                 + _evaluate_one.judged(locale, report.judged, label)
                 + _evaluate_one.answered(locale, report.answered, label))
 
+    def brief(self, run: Run) -> str:
+        """Return what the Run page shows of an evaluation: its scores, and the way to the rows."""
+        report = read_report(RunDir(run.dir))
+        if report is None:
+            return ""
+        found = matrix([run])
+        link = (f'<a class="f-button f-small" id="run-evaluation" href="{text(address(run.id))}">'
+                f'{text(self._say("open"))}</a>')
+        body = table(self.locale, found, self.label, self._ids()) if found.columns else ""
+        return (_evaluate_one.summary(self.locale, report, self.label)
+                + card(self._say("scores"), body, side=link))
+
     def _kept(self, report: EvaluationReport, runs: Sequence[Run],
               shares: dict[tuple[str, str], bool]) -> str:
         """Return the check of what was forgotten, of each trained model beside its own base."""

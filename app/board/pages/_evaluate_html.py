@@ -61,8 +61,10 @@ def chance_text(p_value: float | None) -> str:
 
 
 def metric_text(locale: str, name: str) -> str:
-    """Return what people call a score; its own name where there is no other."""
-    return t(locale, f"score.{name}") if has(f"score.{name}") else name
+    """Return what people call a score, of a benchmark with its filter: 'acc,none'."""
+    plain, _, way = name.partition(",")
+    shown = t(locale, f"score.{plain}") if has(f"score.{plain}") else plain
+    return f"{shown} ({way})" if way not in ("", "none") else shown
 
 
 def verdict(locale: str, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 from app.board import icons
-from app.board.i18n import has, t
+from app.board.i18n import has, reason_text, t
 from app.board.pages._evaluate_html import (
     Label,
     address,
@@ -93,7 +93,7 @@ def ended(locale: str, run: Run) -> str:
 
 def notes(locale: str, report: EvaluationReport) -> str:
     """Return what a person should know."""
-    return "".join(note("info", one) for one in report.notes[:12])
+    return "".join(note("info", reason_text(locale, one)) for one in report.notes[:12])
 
 
 def summary(locale: str, report: EvaluationReport, label: Label) -> str:

@@ -215,7 +215,7 @@ def _moved(locale: str, said: Sequence[Answer | None], lower: bool) -> str:
     if len(scores) < 2 or scores[0] is None or scores[1] is None or scores[0] == scores[1]:
         return ""
     key = "gained" if (scores[1] > scores[0]) != lower else "lost"
-    return (f' <span class="f-chip f-moved f-{key}" data-moved="{key}"><i aria-hidden="true">'
+    return (f' <span class="f-chip f-moved f-row-{key}" data-moved="{key}"><i aria-hidden="true">'
             f'{"▲" if key == "gained" else "▼"}</i>{text(t(locale, f"evaluate.row.{key}"))}</span>')
 
 

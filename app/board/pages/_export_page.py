@@ -174,14 +174,8 @@ class KindPage:
     # What pages share
 
     def label(self, name: str) -> str:
-        """Return what people call a model: a run's name with its checkpoint, else a short name."""
-        run_id, _, rest = name.partition("/")
-        try:
-            run = self.studio.run(run_id)
-        except ValueError:
-            return name.rstrip("/").rpartition("/")[2]
-        step = rest.removeprefix("checkpoint-")
-        return t(self.locale, "export.at_step", name=run.name, step=step) if rest else run.name
+        """Return what people call a model."""
+        return model_label(self.studio, self.locale, name)
 
     def choice(self, name: str) -> Option:
         """Return (label, name) of a model for a list: several runs may be called the same."""
@@ -200,6 +194,19 @@ class KindPage:
         """Return (value, label) of the number formats of weights."""
         return [("stored", t(self.locale, "export.dtype.stored")),
                 *((name, name) for name in ("bfloat16", "float16", "float32"))]
+
+
+def model_label(studio: Any, locale: str, name: str) -> str:
+    """Return what people call a model: a run's name, with its checkpoint or file; else the end."""
+    run_id, _, rest = name.partition("/")
+    try:
+        run = studio.run(run_id)
+    except ValueError:
+        return name.rstrip("/").rpartition("/")[2]
+    if rest.endswith(".gguf"):
+        return f"{run.name} · {rest.removesuffix('.gguf')}"
+    step = rest.removeprefix("checkpoint-")
+    return t(locale, "export.at_step", name=run.name, step=step) if rest else str(run.name)
 
 
 def from_browser(sent: str) -> dict[str, Any] | None:

@@ -77,12 +77,13 @@ def _onwards(locale: str, run: Run, found: Mapping[str, Any]) -> str:
 
 
 def usable(locale: str, run_id: str) -> str:
-    """Return the links to talk to a model and to train it further."""
+    """Return the links to talk to a model, to evaluate it and to train it further."""
     key = quote(run_id, safe="")
     return "".join(
         f'<a class="f-button f-small" id="{identity}" href="{text(address)}">'
         f"{text(t(locale, word))}</a>" for identity, address, word in (
             ("written-chat", f"./chat?models={key}", "written.chat"),
+            ("written-evaluate", f"./evaluate?model={key}", "run.evaluate"),
             ("written-train", f"./train?model={key}", "written.train")))
 
 

@@ -298,7 +298,8 @@ def links(locale: str, run: Run) -> str:
     items = [("run-clone", f"./{'train' if trains(run) else run.objective}?clone={key}",
               "run.clone", "")]
     if trains(run) and not gives_scores(run) and not is_sweep(run):
-        items.append(("run-export", f"./export?model={key}", "run.export", ""))
+        items += [("run-evaluate", f"./evaluate?model={key}", "run.evaluate", ""),
+                  ("run-export", f"./export?model={key}", "run.export", "")]
         if run.method not in ("full", "freeze"):
             items.append(("run-merge", f"./merge?models={key}", "run.merge", ""))
     items.append(("run-download-config", f"{api}/config?download=true", "run.config", " download"))

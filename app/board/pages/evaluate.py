@@ -14,14 +14,15 @@ from typing import Any, ClassVar
 import gradio as gr
 
 from app.board.doors import QUIET, door
-from app.board.i18n import t
+from app.board.i18n import reason_text, t
 from app.board.pages import _evaluate_form, _evaluate_found, _evaluate_raws, _export_form
 from app.board.pages._evaluate_form import EvaluateForm
 from app.board.pages._evaluate_rows import Look
 from app.board.pages._export_form import Option
 from app.board.pages._export_page import KindPage, said_of, settings
-from app.board.pages._parts import html, text
-from app.board.pages._run_html import choices
+from app.board.pages._parts import card, html, text
+from app.board.pages._run_html import choice_title
+from app.choices import Choice
 from app.preflight import DryRun
 from app.runs import ENDED, Run, RunError, RunState
 from app.serving.endpoints import EndpointBackend, EndpointBook
@@ -155,25 +156,35 @@ class EvaluatePage(KindPage):
         """Return (what is known, what the script is told, what it will take)."""
         dry = self.studio.dry_run(self.read(raws), origin="web")
         told = {"digests": _evaluate_raws.digests(self.placed(dry.problems, raws))}
-        return dry, told, choices(self.locale, dry.choices)
+        return dry, told, self._takes(dry.choices)
+
+    def _takes(self, made: Sequence[Choice]) -> str:
+        """Return what it will take: rows, questions, time, what the judge will cost."""
+        rows = ""
+        for one in made:
+            title = self.form.owner(one.field)[1] or choice_title(self.locale, one.field)
+            rows += (f'<li data-choice="{text(one.field)}"><div><b>{text(title)}</b> '
+                     f"{text(reason_text(self.locale, one.value))}"
+                     f'<span class="f-dim">{text(reason_text(self.locale, one.reason))}</span>'
+                     "</div></li>")
+        return card(self._say("takes"), f'<ul class="f-list f-choices">{rows}</ul>') if rows else ""
 
     def command(self, config: EvaluateConfig) -> str:
         """Return the command that does the same."""
         told = config.model_dump(mode="json", exclude_defaults=True)
         if config.name == self._named(config.models):
             told.pop("name", None)
-        limit = told.pop("max_samples", None)
-        for key in ("kind", "models"):
-            told.pop(key, None)
         plain = all(isinstance(one, str) for one in config.data)
         data = told.pop("data", []) if plain else []
-        bare = all(not one.options() for one in config.metrics)
-        metrics = [one.name for one in config.metrics] if bare else []
-        if bare:
-            told.pop("metrics", None)
+        metrics = [one.name if not one.options() else json.dumps(
+            {"name": one.name, **one.options()}, ensure_ascii=False) for one in config.metrics]
+        # Of benchmarks too; alone it is said as it stands in the config.
+        limit = None if config.benchmarks.tasks else told.pop("max_samples", None)
+        for key in ("kind", "models", "metrics"):
+            told.pop(key, None)
         words = [["finestra", "evaluate"],
                  *(["--model", name] for name in config.models),
-                 *(["--data", name] for name in data), *(["--metric", name] for name in metrics),
+                 *(["--data", name] for name in data), *(["--metric", one] for one in metrics),
                  *([["--limit", str(limit)]] if limit else []),
                  *([setting] for setting in settings(told))]
         return " \\\n  ".join(shlex.join(part) for part in words)

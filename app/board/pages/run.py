@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from app.board.i18n import t
 from app.board.pages import _export_run, _parity_html, _run_html
 from app.board.pages._ask import ask_card, chat_address, slow_note
 from app.board.pages._chart import chart_html
+from app.board.pages._evaluate_found import Shown
+from app.board.pages._export_page import model_label
 from app.board.pages._parts import html, text, trains
 from app.board.wording import count
 from app.documents import export_document, merge_document
@@ -177,7 +180,7 @@ class RunPage:
             "chat": ask_card(locale, run) if answers(run) else "",
             "cannot": slow_note(locale, studio.devices()) if answers(run)
             else _run_html.cannot_chat(locale, run),
-            "written": _written(locale, run),
+            "written": self._written(run),
             "samples": "" if _run_html.gives_scores(run) or _run_html.is_sweep(run)
             or not trains(run) else _run_html.samples(locale, studio.samples(run.id)),
             "data": _run_html.data(locale, studio.data_events(run.id)),
@@ -188,6 +191,15 @@ class RunPage:
         }
         return parts, {"state": str(run.state), "resume": resume, "words": words,
                        "looked": now if look else old.get("looked", 0)}
+
+    def _written(self, run: Run) -> str:
+        """Return what a run without training has made or found."""
+        if trains(run):
+            return ""
+        if run.objective != "evaluate":
+            return _written(self.locale, run)
+        return Shown(self.studio, self.locale, partial(
+            model_label, self.studio, self.locale)).brief(run)
 
     def _buttons(self, run: Run, resume: int) -> list[Any]:
         key = "run.resume_from" if resume else "run.resume"
@@ -249,8 +261,6 @@ def exact_match(studio: Any, run: Run) -> tuple[float | None, float | None]:
 
 def _written(locale: str, run: Run) -> str:
     """Return what an export or a merge has made, and how it compares with its source."""
-    if trains(run):
-        return ""
     if run.objective == "merge":
         merge = merge_document(run) or {}
         return _export_run.merged(locale, run, merge) + _parity_html.parity(

@@ -36,6 +36,7 @@ EN: dict[str, str] = {
     "evaluate.judge.own": "Rubric in your words",
     "evaluate.judge.own.about": "What makes an answer good; the judge reads it as it stands.",
     "evaluate.mode.pairwise": "Compare", "evaluate.mode.score": "1 to 10",
+    "evaluate.takes": "What it will take", "chosen.time": "Time",
     "evaluate.advanced": "Advanced",
     "evaluate.advanced_lead": "Sampling, system prompt, thinking, batches, device, seeds.",
     "evaluate.thinking.template": "as the template has it", "evaluate.thinking.on": "on",

@@ -34,6 +34,7 @@ ZH: dict[str, str] = {
     "evaluate.judge.own": "你自己的评分标准",
     "evaluate.judge.own.about": "什么样的回答算好；裁判会原样读到。",
     "evaluate.mode.pairwise": "比较", "evaluate.mode.score": "1 到 10 分",
+    "evaluate.takes": "要做多少", "chosen.time": "时间",
     "evaluate.advanced": "高级",
     "evaluate.advanced_lead": "采样、系统提示词、思考、批次、设备、随机种子。",
     "evaluate.thinking.template": "由模板决定", "evaluate.thinking.on": "开",
