@@ -88,6 +88,8 @@ def _train(context: Context, start: Selected) -> Metrics:
 def _stopped(run: RunDir) -> str:
     if (run.path / "export.partial").is_dir():
         return "Stopped as asked; what is finished of the export is kept, Resume goes on from it."
+    if any(run.eval.glob("answers-*.jsonl")):
+        return "Stopped as asked; the answers until here are kept, Resume goes on from them."
     newest = next((folder.name for _, folder in run.checkpoint_folders()), "")
     return (f"Stopped as asked; {newest} was saved, Resume goes on from it." if newest
             else "Stopped as asked, before there was anything to save.")

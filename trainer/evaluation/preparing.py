@@ -60,7 +60,7 @@ def prepare(work: Work[EvaluateConfig]) -> Task:
                    all_kinds(EngineSettings.read()))
     for plan in plans:
         work.emit.choose(f"engine.{plan.name}", plan.engine, plan.why)
-    uses = _uses(work, found)
+    uses = _uses(work, found, blind=all(map(without_likelihood, asked)))
     wants = _wants([use.name for several in uses.values() for use in several],
                    judged=bool(config.judge.model))
     _require_likelihoods(found, plans[:len(asked)], wants)
@@ -79,7 +79,8 @@ def _form(config: EvaluateConfig, places: Sequence[Place]) -> Form:
                 letters="multiple_choice" in names, programs="code" in names)
 
 
-def _uses(work: Work[EvaluateConfig], found: Found) -> dict[str, list[MetricUse]]:
+def _uses(work: Work[EvaluateConfig], found: Found, *, blind: bool
+          ) -> dict[str, list[MetricUse]]:
     """Return the metrics of each dataset: the config's, else those that its rows ask for."""
     if work.config.metrics:
         return {dataset: list(work.config.metrics) for dataset in found.datasets}
@@ -87,8 +88,10 @@ def _uses(work: Work[EvaluateConfig], found: Found) -> dict[str, list[MetricUse]
     for dataset in found.datasets:
         asks = [ask for ask in found.asks if ask.dataset == dataset]
         chosen = [(one.use, one.reason) for one in chosen_for(asks)]
-        if all(ask.text and not ask.references for ask in asks):
-            chosen = [(MetricUse(name="likelihood"), "the rows are plain texts")]
+        if blind and any(use.name in BY_LIKELIHOOD for use, _ in chosen):
+            chosen = [(use, why) for use, why in chosen if use.name not in BY_LIKELIHOOD] or [
+                (MetricUse(name="chrf"), "no model here tells likelihoods, so written answers "
+                 "are compared")]
         for use, reason in chosen:
             work.emit.choose(f"metrics.{dataset}", use.name, reason)
             found.notes.append(f"'{dataset}' is scored by {use.name}: {reason}.")

@@ -44,7 +44,9 @@ class StubServer:
 
 
 def question(body: Body) -> str:
-    """Return the last thing that was said, or the beginning of a text."""
+    """Return the last thing that was said, the beginning of a text, or the texts to embed."""
+    if "input" in body:
+        return json.dumps(body["input"])
     return str(body["messages"][-1]["content"] if "messages" in body else body["prompt"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 from pathlib import Path
@@ -82,7 +83,8 @@ def test_a_stopped_evaluation_goes_on_where_it_was(bench: Any) -> None:
     run = bench.make("e", models=["slow/m"], data=[bench.data("sums", QUESTIONS[:60])],
                      batch_size=2)
     server = stopped_at(bench, run, 30, right)
-    assert bench.go(run).outcome == "stopped"
+    end = bench.go(run)
+    assert end.outcome == "stopped" and "answers until here are kept" in end.message
     kept = len(bench.lines(run, "answers-01.jsonl")) - 1
     assert 28 <= kept <= 32
     before = len(server.asked)
@@ -268,3 +270,49 @@ def test_odd_answers_are_kept_as_they_are(bench: Any) -> None:
     assert said == odd
     assert bench.go(run).outcome == "completed" and not bench.warnings().get("rows_changed")
     assert bench.lines(run, "predictions-01.jsonl")[3]["mistake"] == "empty"
+
+
+def test_less_is_asked_at_once_when_memory_runs_out(bench: Any) -> None:
+    full = (500, {"error": {"message": "The GPU has too little memory.", "code": "cuda_oom"}})
+    refused = iter([full] * 3)
+    bench.endpoint("small", lambda text: next(refused, None) or right(text))
+    run = bench.make("e", models=["small/m"], data=[bench.data("sums", QUESTIONS[:30])],
+                     batch_size=16)
+    assert bench.go(run).outcome == "completed"
+    report = bench.report(run)
+    assert report.results[0].value == 0.9 and 2 <= report.answered[0].at_once <= 8
+    assert "ran out of memory" in bench.warnings()["narrower"]
+
+
+def test_a_row_that_alone_is_too_much_is_told(bench: Any) -> None:
+    full = (500, {"error": {"message": "The GPU has too little memory.", "code": "cuda_oom"}})
+    bench.endpoint("small", lambda text: full if "3 + 3" in text else right(text))
+    run = bench.make("e", models=["small/m"], data=[bench.data("sums", QUESTIONS[:5])])
+    assert bench.go(run).outcome == "completed"
+    lines = bench.lines(run, "predictions-01.jsonl")
+    assert [bool(line.get("error")) for line in lines] == [False, False, True, False, False]
+
+
+def test_vectors_of_a_model_are_asked_for(bench: Any) -> None:
+    def embed(text: str) -> Any:
+        return 200, {"data": [{"index": at, "embedding": [float(one == "It is 2."), 1.0]}
+                              for at, one in enumerate(json.loads(text))]}
+
+    bench.endpoint("good", right)
+    vectors = bench.endpoint("vectors", embed)
+    run = bench.make("e", models=["good/m"], data=[bench.data("sums", QUESTIONS[:3])],
+                     metrics=[{"name": "embedding", "model": "vectors/m"}])
+    assert bench.go(run).outcome == "completed"
+    scores = [line["score"]["embedding"] for line in bench.lines(run, "predictions-01.jsonl")]
+    assert scores == [pytest.approx(0.5 ** 0.5), pytest.approx(1.0), pytest.approx(1.0)]
+    assert {path for path, _ in vectors.asked} == {"/v1/embeddings"}
+
+
+def test_plain_texts_are_gone_on_with(bench: Any) -> None:
+    server = bench.endpoint("good", lambda text: " and so on.")
+    rows = [{"text": "It was a bright cold day in April, and the clocks struck thirteen."}]
+    run = bench.make("e", models=["good/m"], data=[bench.data("texts", rows)])
+    assert bench.go(run).outcome == "completed"
+    assert server.asked[0][0] == "/v1/completions"
+    (line,) = bench.lines(run, "predictions-01.jsonl")
+    assert line["prompt"] == "It was a bright cold day" and line["reference"].startswith(" in")
