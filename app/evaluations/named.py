@@ -14,7 +14,7 @@ from app.home import Home
 from trainer.contract.config import load_yaml
 from trainer.contract.hubcache import cached_snapshot
 from trainer.contract.kinds import kind_of
-from trainer.contract.kinds.evaluate import EvaluateConfig
+from trainer.contract.kinds.evaluate import BY_LIKELIHOOD, EvaluateConfig
 from trainer.contract.places import starter
 from trainer.contract.problems import ConfigError, Problem, RecordError
 from trainer.contract.rundir import RunDir, is_safe_name
@@ -78,10 +78,13 @@ class Models:
         """Return what keeps models and judge from answering, and which models are the same."""
         problems: list[Problem] = []
         targets: dict[int, Target] = {}
+        blind: list[str] = []
         for at, name in enumerate(config.models):
             where = f"models.{at}"
             try:
                 target = self.find(name)
+                if target is None or target.model.is_gguf:
+                    blind.append(name)
                 if target is not None:
                     targets[at] = target
                     problems += self._engine(target, config.engine, where)
@@ -89,7 +92,17 @@ class Models:
                 problems.append(of_error(where, error, name))
         if config.judge.model:
             problems += self._judge(config.judge.model)
-        return problems, list(_twins(config.models, targets))
+        unasked = [use.name for use in config.metrics if use.name in BY_LIKELIHOOD]
+        if unasked and len(blind) == len(config.models) and len(unasked) == len(config.metrics) \
+                and not config.judge.model:
+            problems.append(Problem(
+                field="metrics", code="likelihood_cannot", params={"name": blind[0]},
+                message=f"'{blind[0]}' cannot tell how likely a text is.",
+                advice="Ask a run or a base through Transformers or vLLM, or choose metrics of "
+                "written answers."))
+        notes = [Choice("metrics", use, f"not of '{name}', which cannot tell how likely a text is")
+                 for use in unasked for name in blind]
+        return problems, [*_twins(config.models, targets), *notes]
 
     def _judge(self, name: str) -> Iterator[Problem]:
         try:

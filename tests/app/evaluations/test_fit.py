@@ -80,6 +80,13 @@ def test_rows_that_cannot_be_asked_are_counted(check, tmp_path):
     assert told(found)["data"].value == "5 questions"
 
 
+def house(place):
+    """An endpoint with one model."""
+    write_json(place.root / "endpoints.json", [{
+        "name": "house", "base_url": "http://127.0.0.1:9/v1", "key": "k", "models": ["llama-3"],
+        "created_at": 0.0, "created_by": "local"}])
+
+
 @pytest.mark.parametrize(("models", "wrong"), [
     (["nobody"], {("models.0", "unknown_model")}),
     (["starter", "waiting"], {("models.1", "not_completed")}),
@@ -94,9 +101,7 @@ def test_every_model_has_to_be_one_that_answers(check, place, rows, models, wron
     (run.checkpoints / "checkpoint-8").mkdir(parents=True)
     whole(place, "waiting", "queued")
     whole(place, "scores", objective="reward")
-    write_json(place.root / "endpoints.json", [{
-        "name": "house", "base_url": "http://127.0.0.1:9/v1", "key": "k", "models": ["llama-3"],
-        "created_at": 0.0, "created_by": "local"}])
+    house(place)
     found = check(models=models, data=[rows])
     assert codes(found) == wrong
     assert all(problem.advice for problem in found.problems)
@@ -111,6 +116,14 @@ def test_one_model_by_two_names_is_told(check, place, rows):
     found = check(models=["starter", str(starter())], data=[rows])
     assert found.problems == []
     assert "the same model as 'starter'" in told(found)["models.1"].reason
+
+
+def test_likelihoods_are_not_asked_of_endpoints(check, place, rows):
+    house(place)
+    found = check(models=["house/llama-3"], data=[rows], metrics=["likelihood"])
+    assert codes(found) == {("metrics", "likelihood_cannot")}
+    found = check(models=["starter", "house/llama-3"], data=[rows], metrics=["likelihood"])
+    assert found.problems == [] and "not of 'house/llama-3'" in told(found)["metrics"].reason
 
 
 def test_paths_become_absolute(check, rows, tmp_path, monkeypatch):

@@ -15,6 +15,8 @@ MESSAGES: dict[str, str] = {
     "not_evaluated": "这次评估没有所指的内容。{english}",
     "not_an_evaluation": "这不是评估的配置。{english}",
     "metric_syntax": "无法读取这个指标。{english}",
+    "judge_cannot": "这个模型不能当裁判。{english}",
+    "likelihood_cannot": "这个模型不能给出指标所需的概率。{english}",
     # Before an evaluation is queued
     "data_twice": "同一个数据集写了两次。",
     "schema_unreadable": "无法读取 JSON schema 文件“{name}”。",
@@ -31,6 +33,8 @@ ADVICE: dict[str, str] = {
     "not_evaluated": "它有什么，写在它的文档里。",
     "not_an_evaluation": "请用 `finestra train` 启动它。",
     "metric_syntax": "请把名称和选项写成一个 YAML 映射。",
+    "judge_cannot": "请换一个能对话的模型。",
+    "likelihood_cannot": "请换一个引擎或模型，或者去掉这些指标。",
     "data_twice": "请只写一次。",
     "schema_unreadable": "请检查路径，或者直接写出 schema。",
 }
