@@ -26,7 +26,6 @@ MESSAGES: dict[str, str] = {
     "endpoint_unreachable": "无法连接端点。{english}",
     "endpoint_refused": "端点拒绝了请求。{english}",
     "engine_refused": "引擎拒绝了请求。{english}",
-    "judge_cannot": "这个模型不能当裁判。{english}",
     "likelihood_cannot": "模型给不出指标所需的似然。{english}",
     "no_rows": "数据集中没有可以提问的行。{english}",
     "nothing_scored": "没有任何指标能够打分。{english}",
@@ -35,8 +34,7 @@ ADVICE: dict[str, str] = {
     "endpoint_unreachable": "请检查它是否在运行，然后继续这次运行：已有的回答会保留。",
     "endpoint_refused": "请检查端点的地址、密钥和模型。",
     "engine_refused": "请查看引擎的日志。",
-    "judge_cannot": "请换一个裁判。",
-    "likelihood_cannot": "请通过 Transformers 或 vLLM 询问运行或基础模型，或选择比较书面回答的指标。",
+    "likelihood_cannot": "请通过 Transformers 或 vLLM 询问模型，或选择比较书面回答的指标。",
     "no_rows": "请用 finestra data check 检查数据集。",
     "nothing_scored": "请改正指标；回答已保留。",
 }
