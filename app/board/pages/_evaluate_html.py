@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
@@ -191,6 +192,8 @@ def _together(columns: Sequence[Column]) -> list[Column]:
 def _row(locale: str, found: Matrix, column: Column, label: Label) -> str:
     cells = [found.cell(model, column) for model in found.models]
     scale = scale_of([cell for cell in cells if cell], column.share)
+    if all(cell is None or cell.value is None or cell.best for cell in cells):
+        cells = [cell and replace(cell, best=False) for cell in cells]
     lower = "" if column.higher_is_better else (
         f'<small class="f-dim">{text(t(locale, "evaluate.lower"))}</small>')
     name = metric_text(locale, column.metric)

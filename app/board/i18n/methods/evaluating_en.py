@@ -57,7 +57,7 @@ EN: dict[str, str] = {
     "evaluate.back": "All evaluations", "evaluate.run": "Its run", "evaluate.again": "Clone",
     "evaluate.download.csv": "CSV", "evaluate.download.json": "JSON",
     "evaluate.download.md": "Markdown",
-    "evaluate.facts": "{models} models · {data} datasets · {answers} answers",
+    "evaluate.facts": "Models: {models} · datasets: {data} · answers: {answers}",
     "evaluate.left": "{time} left", "evaluate.steer": "Stop or resume",
     "evaluate.no_report": "It ended before anything was scored; answers that were written are kept "
                           "for a Resume.",
@@ -92,7 +92,7 @@ EN: dict[str, str] = {
     "evaluate.no_rows": "No row is like that.",
     "evaluate.no_answers": "There are no answers like that.",
     "evaluate.look_again": "Back to all rows",
-    "evaluate.only_in": "only in", "evaluate.shown": "{first} to {last} of {total} rows",
+    "evaluate.only_in": "only in", "evaluate.shown": "Rows {first} to {last} of {total}",
     "evaluate.page": "{n} of {total}", "evaluate.pages": "Pages of rows",
     "evaluate.previous": "Back", "evaluate.next": "Next",
     "evaluate.row": "Row {n}", "evaluate.row.gained": "better", "evaluate.row.lost": "worse",

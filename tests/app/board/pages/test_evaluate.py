@@ -13,6 +13,7 @@ from app.board.i18n.methods import evaluating
 from app.board.pages import _evaluate_raws
 from app.board.pages._evaluate_form import GROUPS
 from app.board.pages.evaluate import EvaluatePage
+from app.cli_evaluate import Options, _values
 from app.runs import RunState
 from app.studio import Studio
 from tests.app.board.pages.test_export import check, fields_of, told
@@ -113,6 +114,25 @@ def test_a_base_is_ready_with_command_and_yaml(studio):
     hidden = set(told(problems)["hidden"])
     assert {"judge.swap", "generation.top_p", "option.json.json_schema",
             "benchmarks.limit"} <= hidden and "option.regex.pattern" not in hidden
+
+
+def test_the_command_means_the_same_config(studio):
+    """What stands on the page as a command is read by the command line as the page's config."""
+    page = EvaluatePage(studio, "en")
+    config = parse_any({
+        "kind": "evaluate", "name": "each night", "models": ["starter"], "max_samples": 3,
+        "data": [DATA, {"name": "sample_chat", "max_samples": 4}], "seed": 7,
+        "metrics": ["exact_match", {"name": "regex", "pattern": "it's \\d"}],
+        "generation": {"stop": [" 'END'", "\n"], "enable_thinking": False, "temperature": 0.7},
+        "benchmarks": {"tasks": ["gsm8k", "piqa"], "limit": 9, "apply_chat_template": True},
+        "judge": {"model": "far/away", "mode": "score", "rubric": "Short: yes?", "price_in": 1.5}})
+    words = [word for word in shlex.split(page.command(config)) if word.strip()][2:]
+    given = {"model": [], "data": [], "metric": [], "settings": []}
+    while words:
+        word = words.pop(0)
+        given[word.removeprefix("--") if word.startswith("--") else "settings"].append(
+            words.pop(0) if word.startswith("--") else word)
+    assert parse_any(_values(studio, Options(**given))) == config
 
 
 def test_a_config_comes_back_from_the_form_as_it_was():

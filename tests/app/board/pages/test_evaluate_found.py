@@ -85,6 +85,7 @@ def test_one_evaluation_has_all_that_was_found(found):
     shown, run = found
     live, top, rows = drawn(shown, run)
     assert live == ""
+    assert top.count("f-best") == 1
     for identity in ("evaluate-matrix", "evaluate-comparisons", "evaluate-judged",
                      "evaluate-csv", "evaluate-json", "evaluate-md"):
         assert f'id="{identity}"' in top
@@ -132,7 +133,7 @@ def test_pages_of_rows_keep_what_is_looked_at(tmp_path):
     run = evaluation(tmp_path, "ev", {"base": answers(*[0] * 45)})
     shown = Shown(Desk(run), "en", str)
     rows = drawn(shown, run, order="row", only="wrong", page="2")[2]
-    assert numbers(rows) == list(range(21, 41)) and "21 to 40 of 45 rows" in read(rows)
+    assert numbers(rows) == list(range(21, 41)) and "Rows 21 to 40 of 45" in read(rows)
     following = unescape(re.search(r'id="evaluate-next" href="([^"]*)"', rows)[1])
     assert "page=3" in following and "only=wrong" in following and "order=row" in following
     assert "page" not in unescape(re.search(r'id="evaluate-previous" href="([^"]*)"', rows)[1])
@@ -220,6 +221,8 @@ def test_all_evaluations_stand_in_one_table(tmp_path):
     shown = Shown(Desk(older, newer), "en", str)
     _, table, listed = shown.all([newer, older])
     assert table.count('<th scope="col">') == 3 and "100 %" in table
+    # Of equals none is the best one.
+    assert "f-best" not in table
     assert f'data-metric="{METRIC}"' in table and './evaluate?run=older' in listed
     assert read_report(RunDir(newer.dir)) and "run-evaluation" in shown.brief(newer)
     assert _evaluate_one.live("en", newer) == ""
