@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,10 +24,15 @@ from trainer.data import DatasetError
 EXPECTED = (ConfigError, RunError, DatasetError, ModelError, HomeError, LockError, NewerSchema,
             CorruptIndex, RecordError, OSError)
 
+# In a pipe ids are whole: whoever cuts columns out of a table needs them.
+WIDE = 200
+
 
 def console() -> Console:
     """Return a console for people: tables on standard output."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    is_terminal = sys.stdout.isatty()
+    width = None if is_terminal or "COLUMNS" in os.environ else WIDE
+    return Console(highlight=False, soft_wrap=not is_terminal, width=width)
 
 
 def note(text: str) -> None:
