@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from app.choices import Choice
 from app.datasets import DataService
@@ -19,6 +19,7 @@ from trainer.contract.config import DatasetUse
 from trainer.contract.consent import metric_places, metric_problems
 from trainer.contract.kinds.evaluate import BY_LIKELIHOOD, EvaluateConfig
 from trainer.contract.problems import Problem
+from trainer.contract.votes import read_votes
 from trainer.data import DatasetError
 from trainer.data.catalog import registry
 from trainer.engines.errors import EngineError
@@ -58,7 +59,8 @@ class EvaluationFit:
         rows = Data(self._data, config, known, origin).look()
         problems += [*rows.problems, *metric_problems(config.metrics),
                      *self._places(config), *benchmark_problems(config.benchmarks)]
-        return problems, [*choices, *rows.choices, *_work(config, rows), *_judged(config, rows)]
+        return problems, [*choices, *rows.choices, *_work(config, rows),
+                          *self._judged(config, rows)]
 
     def absolute(self, config: EvaluateConfig) -> EvaluateConfig:
         """Make relative paths absolute: config.yaml alone does it again, from any folder."""
@@ -133,6 +135,19 @@ class EvaluationFit:
         except EngineError as error:
             yield of_error(where, error, name)
 
+    def _judged(self, config: EvaluateConfig, rows: Rows) -> Iterator[Choice]:
+        """Tell what the judge will cost."""
+        if not config.judge.model or not rows.counts or rows.total is None:
+            return
+        counts = [count for count in rows.counts if count is not None]
+        votes = read_votes(self.home.root / "chats", config.models).pairs
+        found = judging.estimate(config.judge, counts, rows.characters,
+                                 _CHARS * config.generation.max_new_tokens,
+                                 models=len(config.models), votes=len(votes))
+        cost = "" if found.cost is None else f", up to {found.cost:,.2f}"
+        yield Choice("judge.model", f"{found.calls:,} questions, about {found.tokens_in:,} tokens "
+                     f"read{cost}", found.reason)
+
 
 def _absolute(name: str) -> str:
     path = os.path.expanduser(name)
@@ -171,16 +186,3 @@ def _benchmarks(config: EvaluateConfig) -> Choice:
 def _has_parts(task: str, limit: int | None) -> bool:
     """Tell whether a limit counts for parts of a task, whose number is not known here."""
     return limit is not None and task in ("mmlu", "ceval-valid", "cmmlu")
-
-
-def _judged(config: EvaluateConfig, rows: Rows) -> Iterator[Choice]:
-    """Tell what the judge will cost."""
-    if not config.judge.model or not rows.counts or rows.total is None:
-        return
-    counts = [count for count in rows.counts if count is not None]
-    found: Any = judging.estimate(config.judge, counts, rows.characters,
-                                  _CHARS * config.generation.max_new_tokens,
-                                  models=len(config.models))
-    cost = "" if found.cost is None else f", up to {found.cost:,.2f}"
-    yield Choice("judge.model", f"{found.calls:,} questions, about {found.tokens_in:,} tokens "
-                 f"read{cost}", found.reason)

@@ -77,8 +77,7 @@ class Outside:
         assert plan is not None
         config = work.config
         work.emit.stage("judging", config.judge.model)
-        votes = read_votes(work.home / "chats", config.models).pairs \
-            if work.home and config.judge.mode == "pairwise" else ()
+        votes = read_votes(work.home / "chats", config.models).pairs if work.home else ()
 
         async def ask() -> JudgeResult:
             pace: list[Pace] = []

@@ -21,4 +21,29 @@ FIELDS: dict[str, tuple[str, str]] = {}
 KIND_FIELDS = evaluating_fields.KIND_FIELDS
 MESSAGES = evaluating_errors.MESSAGES
 ADVICE = evaluating_errors.ADVICE
-REASONS: dict[str, str] = {}
+REASONS: dict[str, str] = {
+    "{count} for each of {models} models": "{models} 个模型各答 {count} 题",
+    "{rows} rows for each of {models} models, read, nothing is written":
+        "{models} 个模型各看 {rows} 行：只计算可能性，不生成文本",
+    "{rows} rows for each of {models} models, answered with up to {tokens} tokens each":
+        "{models} 个模型各答 {rows} 行，每个回答最多 {tokens} 个 token",
+    "{rows} rows for each of {models} models, {how}": "{models} 个模型各答 {rows} 行（{how}）",
+    "up to {limit} questions of each task and part of a task, for each model":
+        "每个模型在每项任务（及其各部分）中最多答 {limit} 题",
+    "every question of each task, for each model": "每个模型回答每项任务的所有题目",
+    "an earlier attempt has them": "之前的尝试已经得到",
+    "it depends on engine and length of answers; after the first rows the run tells how long it "
+    "will take": "取决于引擎和回答的长度；答完前几行后，运行会显示还需多久",
+    "not of '{name}', which cannot tell how likely a text is":
+        "不包括“{name}”：它无法给出文本的可能性",
+    "the same model as '{name}': what is different between them is chance":
+        "与“{name}”是同一个模型：两者的差别只是偶然",
+    "it answers by itself": "由它自己的服务器回答",
+    "it was asked for": "按您的要求",
+    "GGUF files need it": "GGUF 文件需要它",
+    "it is the fastest here": "它在这里最快",
+    "{rows} rows are answered before vLLM has started": "只有 {rows} 行，vLLM 启动之前就能答完",
+    "vLLM cannot serve '{name}': {refusal}": "vLLM 无法运行“{name}”：{refusal}",
+    "'{name}' is an adapter, which vLLM is slow with on a processor":
+        "“{name}”是适配器，vLLM 在处理器上运行适配器较慢",
+}
