@@ -10,7 +10,7 @@ from typing import Literal
 from app.choices import Choice
 from app.datasets import DataService
 from app.evaluations.asked import Data, Rows
-from app.evaluations.named import STARTER, Models, of_error
+from app.evaluations.named import Models, of_error
 from app.home import Home
 from app.paths import is_path
 from trainer.contract import judging
@@ -23,6 +23,7 @@ from trainer.contract.votes import read_votes
 from trainer.data import DatasetError
 from trainer.data.catalog import registry
 from trainer.engines.errors import EngineError
+from trainer.engines.folders import STARTER
 
 Origin = Literal["cli", "web"]
 # Characters of a token, about, to tell what a judge reads.

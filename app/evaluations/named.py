@@ -4,41 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-import yaml
+from dataclasses import replace
 
 from app.choices import Choice
 from app.home import Home
-from trainer.contract.config import load_yaml
-from trainer.contract.hubcache import cached_snapshot
-from trainer.contract.kinds import kind_of
 from trainer.contract.kinds.evaluate import BY_LIKELIHOOD, EvaluateConfig
-from trainer.contract.places import starter
-from trainer.contract.problems import ConfigError, Problem, RecordError
-from trainer.contract.rundir import RunDir, is_safe_name
+from trainer.contract.problems import Problem, RecordError
+from trainer.contract.rundir import is_safe_name
 from trainer.engines.endpoints import find_endpoint, read_endpoints
 from trainer.engines.errors import EngineError
+from trainer.engines.folders import resolver_of
 from trainer.engines.kinds import Availability, all_kinds
-from trainer.engines.resolving import COMPLETED, Resolver
 from trainer.engines.settings import EngineSettings
 from trainer.engines.targets import Target
 
-STARTER = "starter"
 # Looking for an engine starts its interpreter; what it says holds for a while.
 _LOOKED_S = 30.0
-
-
-@dataclass(frozen=True)
-class KnownRun:
-    """What is to be known of a run; see ``trainer.engines.resolving.Known``."""
-
-    id: str
-    name: str
-    dir: Path
-    state: str
-    objective: str
 
 
 class Models:
@@ -47,7 +28,7 @@ class Models:
     def __init__(self, home: Home) -> None:
         """Look at nothing yet."""
         self._home = home
-        self._resolver = Resolver(home.runs, self._run, base_folder, verify=False)
+        self._resolver = resolver_of(home.runs, verify=False)
         self._engines: dict[str, tuple[float, Availability]] = {}
 
     def is_run(self, name: str) -> bool:
@@ -137,37 +118,6 @@ class Models:
             known = (time.monotonic(), all_kinds(EngineSettings.read())[kind].available())
             self._engines[kind] = known
         return known[1]
-
-    def _run(self, run_id: str) -> KnownRun | None:
-        folder = RunDir(self._home.runs / run_id)
-        if not is_safe_name(run_id) or not folder.config.is_file():
-            return None
-        try:
-            values = load_yaml(folder.config.read_text(encoding="utf-8"))
-        except (ConfigError, yaml.YAMLError):
-            values = {}
-        kind = kind_of(values)
-        objective = str(values.get("objective") or "sft") if kind == "train" else kind
-        return KnownRun(run_id, str(values.get("name") or run_id), folder.path, _state(folder),
-                        objective)
-
-
-def _state(run: RunDir) -> str:
-    """Return a run's state; one that was made without a studio has ended when it has weights."""
-    if known := run.read_state().get("state"):
-        return str(known)
-    return COMPLETED if run.adapter.is_dir() or run.model.is_dir() else "unfinished"
-
-
-def base_folder(name: str) -> Path | None:
-    """Return the folder or GGUF file of a base: the starter's, an absolute path's, a hub id's."""
-    if name == STARTER:
-        return starter()
-    path = Path(name)
-    if path.is_absolute():
-        whole = path.is_file() if path.suffix == ".gguf" else (path / "config.json").is_file()
-        return path if whole else None
-    return cached_snapshot(name, None)
 
 
 def _twins(names: Sequence[str], targets: Mapping[int, Target]) -> Iterator[Choice]:

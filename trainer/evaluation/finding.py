@@ -9,33 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.contract.config import load_yaml
-from trainer.contract.hubcache import cached_snapshot
-from trainer.contract.kinds import kind_of
 from trainer.contract.models import resolve_model
-from trainer.contract.places import starter
 from trainer.contract.problems import RecordError
-from trainer.contract.rundir import RunDir, is_safe_name
 from trainer.engines.endpoints import Endpoint, find_endpoint, read_endpoints
 from trainer.engines.errors import EngineError
-from trainer.engines.resolving import COMPLETED, Resolver
+from trainer.engines.folders import resolver_of
 from trainer.engines.targets import Target
 from trainer.failures import Failure
 
-STARTER = "starter"
 # What a model's answers depend on.
 _FILES = (".safetensors", ".gguf", ".json", ".jinja")
-
-
-@dataclass(frozen=True)
-class FoundRun:
-    """What is to be known of a run; see ``trainer.engines.resolving.Known``."""
-
-    id: str
-    name: str
-    dir: Path
-    state: str
-    objective: str
 
 
 @dataclass(frozen=True)
@@ -56,7 +39,7 @@ class Finder:
     def __init__(self, runs: Path, home: Path | None) -> None:
         """Look at nothing yet; without a ``home`` there are no endpoints."""
         self._runs, self._home = runs, home
-        self._resolver = Resolver(runs, self._run, base_folder)
+        self._resolver = resolver_of(runs)
         self._endpoints: list[Endpoint] | None = None
 
     def find(self, name: str) -> Place:
@@ -90,34 +73,6 @@ class Finder:
             except RecordError as error:
                 raise Failure(error.code, str(error), error.advice) from None
         return self._endpoints
-
-    def _run(self, run_id: str) -> FoundRun | None:
-        folder = RunDir(self._runs / run_id)
-        if not is_safe_name(run_id) or not folder.config.is_file():
-            return None
-        values = load_yaml(folder.config.read_text(encoding="utf-8"))
-        kind = kind_of(values)
-        objective = str(values.get("objective") or "sft") if kind == "train" else kind
-        return FoundRun(run_id, str(values.get("name") or run_id), folder.path, _state(folder),
-                        objective)
-
-
-def _state(run: RunDir) -> str:
-    """Return a run's state; one that was made without a studio has ended when it has weights."""
-    if known := run.read_state().get("state"):
-        return str(known)
-    return COMPLETED if run.adapter.is_dir() or run.model.is_dir() else "unfinished"
-
-
-def base_folder(name: str) -> Path | None:
-    """Return the folder or GGUF file of a base: the starter's, an absolute path's, a hub id's."""
-    if name == STARTER:
-        return starter()
-    path = Path(name).expanduser()
-    if path.is_absolute():
-        whole = path.is_file() if path.suffix == ".gguf" else (path / "config.json").is_file()
-        return path if whole else None
-    return cached_snapshot(name, None)
 
 
 def _stamps(path: Path) -> Iterator[tuple[str, int, int]]:
