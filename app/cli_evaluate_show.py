@@ -13,6 +13,7 @@ from app.cli_output import console, note
 from app.evaluations.reading import (
     Cell,
     Column,
+    Matrix,
     Order,
     RowQuery,
     matrix,
@@ -64,18 +65,9 @@ def print_scores(run: Run) -> None:
     """Print every score with its interval, and how models compare with the first one."""
     report, found = report_of(run), matrix([run])
     compared = any(cell.change for cell in found.cells.values())
-    table = Table(box=None, pad_edge=False)
-    for title in ("dataset", "metric", "model", "value", "95 %", "rows",
-                  *(("change", "95 %", "p", "verdict") if compared else ())):
-        table.add_column(title, justify="left" if title in (
-            "dataset", "metric", "model", "verdict") else "right")
-    for column in found.columns:
-        first = True
-        for model in found.models:
-            if (cell := found.cell(model, column)) is not None:
-                table.add_row(*_line(model, column, cell, first), *_changed(column, cell))
-                first = False
-    console().print(table)
+    for dataset in dict.fromkeys(column.dataset for column in found.columns):
+        console().print(Text(f"\n{dataset}", "bold"))
+        console().print(_table(found, dataset, compared))
     for one in report.judged:
         against = f" beside {one.against}" if one.against else ""
         value = "nothing" if one.value is None else f"{one.value:.3g}"
@@ -87,19 +79,35 @@ def print_scores(run: Run) -> None:
         note(text)
 
 
-def _line(model: str, column: Column, cell: Cell, first: bool) -> list[Text]:
+def _table(found: Matrix, dataset: str, compared: bool) -> Table:
+    """Return the scores at one dataset; values with their 95 % intervals."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("metric", "model", "value, 95 %", "rows",
+                  *(("change, 95 %", "p", "verdict") if compared else ())):
+        table.add_column(title, overflow="fold")
+    for column in (one for one in found.columns if one.dataset == dataset):
+        cells = [(model, cell) for model in found.models
+                 if (cell := found.cell(model, column)) is not None]
+        for at, (model, cell) in enumerate(cells):
+            table.add_row("" if at else column.metric, *_line(model, column, cell),
+                          *_changed(column, cell))
+    return table
+
+
+def _line(model: str, column: Column, cell: Cell) -> list[Text]:
     value = "none" if cell.value is None else number(cell.value, column)
-    return [Text(column.dataset if first else ""), Text(column.metric if first else ""),
-            Text(model), Text(value, "bold" if cell.best else ""),
-            Text(_between(column, cell.low, cell.high)), Text(f"{cell.n:,}")]
+    return [Text(model),
+            Text.assemble((value, "bold" if cell.best else ""),
+                          _between(column, cell.low, cell.high)),
+            Text(f"{cell.n:,}")]
 
 
 def _changed(column: Column, cell: Cell) -> list[Text]:
     change = cell.change
     if change is None:
         return []
-    return [Text(number(change.difference, column, sign=True)),
-            Text(_between(column, change.low, change.high, sign=True)),
+    return [Text(number(change.difference, column, sign=True)
+                 + _between(column, change.low, change.high, sign=True)),
             Text(f"{change.p_adjusted:.2g}"),
             Text(change.verdict, _STYLES.get(change.verdict, ""))]
 
@@ -107,7 +115,7 @@ def _changed(column: Column, cell: Cell) -> list[Text]:
 def _between(column: Column, low: float | None, high: float | None, *, sign: bool = False) -> str:
     if low is None or high is None:
         return ""
-    return f"{number(low, column, sign=sign)} to {number(high, column, sign=sign)}"
+    return f" ({number(low, column, sign=sign)} to {number(high, column, sign=sign)})"
 
 
 def print_rows(run: Run, wanted: Wanted) -> None:
