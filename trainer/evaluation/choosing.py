@@ -56,11 +56,13 @@ class Wish:
         engine: As the config has it.
         device: 'cpu' or a GPU's uuid.
         rows: How many questions there are for each model; None when it is not known.
+        likely: Whether a metric asks how likely texts are.
     """
 
     engine: str
     device: str
     rows: int | None
+    likely: bool = False
 
 
 def choose(names: Sequence[str], places: Sequence[Place], wish: Wish,
@@ -100,7 +102,15 @@ class _Chooser:
         if refusal := kind.refusal(place):
             raise Failure("engine_cannot", f"The engine {asked} cannot serve '{name}'. {refusal}",
                           "Choose the engine 'auto'.")
+        if asked == VLLM and self._wish.likely and self._has_room(place):
+            raise Failure("engine_cannot", f"vLLM cannot tell for '{name}' how likely texts are: "
+                          "beside adapters it ends on a processor.", "Choose the engine 'auto'.")
         return kind, why
+
+    def _has_room(self, place: Target) -> bool:
+        """Tell whether vLLM keeps room for adapters of a model's base, on a processor."""
+        return self._wish.device == "cpu" and any(
+            one.adapter and one.model.folder == place.model.folder for one in self._targets)
 
     def _against_vllm(self, place: Target) -> str:
         """Say why vLLM is not taken for a model and the others of its base; '' when it is."""

@@ -56,7 +56,8 @@ def prepare(work: Work[EvaluateConfig]) -> Task:
     asked = places[:len(config.models)]
     found = read_rows(work, _form(config, asked))
     rows = None if config.benchmarks.tasks else len(found.asks)
-    plans = choose(names, places, Wish(config.engine, device_of(work.device), rows),
+    likely = any(use.name in BY_LIKELIHOOD for use in config.metrics)
+    plans = choose(names, places, Wish(config.engine, device_of(work.device), rows, likely),
                    all_kinds(EngineSettings.read()))
     for plan in plans:
         work.emit.choose(f"engine.{plan.name}", plan.engine, plan.why)

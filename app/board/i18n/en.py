@@ -31,7 +31,7 @@ TABLE: dict[str, str] = {
     "progress.took": "done in {time}", "progress.trained": "done after {time} of training",
     "progress.last": "done; the last attempt took {time}",
     "progress.stopping": "saving a checkpoint, then stopping",
-    "progress.starting": "starting", "progress.at": "ended at step {step} of {total}",
+    "progress.starting": "starting", "progress.ended.steps": "ended at step {step} of {total}",
     "objective.sft": "Supervised", "objective.dpo": "DPO", "objective.kto": "KTO",
     "objective.pretrain": "Pretraining",
     "method.lora": "LoRA", "method.qlora": "QLoRA", "method.full": "Full",

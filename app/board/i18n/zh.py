@@ -28,7 +28,7 @@ TABLE: dict[str, str] = {
     "progress.took": "用时 {time}", "progress.trained": "训练共用时 {time}",
     "progress.last": "已完成；最近一次用时 {time}",
     "progress.stopping": "正在保存检查点，随后停止",
-    "progress.starting": "正在启动", "progress.at": "停在第 {step} 步，共 {total} 步",
+    "progress.starting": "正在启动", "progress.ended.steps": "停在第 {step} 步，共 {total} 步",
     "objective.sft": "监督微调", "objective.dpo": "DPO", "objective.kto": "KTO",
     "objective.pretrain": "预训练",
     "method.lora": "LoRA", "method.qlora": "QLoRA", "method.full": "全参数",

@@ -113,6 +113,11 @@ def trains(run: Run) -> bool:
     return run.objective not in OTHERS
 
 
+def unit_of(run: Run) -> str:
+    """Return what a run counts: 'steps', the 'rows' of an evaluation, 'pieces' of other work."""
+    return "steps" if trains(run) else "rows" if run.objective == "evaluate" else "pieces"
+
+
 def stage_words(locale: str, run: Run) -> str:
     """Say what a working run does now, with numbers when the stage counts something."""
     progress = run.progress
@@ -145,8 +150,7 @@ def time_taken(run: Run) -> tuple[str, float]:
 def progress_words(locale: str, run: Run, place: int = 0) -> str:
     """Return the sentence under a run's progress bar."""
     progress, state = run.progress, run.state
-    unit = "steps" if trains(run) else "pieces"
-    steps = t(locale, f"progress.{unit}", step=count(progress.step),
+    steps = t(locale, f"progress.{unit_of(run)}", step=count(progress.step),
               total=count(progress.total_steps)) if progress.total_steps else ""
     if state == RunState.QUEUED:
         return place_in_line(locale, place)
@@ -164,7 +168,7 @@ def progress_words(locale: str, run: Run, place: int = 0) -> str:
             return steps if left is None else t(
                 locale, "progress.left", steps=steps, time=duration(locale, left))
         return stage or t(locale, "progress.starting")
-    where = t(locale, "progress.at" if trains(run) else "progress.done_of",
+    where = t(locale, f"progress.ended.{unit_of(run)}",
               step=count(progress.step),
               total=count(progress.total_steps)) if progress.total_steps else ""
     return where or t(locale, f"ended.{state}")

@@ -24,6 +24,7 @@ from app.board.pages._parts import (
     text,
     time_taken,
     trains,
+    unit_of,
 )
 from app.board.wording import ago, count, duration, loss, number, percent, size
 from app.outcome import Result
@@ -53,7 +54,7 @@ def _stats(locale: str, run: Run, matches: tuple[float | None, float | None]) ->
     progress, latest = run.progress, run.latest
     stats = []
     if progress.total_steps:
-        of = t(locale, "stat.of_steps" if trains(run) else "stat.of_pieces",
+        of = t(locale, f"stat.of_{unit_of(run)}",
                total=count(progress.total_steps))
         stats.append(_stat(count(progress.step), of))
     if not trains(run) and latest.get("bytes"):
@@ -205,7 +206,9 @@ def data(locale: str, events: Iterable[DataEvent]) -> str:
     seen = [key for key in ("filtered", "duplicates")
             if any(getattr(event, key) for event in newest.values())]
     learned = ["trained_tokens"] if any(e.trained_tokens for e in newest.values()) else []
-    keys = ("rows", "used", "bad_rows", *seen, "cut", "dropped", "tokens", *learned, "max_tokens")
+    measured = ("cut", "dropped", "tokens", *learned, "max_tokens") \
+        if any(event.tokens for event in newest.values()) else ()
+    keys = ("rows", "used", "bad_rows", *seen, *measured)
     head = "".join(f'<th scope="col">{text(t(locale, f"data.{split}"))}</th>' for split in newest)
     body = "".join(
         f'<tr><th scope="row">{text(t(locale, f"data.{key}"))}</th>'

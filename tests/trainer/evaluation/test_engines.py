@@ -20,6 +20,7 @@ from trainer.engines.settings import EngineSettings
 from trainer.engines.sockets import MARK
 from trainer.evaluation.choosing import Wish, choose
 from trainer.evaluation.finding import Finder
+from trainer.failures import Failure
 
 pytestmark = pytest.mark.serving
 ROOT = Path(__file__).parents[3]
@@ -140,6 +141,12 @@ def test_models_of_one_base_get_one_engine(bench: Any, monkeypatch: pytest.Monke
     assert chosen("cpu", 2) == ["transformers", "transformers"]
     assert chosen("GPU-1", 2) == ["vllm", "vllm"]
     assert chosen("GPU-1", 1, 20) == ["transformers"] and chosen("GPU-1", 1, None) == ["vllm"]
+    # vLLM on a processor ends when it is asked for likelihoods beside adapters, of the base too.
+    asked = Wish("vllm", "cpu", 500, likely=True)
+    assert [plan.engine for plan in choose(["a"], places[:1], asked, kinds)] == ["vllm"]
+    with pytest.raises(Failure, match="how likely") as error:
+        choose(["a", "b"], places, asked, kinds)
+    assert error.value.code == "engine_cannot"
 
 
 def test_events_say_how_far_it_is(bench: Any, engine: Any) -> None:

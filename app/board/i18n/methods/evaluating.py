@@ -12,10 +12,14 @@ from app.board.i18n.methods import (
 EN: dict[str, str] = {
     **evaluating_en.EN,
     "objective.evaluate": "Evaluation",
+    "progress.rows": "{step} of {total} rows", "stat.of_rows": "of {total} rows",
+    "progress.ended.rows": "ended after {step} of {total} rows; the answers are kept",
 }
 ZH: dict[str, str] = {
     **evaluating_zh.ZH,
     "objective.evaluate": "评估",
+    "progress.rows": "{step} / {total} 行", "stat.of_rows": "/ {total} 行",
+    "progress.ended.rows": "结束时完成了 {step} / {total} 行；回答已保留",
 }
 FIELDS: dict[str, tuple[str, str]] = {}
 KIND_FIELDS = evaluating_fields.KIND_FIELDS

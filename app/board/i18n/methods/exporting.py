@@ -15,7 +15,7 @@ EN: dict[str, str] = {
     "stage.comparing": "comparing with the source", "stage.pushing": "sending",
     "progress.pieces": "{step} of {total} parts done",
     "progress.ending": "stopping; finished parts are kept",
-    "progress.done_of": "ended after {step} of {total} parts",
+    "progress.ended.pieces": "ended after {step} of {total} parts",
     "stat.of_pieces": "of {total} parts", "stat.written": "written",
     "resume.pieces": "Resume keeps the parts that are finished and goes on with the next.",
     "delete.log": "Its log", "delete.written": "What it has written",

@@ -12,7 +12,7 @@ ZH: dict[str, str] = {
     "stage.comparing": "正在与来源比较", "stage.pushing": "正在发送",
     "progress.pieces": "已完成 {step} / {total} 部分",
     "progress.ending": "正在停止；已完成的部分会保留",
-    "progress.done_of": "结束时完成了 {step} / {total} 部分",
+    "progress.ended.pieces": "结束时完成了 {step} / {total} 部分",
     "stat.of_pieces": "/ {total} 部分", "stat.written": "已写入",
     "resume.pieces": "继续时会保留已完成的部分，从下一部分接着做。",
     "delete.log": "它的日志", "delete.written": "它写出的文件",
