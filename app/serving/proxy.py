@@ -206,6 +206,12 @@ class Proxy:
                                       f"({type(error).__name__}). Ask again to start it anew."))
 
     async def _ask(self, question: Question, route: Route, reply: Reply) -> None:
+        if question.wants_likelihoods and not route.tells_likelihoods:
+            await reply.fail(ApiError(
+                400, "unsupported_parameter", f"The engine of '{question.name}' cannot tell how "
+                "likely a given text is. Ask it through the engine 'transformers'.",
+                "prompt_logprobs"))
+            return
         headers = {"authorization": f"Bearer {route.key}"} if route.key else {}
         response = await self.clients.post(route.base_url + question.path, headers,
                                            question.to(route.model))

@@ -51,6 +51,12 @@ class Question:
     stream: bool
     body: dict[str, Any]
 
+    @property
+    def wants_likelihoods(self) -> bool:
+        """Whether it asks how likely its own text is."""
+        told = self.body.get("echo") and self.body.get("logprobs") is not None
+        return bool(told) or self.body.get("prompt_logprobs") is not None
+
     def to(self, model: str) -> bytes:
         """Return the question for a server that calls the model so."""
         return orjson.dumps({**self.body, "model": model})

@@ -40,11 +40,13 @@ class Route:
         base_url: Ends with ``/v1``.
         key: '' where none is wanted.
         model: The name as that server knows it.
+        tells_likelihoods: Whether it may be asked how likely a given text is.
     """
 
     base_url: str
     key: str
     model: str
+    tells_likelihoods: bool = True
 
 
 class Backend(Protocol):

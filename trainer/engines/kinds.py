@@ -123,6 +123,10 @@ class EngineKind(ABC):
         """Return the largest rank that it takes adapters of, started so; 0 is none, None any."""
         return None
 
+    def tells_likelihoods(self, device: str, max_rank: int | None) -> bool:
+        """Tell whether it may be asked for ``prompt_logprobs``, started so."""
+        return True
+
 
 def quiet_environment(device: str) -> dict[str, str]:
     """Return what keeps an engine on its device and off the network, and its processes known.
@@ -228,6 +232,10 @@ class Vllm(EngineKind):
             return 0
         wanted = max(1 if device == "cpu" else VLLM_RANK, adapter.rank if adapter else 0)
         return next((rank for rank in VLLM_RANKS if rank >= wanted), VLLM_RANKS[-1])
+
+    def tells_likelihoods(self, device: str, max_rank: int | None) -> bool:
+        """With room for adapters on a processor 0.32 ends when it is asked (vllm#29955)."""
+        return device != "cpu" or not max_rank
 
     def _length(self, model: Model, on_cpu: bool) -> int:
         if self.settings.max_model_len or not on_cpu:

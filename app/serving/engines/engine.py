@@ -207,7 +207,8 @@ class Engine:
                 # The end of the mapping is what was used last.
                 self._loaded[adapter.name] = self._loaded.pop(adapter.name)
         return Route(self.process.base_url, self.key, adapter.name if adapter
-                     else self._base_name)
+                     else self._base_name,
+                     self.plan.kind.tells_likelihoods(self.plan.device, self._max_rank))
 
     def document(self, now: float) -> Mapping[str, Any]:
         """Return what pages and REST show; no key."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.serving.openai_errors import ApiError
-from app.serving.proxy import Backends, Renamer
+from app.serving.proxy import Backends, Proxy, Renamer
 from app.serving.questions import read_question
 from app.serving.route import Route, Served
 from trainer.engines.errors import EngineError
@@ -196,3 +196,31 @@ def test_a_message_that_is_nested_without_end_is_refused():
     for _ in range(50):
         deep = [{"content": deep}]
     assert refused(messages=[{"role": "user", "content": deep}])
+
+
+@pytest.mark.parametrize("changes", [{"prompt_logprobs": 0}, {"echo": True, "logprobs": 0}])
+def test_an_engine_that_would_end_is_not_asked_how_likely_a_text_is(changes):
+    question = read_question("/completions", json.dumps(
+        {"model": "m", "prompt": "hi", **changes}).encode())
+    assert question.wants_likelihoods
+    sent = []
+
+    class Silent(Fixed):
+        @contextlib.asynccontextmanager
+        async def using(self, name):
+            # Nothing listens there: whoever was asked would say 503.
+            yield Route("http://127.0.0.1:1/v1", "", name, tells_likelihoods=False)
+
+    async def ask():
+        async def send(message):
+            sent.append(message)
+
+        await Proxy(Silent("", "m")).answer(question, asyncio.Event().wait, send)
+
+    asyncio.run(ask())
+    assert sent[0]["status"] == 400 and b"how likely" in sent[1]["body"]
+
+
+def test_most_questions_ask_for_no_likelihoods():
+    assert not read(logprobs=True, top_logprobs=2).wants_likelihoods
+    assert not read(echo=True).wants_likelihoods

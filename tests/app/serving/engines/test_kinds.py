@@ -53,6 +53,10 @@ def test_vllm_answers_for_a_base_and_its_runs(desk, serve, interpreter, tmp_path
     settings = EngineSettings(vllm_python=interpreter(), start_s=20.0)
     served = serve(kinds=all_kinds(settings))
     # On a processor a base alone is answered for without adapters' room: three times faster.
+    # With it, likelihoods of a prompt would end vLLM.
+    kind = all_kinds(settings)["vllm"]
+    assert kind.tells_likelihoods("cpu", 0) and kind.tells_likelihoods("GPU-1", 64)
+    assert not kind.tells_likelihoods("cpu", 8)
     assert ask(served, str(desk.base()), engine="vllm")["model"] == "base"
     assert "--enable-lora" not in recorded(tmp_path)[0]
     assert ask(served, "one", engine="vllm")["model"] == "one"
