@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from trainer.failures import Failure
-from trainer.scoring.normalise import normaliser
+from trainer.scoring.normalise import Normaliser, normaliser
 from trainer.scoring.predictions import Prediction
 from trainer.scoring.scores import Array, Metric, Scores, mean, rows_of
 
@@ -25,14 +26,16 @@ class Reader:
 
     An answer that is a class, but for case and punctuation, names it; else the one class that
     stands in it as a word. Two classes, or none, name nothing. 'not spam' does not name 'spam'
-    where it is a class itself.
+    where it is a class itself. Case and punctuation count where they alone tell classes apart:
+    '<=50K' and '>50K', 'C' and 'C++'.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
         """Prepare for these classes."""
         self.labels = tuple(dict.fromkeys(labels))
-        self._whole = {_bare(label) or label: place for place, label in enumerate(self.labels)}
-        self._inside = {_plain(label): place for place, label in enumerate(self.labels)}
+        self._inside = self._only(_plain)
+        self._whole = ((str.strip, self._only(str.strip)), (_plain, self._inside),
+                       (_bare, self._only(_bare)))
         longest = sorted(filter(None, self._inside), key=len, reverse=True)
         self._pattern = re.compile("|".join(map(_as_word, longest)) or r"(?!)")
         # Punctuation may be around a class, not a whole text.
@@ -41,11 +44,18 @@ class Reader:
 
     def _read(self, output: str) -> int | None:
         text = output[:LOOKED_AT]
-        if len(text) <= self._around \
-                and (place := self._whole.get(_bare(text) or text)) is not None:
-            return place
+        if len(text) <= self._around:
+            for form, places in self._whole:
+                if (place := places.get(form(text))) is not None:
+                    return place
         found = {self._inside[match.group()] for match in self._pattern.finditer(_plain(text))}
         return found.pop() if len(found) == 1 else None
+
+    def _only(self, form: Normaliser) -> dict[str, int]:
+        """Return the place of each class by a form of it that no other class has."""
+        forms = [form(label) for label in self.labels]
+        times = Counter(forms)
+        return {text: place for place, text in enumerate(forms) if text and times[text] == 1}
 
 
 def _as_word(label: str) -> str:

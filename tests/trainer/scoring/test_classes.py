@@ -23,6 +23,20 @@ def test_an_answer_names_one_class_or_none(output, named):
     assert (None if place is None else reader.labels[place]) == named
 
 
+@pytest.mark.parametrize("labels", [
+    ["<=50K", ">50K"], ["A", "A+", "A-"], ["C", "C++", "C#"], ["1", "-1", "+1"]])
+def test_classes_that_only_signs_tell_apart(labels):
+    reader = Reader(labels)
+    for place, label in enumerate(labels):
+        for answer in (label, f" {label}.\n", f"**{label.lower()}**", f"It is {label}!"):
+            assert reader.read(answer) == place, answer
+
+
+def test_classes_that_only_case_tells_apart():
+    reader = Reader(["US", "us"])
+    assert [reader.read(text) for text in ("US", " us\n", "Us", "It is us.")] == [0, 1, None, None]
+
+
 def test_a_report_worked_out_by_hand():
     """a: 2 rows, 1 found, named once; b: 3 rows, 2 found, named 3 times; one answer names none."""
     metric = make("classification", labels=["a", "b"])
