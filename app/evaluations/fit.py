@@ -160,14 +160,18 @@ def _work(config: EvaluateConfig, rows: Rows) -> Iterator[Choice]:
     models = len(config.models)
     if config.data and rows.total is not None:
         only = {use.name for use in config.metrics} <= set(BY_LIKELIHOOD) and config.metrics
-        how = "read, nothing is written" if only else \
-            f"answered with up to {config.generation.max_new_tokens:,} tokens each"
-        yield Choice("data", f"{rows.total * models:,} questions",
-                     f"{rows.total:,} rows for each of {models} models, {how}")
+        how = "they are read, nothing is written" if only else \
+            f"answers have up to {config.generation.max_new_tokens:,} tokens"
+        yield Choice("data", _questions(rows.total * models),
+                     f"rows for each model: {rows.total:,}; {how}")
     if config.benchmarks.tasks:
         yield _benchmarks(config)
     yield Choice("time", "not known", "it depends on engine and length of answers; after the first "
                  "rows the run tells how long it will take")
+
+
+def _questions(count: int) -> str:
+    return f"{count:,} question{'' if count == 1 else 's'}"
 
 
 def _benchmarks(config: EvaluateConfig) -> Choice:
@@ -177,8 +181,8 @@ def _benchmarks(config: EvaluateConfig) -> Choice:
                         if task in sizes]
     if len(known) == len(wish.tasks) and not any(_has_parts(task, wish.limit)
                                                  for task in wish.tasks):
-        return Choice("benchmarks.tasks", f"{sum(known) * len(config.models):,} questions",
-                      f"{sum(known):,} for each of {len(config.models)} models")
+        return Choice("benchmarks.tasks", _questions(sum(known) * len(config.models)),
+                      f"{_questions(sum(known))} for each model")
     return Choice("benchmarks.tasks", ", ".join(wish.tasks), f"up to {wish.limit:,} questions of "
                   "each task and part of a task, for each model" if wish.limit else
                   "every question of each task, for each model")

@@ -4,6 +4,7 @@ import ast
 import itertools
 import re
 import typing
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,9 +18,14 @@ from tests.source_tree import called, modules
 from trainer.contract import RunConfig
 from trainer.contract.choose import BF16_UNITS, choose_dtype
 from trainer.contract.config.optimizers import OPTIMIZERS
+from trainer.contract.judging import estimate as estimate_judge
+from trainer.contract.kinds.evaluate import JudgeConfig
 from trainer.contract.models import ModelFacts
 from trainer.contract.plan import Setting, estimate
+from trainer.evaluation.seam import Ask
+from trainer.scoring.chosen import chosen_for
 
+QUESTION = ({"role": "user", "content": "Which?"},)
 FACTS = ModelFacts({"hidden_size": 8, "num_hidden_layers": 2}, {
     "model.layers.0.self_attn.q_proj.weight": ((8, 8), "BF16"),
     "model.embed_tokens.weight": ((16, 8), "BF16")})
@@ -103,6 +109,45 @@ def test_every_reason_that_is_written_out_is_known():
     reasons = reasons_in_source()
     assert len(reasons) > 15
     assert [text for text in sorted(reasons) if not is_chinese(reason_text("zh", text))] == []
+
+
+def notes_in_source() -> Iterator[ast.expr]:
+    """Yield what an evaluation notes of its rows and scores; a judge's notes are tested there."""
+    for module in modules("trainer/evaluation"):
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("notes.append"):
+                yield node.args[0]
+            elif isinstance(node, ast.AugAssign) and isinstance(node.value, ast.ListComp) \
+                    and ast.unparse(node.target).endswith(".notes"):
+                yield node.value.elt
+
+
+def test_every_note_of_an_evaluation_is_known():
+    notes = {written(node) for node in notes_in_source()} - {""}
+    assert len(notes) >= 7
+    assert [text for text in sorted(notes) if not is_chinese(reason_text("zh", text))] == []
+
+
+@pytest.mark.parametrize("wish", [
+    {"mode": "score"}, {"mode": "pairwise"}, {"mode": "pairwise", "swap": False}])
+@pytest.mark.parametrize("votes", [0, 12])
+def test_what_a_judge_costs(wish, votes):
+    config = JudgeConfig.model_validate({"model": "starter", **wish})
+    reason = estimate_judge(config, [1200], 100, 100, models=3, votes=votes).reason
+    told = reason_text("zh", reason)
+    assert is_chinese(told) and not re.search("[a-z]{3} [a-z]{3}", told), told
+
+
+@pytest.mark.parametrize("ask", [
+    {"messages": QUESTION, "choices": ("a", "b"), "right_choice": 0}, {"text": "a text"},
+    {"messages": QUESTION, "expected_calls": ()}, {"messages": QUESTION, "label": "x"},
+    *({"messages": QUESTION, "references": (answer,)}
+      for answer in ("so #### 7", '{"a": 1}', "yes", "a longer answer " * 20))])
+def test_why_rows_are_scored_as_they_are(ask):
+    found = chosen_for([Ask("data", 1, **ask)])
+    assert found
+    for chosen in found:
+        assert is_chinese(reason_text("zh", chosen.reason)), chosen.reason
 
 
 def test_both_texts_have_the_same_marks():

@@ -6,6 +6,7 @@ from app.board.i18n.methods import (
     evaluating_en,
     evaluating_errors,
     evaluating_fields,
+    evaluating_notes,
     evaluating_zh,
 )
 
@@ -26,15 +27,14 @@ KIND_FIELDS = evaluating_fields.KIND_FIELDS
 MESSAGES = evaluating_errors.MESSAGES
 ADVICE = evaluating_errors.ADVICE
 REASONS: dict[str, str] = {
-    "{count} for each of {models} models": "{models} 个模型各答 {count} 题",
-    "{rows} rows for each of {models} models, read, nothing is written":
-        "{models} 个模型各看 {rows} 行：只计算可能性，不生成文本",
-    "{rows} rows for each of {models} models, answered with up to {tokens} tokens each":
-        "{models} 个模型各答 {rows} 行，每个回答最多 {tokens} 个 token",
-    "{rows} rows for each of {models} models, {how}": "{models} 个模型各答 {rows} 行（{how}）",
+    **evaluating_notes.NOTES,
+    "rows for each model: {rows}; {reason}": "每个模型 {rows} 行；{reason}",
+    "they are read, nothing is written": "只计算可能性，不生成文本",
+    "answers have up to {tokens} tokens": "每个回答最多 {tokens} 个 token",
     "up to {limit} questions of each task and part of a task, for each model":
         "每个模型在每项任务（及其各部分）中最多答 {limit} 题",
     "every question of each task, for each model": "每个模型回答每项任务的所有题目",
+    "{reason} for each model": "每个模型 {reason}",
     "an earlier attempt has them": "之前的尝试已经得到",
     "it depends on engine and length of answers; after the first rows the run tells how long it "
     "will take": "取决于引擎和回答的长度；答完前几行后，运行会显示还需多久",

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from app.board.i18n import reason_text
 from tests.trainer.evaluation.judging.wire import opened
 from trainer.contract.kinds.evaluate import JudgeConfig
 from trainer.evaluation.judging.judge import judge
@@ -113,7 +114,9 @@ class Court:
               **config: Any) -> JudgeResult:
         wish = JudgeWish(JudgeConfig(model="lab/judge", **config), list(predictions), predictions,
                          self.folder, votes=votes, at_once=at_once)
-        return asyncio.run(self._judge(wish))
+        result = asyncio.run(self._judge(wish))
+        assert [note for note in result.notes if reason_text("zh", note) == note] == []
+        return result
 
     async def _judge(self, wish: JudgeWish) -> JudgeResult:
         async with opened(self.stub.url) as asker:
