@@ -75,20 +75,25 @@ class Watch(TrainerCallback):
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
                     metrics: dict[str, float] | None = None, **kwargs: Any) -> None:
-        """Note what decides; save the best at once, end when patience is over."""
-        training, step = self.training, state.global_step
+        """Note what decides; save the best at once, end when patience is over.
+
+        Answers have a score also where the loss is no number: such weights are never the best.
+        """
+        training, step, measured = self.training, state.global_step, metrics or {}
         name = training.metric_for_best_model
-        value = (metrics or {}).get(name)
-        if value is None:
+        if name not in measured:
             return
-        is_best = self.record.see(float(value), step, training.early_stopping_threshold,
+        is_sound = math.isfinite(measured.get("eval_loss", 0.0))
+        value = float(measured[name]) if is_sound else math.nan
+        is_best = self.record.see(value, step, training.early_stopping_threshold,
                                   greater=name != "eval_loss")
         if is_best and training.load_best_model_at_end and step:
             self.keeper.best_step = step
             control.should_save = True
         patience = training.early_stopping_patience
         if patience is not None and self.record.waited >= patience:
-            control.should_training_stop = control.should_save = True
+            control.should_training_stop = True
+            control.should_save = control.should_save or is_sound
             self.emit.choose("training.early_stopping_patience", f"stopped at step {step}",
                              _stop_reason(self.record, name))
 

@@ -70,6 +70,33 @@ def test_a_record_of_an_older_checkpoint_is_read(tmp_path: Path) -> None:
     assert found == Record(best=1.5, best_step=4, mark=1.6, waited=2)
 
 
+def test_weights_without_a_loss_are_neither_the_best_nor_saved() -> None:
+    """Answers of a broken model have a score like any others."""
+    from trainer.contract.config.training import TrainingConfig
+    from trainer.watching import Record, Watch
+
+    training = TrainingConfig(load_best_model_at_end=True, early_stopping_patience=2,
+                              metric_for_best_model="eval_exact_match")
+    keeper, told = SimpleNamespace(best_step=None), Silent()
+    watch = Watch(training, Record(), keeper, told)
+
+    def evaluated(step: int, loss: float, score: float | None) -> tuple[bool, bool]:
+        control = SimpleNamespace(should_save=False, should_training_stop=False)
+        more = {} if score is None else {"eval_exact_match": score}
+        watch.on_evaluate(None, SimpleNamespace(global_step=step), control,
+                          metrics={"eval_loss": loss, **more})
+        return control.should_save, control.should_training_stop
+
+    assert evaluated(2, float("nan"), 0.0) == (False, False)
+    assert (watch.record.best_step, keeper.best_step) == (None, None)
+    assert evaluated(4, 1.5, 0.0) == (True, False) and keeper.best_step == 4
+    assert evaluated(6, 1.4, None) == (False, False) and watch.record.waited == 0
+    assert evaluated(8, float("nan"), 1.0) == (False, False) and keeper.best_step == 4
+    assert evaluated(10, float("nan"), 1.0) == (False, True)
+    assert told.chosen == ["stopped at step 10"]
+    assert evaluated(12, 1.3, 0.0) == (True, True)
+
+
 def test_the_best_is_kept_and_is_the_result(runs: Any, cf: Any, held_out: Path) -> None:
     run = runs.make("best", data={"eval": [str(held_out)]}, training={
         **BREAKS, "load_best_model_at_end": True, "save_steps": 2, "save_total_limit": 2})
@@ -192,6 +219,10 @@ def test_the_mean_is_measured_saved_and_resumed(runs: Any, cf: Any, held_out: Pa
 class Silent:
     def __init__(self) -> None:
         self.warned: list[tuple[str, int]] = []
+        self.chosen: list[Any] = []
+
+    def choose(self, field: str, value: Any, reason: str) -> None:
+        self.chosen.append(value)
 
     def warn(self, code: str, message: str, *, step: int) -> None:
         self.warned.append((code, step))
