@@ -23,6 +23,7 @@ import orjson
 Line = dict[str, Any]
 _KEPT = 32
 _NOTHING = math.nan
+_TEXTS = ("prompt", "reference", "prediction")
 
 
 @dataclass
@@ -78,7 +79,7 @@ class Index:
         for metric in given.keys() - self.scores.keys():
             self.scores[metric] = array("d", [_NOTHING] * place)
         for metric, values in self.scores.items():
-            values.append(_number(given.get(metric)))
+            values.append(number_of(given.get(metric)))
 
 
 def index_of(path: Path) -> Index:
@@ -87,25 +88,64 @@ def index_of(path: Path) -> Index:
     Raises:
         OSError: It is there and cannot be read.
     """
+    now = _now(path)
+    return Index() if now is None else _index(now)
+
+
+def having(path: Path, search: str) -> bytes:
+    """Return 1 for each line in whose prompt, reference or answer a text stands, else 0.
+
+    Whatever the case. An unchanged file is read once for a text, so that the next page of what
+    was found, or another order of it, costs nothing.
+
+    Raises:
+        OSError: It is there and cannot be read.
+    """
+    now = _now(path)
+    return b"" if now is None else _having(now, search.casefold())
+
+
+@dataclass(frozen=True)
+class _Now:
+    """A file as it is now: a changed one is another one."""
+
+    path: str
+    changed_ns: int
+    size: int
+
+
+def _now(path: Path) -> _Now | None:
+    """Return a file as it is; None where there is none, or something else in its place."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
-        return Index()
-    if not stat.S_ISREG(found.st_mode):
-        return Index()
-    return _index(str(path), found.st_mtime_ns, found.st_size)
+        return None
+    return _Now(str(path), found.st_mtime_ns, found.st_size) if stat.S_ISREG(found.st_mode) \
+        else None
 
 
 @lru_cache(maxsize=_KEPT)
-def _index(path: str, changed_ns: int, size: int) -> Index:
-    """Read a file as it is now; the last two make a changed file another one."""
-    index, offset = Index(), 0
-    with open(path, "rb") as file:
+def _index(now: _Now) -> Index:
+    index = Index()
+    for offset, line in _lines(now):
+        index.add(offset, line)
+    return index
+
+
+@lru_cache(maxsize=_KEPT)
+def _having(now: _Now, folded: str) -> bytes:
+    return bytes(any(folded in text_of(line.get(name)).casefold() for name in _TEXTS)
+                 for _, line in _lines(now))
+
+
+def _lines(now: _Now) -> Iterator[tuple[int, Line]]:
+    """Yield the lines that can be read, each with where it begins."""
+    offset = 0
+    with open(now.path, "rb") as file:
         for raw in file:
             if (line := parse(raw)) is not None:
-                index.add(offset, line)
+                yield offset, line
             offset += len(raw)
-    return index
 
 
 def parse(raw: bytes) -> Line | None:
@@ -116,7 +156,7 @@ def parse(raw: bytes) -> Line | None:
         # Halves of surrogates and NaN, which the standard library takes.
         try:
             value = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     return value if isinstance(value, dict) else None
 
@@ -171,7 +211,9 @@ def _whole(value: Any) -> int:
         and abs(value) < 2**62 else 0
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, (int, float)):
-        return float(value)
-    return _NOTHING
+def number_of(value: Any) -> float:
+    """Return a score of a line; NaN for what is none."""
+    try:
+        return float(value) if isinstance(value, (int, float)) else _NOTHING
+    except OverflowError:
+        return _NOTHING

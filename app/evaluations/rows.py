@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from app.evaluations.predictions import Index, Line, Lines, index_of, opened, text_of
+from app.evaluations.predictions import (
+    Index,
+    Line,
+    Lines,
+    having,
+    index_of,
+    number_of,
+    opened,
+    text_of,
+)
 from app.evaluations.reports import predictions_file, report_of
 from app.runs import Run, RunError
 from trainer.contract.kinds.evaluation import EvaluationReport, Result
@@ -109,12 +118,14 @@ def rows(run: Run, query: RowQuery) -> RowPage:
     """
     report = report_of(run)
     looked = _look(run, report, query)
-    chosen = _order(looked, query, [one for one in _joined(looked) if _wanted(looked, query, one)])
-    with opened([predictions_file(run, report, model) for model in looked.models]) as files:
-        shown = _Texts(looked, files, query)
-        if query.search:
-            chosen = [one for one in chosen if shown.has(one)]
-        part = chosen[query.offset:query.offset + query.limit]
+    paths = [predictions_file(run, report, model) for model in looked.models]
+    chosen = [one for one in _joined(looked) if _wanted(looked, query, one)]
+    if query.search:
+        held = [having(path, query.search) for path in paths]
+        chosen = [one for one in chosen if _holds(one, held)]
+    part = _order(looked, query, chosen)[query.offset:query.offset + query.limit]
+    with opened(paths) as files:
+        shown = _Texts(looked, files, query.longest)
         found = tuple(shown.row(one) for one in part)
     return RowPage(len(chosen), found, looked.dataset, looked.metric, looked.models)
 
@@ -230,6 +241,12 @@ def _wanted(looked: _Looked, query: RowQuery, found: _Found) -> bool:
     return tests[query.only]
 
 
+def _holds(found: _Found, held: Sequence[bytes]) -> bool:
+    """Tell whether what is searched for stands in a row, by ``having`` of each model's file."""
+    return any(place is not None and place < len(one) and one[place]
+               for place, one in zip(found.places, held, strict=True))
+
+
 def _change(looked: _Looked, found: _Found) -> float | None:
     """Return how much better the second model is at a row."""
     if len(found.scores) < 2 or found.scores[0] is None or found.scores[1] is None:
@@ -256,15 +273,8 @@ def _order(looked: _Looked, query: RowQuery, found: list[_Found]) -> list[_Found
 class _Texts:
     """Reads what stands in the files of rows."""
 
-    def __init__(self, looked: _Looked, files: Sequence[Lines | None], query: RowQuery) -> None:
-        self._looked, self._files = looked, files
-        self._search, self._longest = query.search.casefold(), query.longest
-
-    def has(self, found: _Found) -> bool:
-        """Tell whether the text that is searched for stands in a row."""
-        return any(self._search in text_of(line.get(name)).casefold()
-                   for line in self._lines(found) if line
-                   for name in ("prompt", "reference", "prediction"))
+    def __init__(self, looked: _Looked, files: Sequence[Lines | None], longest: int) -> None:
+        self._looked, self._files, self._longest = looked, files, longest
 
     def row(self, found: _Found) -> ScoredRow:
         """Return a row with its answers."""
@@ -279,11 +289,11 @@ class _Texts:
 
     def _answer(self, at: int, line: Line) -> Answer:
         scores = line.get("score")
-        score = scores.get(self._looked.metric) if isinstance(scores, dict) else None
+        score = number_of(scores.get(self._looked.metric) if isinstance(scores, dict) else None)
         tokens = line.get("tokens")
         return Answer(
             self._looked.models[at], text_of(line.get("prediction"))[:self._longest],
-            float(score) if isinstance(score, (int, float)) and math.isfinite(score) else None,
+            score if math.isfinite(score) else None,
             text_of(line.get("mistake")), text_of(line.get("finish_reason")),
             tokens if isinstance(tokens, int) else 0)
 

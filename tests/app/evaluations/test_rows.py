@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from app.evaluations import predictions
 from app.evaluations.reading import RowQuery, histogram, mistakes, rows
 from app.runs import RunError
 from tests.app.evaluations.written import evaluation, line, mistaken, result
@@ -103,6 +104,30 @@ def test_a_file_that_changes_is_read_again(tmp_path):
     file = run.dir / "eval" / "predictions-01.jsonl"
     file.write_text("".join(json.dumps(line(row, 1)) + "\n" for row in (1, 2)))
     assert asked(run) == [1, 2]
+    assert asked(run, search="Question 3") == []
+    file.write_text("".join(json.dumps(line(row, 1)) + "\n" for row in (1, 2, 3)))
+    assert asked(run, search="Question 3") == [3]
+
+
+def test_the_next_page_of_what_was_found_reads_no_file_again(two, monkeypatch):
+    """All of a file is read for its index and for a text that is new, and never for a page."""
+    read = []
+    whole = predictions._lines
+    monkeypatch.setattr(predictions, "_lines", lambda now: read.append(now) or whole(now))
+    assert asked(two, search="QUESTION", order="row", limit=2) == [1, 2]
+    assert len(read) == 4
+    assert asked(two, search="question", order="row", offset=2, limit=2) == [3, 4]
+    assert asked(two, search="question", only="lost") == [4]
+    assert len(read) == 4
+
+
+def test_numbers_and_depths_that_nothing_holds_are_no_scores(tmp_path):
+    run = evaluation(tmp_path, "vast", {BASE: [line(1, 1), line(2, 0)]})
+    with (run.dir / "eval" / "predictions-01.jsonl").open("a") as out:
+        out.write(json.dumps(line(3, 10**400)) + "\n")
+        out.write('{"row": 4, "dataset": "sums", "prompt": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    found = rows(run, RowQuery(order="row")).rows
+    assert [(one.row, one.answers[0].score) for one in found] == [(1, 1.0), (2, 0.0), (3, None)]
 
 
 def test_a_file_that_is_gone_or_a_link_has_no_rows(tmp_path):
