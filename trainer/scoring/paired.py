@@ -78,9 +78,9 @@ def compare(before: Scores, after: Scores, *, resamples: int = RESAMPLES, flips:
     """
     before, after = paired(before, after)
     test, p = "permutation", float("nan")
-    if before.share:
+    if before.share and after.share:
         test, p = "mcnemar", mcnemar(before.values, after.values)
-    elif np.isfinite(before.sums).all() and np.isfinite(after.sums).all():
+    elif math.isfinite(before.value) and math.isfinite(after.value):
         p = permutation(before, after, flips=flips, seed=seed)
     first, second = resampled([before, after], resamples=resamples, seed=seed)
     with np.errstate(invalid="ignore"):

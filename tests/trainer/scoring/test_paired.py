@@ -86,6 +86,14 @@ def test_a_model_made_worse_is_called_worse():
     assert one.low <= one.difference <= one.high
 
 
+def test_parts_of_points_are_no_shares():
+    """Of 200 rows 60 lose a tenth, 10 are won: the mean rises, and nobody can be sure of it."""
+    whole = means([1.0] * 100 + [0.0] * 100, share=True)
+    parts = means([0.9] * 60 + [1.0] * 50 + [0.0] * 90)
+    for one in (compare(whole, parts), compare(parts, whole)):
+        assert one.test == "permutation" and one.p > 0.1 and one.verdict() == "unclear"
+
+
 def test_texts_that_were_spoilt_are_worse_and_shuffled_models_are_not():
     references = texts(250, 8)
     chance = np.random.default_rng(2)
@@ -113,6 +121,11 @@ def test_lower_perplexity_is_better():
     lost = Likelihood((float("-inf"),), (), 1)
     broken = make("likelihood").score([Prediction(1, "", "", likelihood=lost)])[0]
     assert compare(model(2.0)[0], broken).verdict() == "unclear"
+    for first, second in ((800.0, 900.0), (900.0, 800.0), (2.0, 900.0)):
+        perplexity, bits = (compare(one, other, flips=999) for one, other in zip(
+            model(first)[:2], model(second)[:2], strict=True))
+        assert perplexity.verdict() == "unclear" and np.isnan(perplexity.p)
+        assert bits.verdict() == ("better" if second < first else "worse")
 
 
 def test_rows_are_paired_by_number_and_those_of_one_model_only_do_not_count():
