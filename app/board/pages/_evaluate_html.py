@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
+from pathlib import PurePath
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -12,6 +13,7 @@ from app.board.i18n import has, t
 from app.board.pages._parts import text
 from app.board.wording import count, number, percent
 from app.evaluations.reading import Cell, Change, Column, Matrix
+from app.paths import is_path
 
 # A verdict is told by a sign and a word; colour only repeats it.
 SIGNS = {"better": "▲", "worse": "▼", "unclear": "≈"}
@@ -141,6 +143,18 @@ def _cell(locale: str, cell: Cell | None, column: Column, scale: Scale, label: L
             f'<small class="f-dim">{text(rows)}</small>{moved}</td>')
 
 
+def data_text(dataset: str) -> str:
+    """Return what people call a dataset: of a path the file's name."""
+    return PurePath(dataset).name if is_path(dataset) else dataset
+
+
+def data_mark(dataset: str) -> str:
+    """Return a dataset's name for a page; a path as a whole is its title."""
+    name = data_text(dataset)
+    return text(name) if name == dataset else (
+        f'<span title="{text(dataset)}">{text(name)}</span>')
+
+
 def model_head(locale: str, name: str, label: Label, *, first: bool, link: bool) -> str:
     """Return a model's column head: its name, its id where that is another one."""
     shown = label(name)
@@ -172,7 +186,7 @@ def table(locale: str, found: Matrix, label: Label, runs: Iterable[str] = ()) ->
             f' <span class="f-tag">{text(t(locale, f"evaluate.source.{source}"))}</span>')
         wide = len(found.models) + 1
         bodies += (f'<tbody><tr class="f-of"><th scope="rowgroup" colspan="{wide}">'
-                   f"{text(dataset)}{kind}</th></tr>"
+                   f"{data_mark(dataset)}{kind}</th></tr>"
                    + "".join(_row(locale, found, one, label) for one in columns) + "</tbody>")
     caption = text(t(locale, "evaluate.caption"))
     return (f'<div class="f-scroll f-matrix" tabindex="0" role="region" aria-label="{caption}">'

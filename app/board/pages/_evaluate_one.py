@@ -12,6 +12,8 @@ from app.board.pages._evaluate_html import (
     address,
     chance_text,
     change_text,
+    data_mark,
+    data_text,
     metric_text,
     value_text,
     verdict,
@@ -117,7 +119,8 @@ def _summed(locale: str, model: str, first: str, found: Sequence[Compared]) -> s
                    for name, n in counts.items() if n)
     lost = [one for one in found if one.verdict == "worse"]
     where = "" if not lost else paragraph(t(locale, "evaluate.worse_at", where=", ".join(
-        dict.fromkeys(f"{one.dataset} ({metric_text(locale, one.metric)})" for one in lost))),
+        dict.fromkeys(f"{data_text(one.dataset)} ({metric_text(locale, one.metric)})"
+                      for one in lost))),
         "f-quiet")
     said = t(locale, f"evaluate.sum.{key}", model=model, first=first)
     return (f'<section class="f-card f-sum" data-sum="{key}"><h3>{text(said)}</h3>'
@@ -149,7 +152,7 @@ def _comparison(locale: str, one: Compared, label: Label,
     cells = (t(locale, "evaluate.b_beside_a", b=label(one.b), a=label(one.a)),
              change_text(locale, one.difference, share), interval, chance_text(one.p_value),
              chance_text(one.p_adjusted), count(one.n))
-    return (f'<tr><th scope="row">{text(one.dataset)}<small>'
+    return (f'<tr><th scope="row">{data_mark(one.dataset)}<small>'
             f"{text(metric_text(locale, one.metric))}</small></th>"
             + "".join(f"<td>{text(cell)}</td>" for cell in cells)
             + f'<td title="{text(one.test)}">{verdict(locale, one.verdict)}</td></tr>')
@@ -253,7 +256,7 @@ def judged(locale: str, found: Sequence[Judged], label: Label) -> str:
 
 def _verdicts(locale: str, one: Judged, label: Label) -> str:
     pairwise = bool(one.against)
-    name = f"{text(label(one.model))}<small>{text(one.dataset)}"
+    name = f"{text(label(one.model))}<small>{data_mark(one.dataset)}"
     name += f" · {text(t(locale, 'judged.against', model=label(one.against)))}" if pairwise else ""
     value = value_text(one.value, pairwise)
     interval = "" if one.low is None or one.high is None else t(
@@ -295,7 +298,7 @@ def _kept(locale: str, one: Kept, share: bool) -> str:
     chance = one.p_adjusted if one.p_adjusted is not None else one.p_value
     how = "" if one.paired else t(locale, "kept.unpaired")
     said = " · ".join(filter(None, (chance_text(chance) if chance is not None else "", how)))
-    return (f'<tr><th scope="row">{text(one.dataset)}<small>'
+    return (f'<tr><th scope="row">{data_mark(one.dataset)}<small>'
             f"{text(metric_text(locale, one.metric))}</small></th>"
             f"<td>{text(value_text(one.before, share))}</td>"
             f"<td>{text(value_text(one.after, share))}</td>"

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from app.board import icons
 from app.board.i18n import t
 from app.board.pages._evaluate_diff import plain, sides
-from app.board.pages._evaluate_html import Label, address, metric_text, value_text
+from app.board.pages._evaluate_html import Label, address, data_text, metric_text, value_text
 from app.board.pages._evaluate_one import mistake_text
 from app.board.pages._parts import text
 from app.board.wording import count
@@ -112,7 +112,7 @@ def filters(locale: str, look: Look, query: RowQuery, report: EvaluationReport, 
                                if one.dataset == page.dataset and one.model == page.models[-1]))
     two = len(page.models) > 1
     told: list[tuple[str, list[tuple[str, str]], str]] = [
-        ("dataset", [(one, one) for one in report.datasets], page.dataset),
+        ("dataset", [(one, data_text(one)) for one in report.datasets], page.dataset),
         ("metric", [(one, metric_text(locale, one)) for one in metrics], page.metric)]
     if len(models) > 1:
         named = [(one, label(one)) for one in models]

@@ -107,6 +107,14 @@ def test_tables_have_heads_with_scope(found):
         assert not re.search(r"<th(?! scope)[ >]", one)
 
 
+def test_of_a_dataset_that_is_a_file_its_name_is_shown():
+    for path in ("/home/ann/real/questions.jsonl", "~/real/questions.jsonl"):
+        mark = _evaluate_html.data_mark(path)
+        assert read(mark) == "questions.jsonl" and f'title="{path}"' in mark
+    assert _evaluate_html.data_mark("lab/questions") == "lab/questions"
+    assert NASTY not in _evaluate_html.data_mark(f"/{NASTY}")
+
+
 def test_rows_come_most_changed_first_with_what_became_of_them(found):
     shown, run = found
     _, _, rows = drawn(shown, run)
