@@ -67,9 +67,10 @@ def forgetting(runs: Sequence[Run], tuned: str, base: str) -> list[Kept]:
     found: dict[tuple[str, str], Kept] = {}
     for run, report in reports:
         for one in report.comparisons:
-            if {one.a, one.b} == {tuned, base} \
+            key = (one.dataset, one.metric)
+            if key not in found and {one.a, one.b} == {tuned, base} \
                     and (kept := _paired(run, report, one, tuned)) is not None:
-                found.setdefault((one.dataset, one.metric), kept)
+                found[key] = kept
     before, after = _measured(reports, base), _measured(reports, tuned)
     for key in before.keys() & after.keys():
         if key not in found and (kept := _apart(before[key], after[key])) is not None:

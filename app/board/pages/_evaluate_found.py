@@ -118,10 +118,11 @@ class Shown:
         """Return the check of what was forgotten, of each trained model beside its own base."""
         drawn = ""
         for model in report.models[:_MOST_MODELS]:
-            base = self._base_of(model)
+            mine = {one.dataset for one in report.results
+                    if one.model == model and one.source == "benchmark"}
+            base = self._base_of(model) if mine else ""
             if not base or base == model:
                 continue
-            mine = {one.dataset for one in report.results if one.model == model}
             found: list[Kept] = [one for one in forgetting(runs, model, base)
                                  if one.source == "benchmark" and one.dataset in mine]
             drawn += _evaluate_one.kept(self.locale, found, self.label(model), self.label(base),

@@ -30,7 +30,9 @@ from app.serving.engines.names import Names
 from trainer.contract.config import objectives_with
 from trainer.contract.kinds import OTHERS
 from trainer.contract.kinds.evaluate import EvaluateConfig
+from trainer.contract.kinds.evaluation import read_report
 from trainer.contract.problems import Problem
+from trainer.contract.rundir import RunDir
 
 _NEWEST = 60
 
@@ -225,15 +227,21 @@ class EvaluatePage(KindPage):
         asked = json.loads(sent) if sent else {}
         query = {key: str(value) for key, value in asked.items()} if isinstance(
             asked, dict) else {}
-        same = json.loads(before).get("run", "") == query.get("run", "")
-        live, found, rows, looked, seen = self._drawn(query)
-        return live, gr.skip() if same else found, rows, looked, seen
+        if json.loads(before).get("run", "") != query.get("run", ""):
+            return self._drawn(query)
+        look, shown = Look.of(query), self._shown()
+        one = next((run for run in self._evaluations() if run.id == look.run), None)
+        report = read_report(RunDir(one.dir)) if one else None
+        rows = shown.rows(one, report, look) if one and report else gr.skip()
+        return gr.skip(), gr.skip(), rows, _told(query), gr.skip()
+
+    def _shown(self) -> _evaluate_found.Shown:
+        return _evaluate_found.Shown(self.studio, self.locale, self.label)
 
     def _drawn(self, query: Mapping[str, str]) -> tuple[Any, Any, Any, str, str]:
         look = Look.of(query)
         runs = self._evaluations()
-        kept = json.dumps({key: value for key, value in query.items() if key != "at"})
-        shown = _evaluate_found.Shown(self.studio, self.locale, self.label)
+        shown = self._shown()
         one = next((run for run in runs if run.id == look.run), None)
         if not look.run:
             live, found, rows = shown.all(runs)
@@ -241,7 +249,7 @@ class EvaluatePage(KindPage):
             live, found, rows = "", shown.missing(look.run), ""
         else:
             live, found, rows = shown.one(one, look, runs)
-        return live, found, rows, kept, self._mark(look, runs)
+        return live, found, rows, _told(query), self._mark(look, runs)
 
     def _tick(self, looked: str, seen: str) -> Any:
         """Draw anew what is live; the rest when an evaluation has come or ended."""
@@ -252,8 +260,7 @@ class EvaluatePage(KindPage):
             return (gr.skip(),) * 5
         if mark.partition("|")[0] != seen.partition("|")[0]:
             return self._drawn(query)
-        shown = _evaluate_found.Shown(self.studio, self.locale, self.label)
-        return (shown.live([run for run in runs if look.run in ("", run.id)]), gr.skip(),
+        return (self._shown().live([run for run in runs if look.run in ("", run.id)]), gr.skip(),
                 gr.skip(), gr.skip(), mark)
 
     def _evaluations(self) -> list[Run]:
@@ -266,3 +273,8 @@ class EvaluatePage(KindPage):
         moving = ",".join(f"{run.progress.step}/{run.progress.stage}/{run.progress.stage_done}"
                           for run in mine if run.state not in ENDED)
         return f"{states}|{moving}"
+
+
+def _told(query: Mapping[str, str]) -> str:
+    """Return what is looked at, for the next event to compare with."""
+    return json.dumps({key: value for key, value in query.items() if key != "at"})

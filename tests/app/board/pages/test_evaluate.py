@@ -6,6 +6,7 @@ import shlex
 from html import unescape
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 
 from app import board
@@ -18,6 +19,7 @@ from app.runs import RunState
 from app.studio import Studio
 from tests.app.board.pages.test_export import check, fields_of, told
 from tests.app.board.test_html import NASTY, Reader
+from tests.app.evaluations.written import evaluation, line
 from trainer.contract.benchmarks import BENCHMARKS
 from trainer.contract.kinds import parse_any
 from trainer.contract.kinds.evaluate import OPTIONS, EvaluateConfig, MetricUse
@@ -213,3 +215,19 @@ def test_an_address_that_means_nothing_says_so(studio):
     reader.feed(page._drawn({"run": NASTY})[1])
     assert reader.bad == [] and "evaluate-missing" in page._drawn({"run": NASTY})[1]
     assert page._arrive(request(run="x", page="-1", order="<b>"))[1]
+
+
+def test_another_choice_draws_the_rows_alone_and_what_ends_meanwhile_is_drawn_later(studio):
+    """The mark of what was seen stays, so that the next tick finds what has changed since."""
+    evaluation(studio.home.runs, "ev", {"a": [line(1, 1)], "b": [line(1, 0)]})
+    studio.reconcile()
+    page = EvaluatePage(studio, "en")
+    _, found, rows, looked, seen = page._drawn({"run": "ev"})
+    live, again, turned, told_now, mark = page._turn(json.dumps(
+        {"run": "ev", "only": "right", "at": 1}), looked)
+    assert live == again == mark == gr.skip() and "evaluate-matrix" in found
+    assert 'data-row="1"' in rows and 'data-row="1"' not in turned
+    assert json.loads(told_now) == {"run": "ev", "only": "right"}
+    assert page._tick(told_now, seen) == (gr.skip(),) * 5
+    assert page._tick(told_now, "ev:running:1|")[1] == found
+    assert page._turn("{}", told_now)[1] != gr.skip()
