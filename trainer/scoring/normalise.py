@@ -34,6 +34,8 @@ SQUAD = ("case", "punctuation", "articles", "whitespace")
 def normaliser(names: Sequence[str]) -> Normaliser:
     """Return a function that applies the named steps, always in the order of ``NORMALISERS``.
 
+    A step that would leave nothing of a text is passed over: the answer 'A' is not no answer.
+
     Raises:
         Failure: There is no such step.
     """
@@ -43,7 +45,9 @@ def normaliser(names: Sequence[str]) -> Normaliser:
 
     def apply(text: str) -> str:
         for step in steps:
-            text = step(text)
+            less = step(text)
+            if less.strip() or not text.strip():
+                text = less
         return text
 
     return apply

@@ -20,6 +20,14 @@ def test_what_is_no_difference_goes(names, text, plain):
     assert normaliser(names)(text) == plain
 
 
+def test_what_nothing_would_be_left_of_stays():
+    plain = normaliser(SQUAD)
+    assert [plain(text) for text in ("A", "The.", " ?! ", "", " \n")] == ["a", "the", "?!", "", ""]
+    for name in ("exact_match", "contains"):
+        rows = said(("A.", "A"), ("a", "A"), ("", "A"), ("B", "A"), ("!", "?"), ("?", "?"))
+        assert values(only(name, rows, normalise=SQUAD)) == [1, 1, 0, 0, 0, 1]
+
+
 def test_squads_own_example():
     """What SQuAD's script makes of these, worked out by hand from its four steps."""
     plain = normaliser(SQUAD)
