@@ -13,10 +13,10 @@ from app.chats.history import CHAT, checked
 from app.recordfile import RecordError
 from app.serving.openai_errors import ApiError, message_in
 from app.serving.proxy import SILENCE_S, Clients
-from app.serving.route import Route
 from trainer.contract.conversation import Fault
 from trainer.contract.redact import redact
 from trainer.engines.errors import EngineError
+from trainer.engines.route import Route
 
 LOG_LINES = 20
 MAX_ERROR_BYTES = 1 << 20

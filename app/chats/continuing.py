@@ -11,7 +11,7 @@ import httpx
 from app.chats.asking import Asker
 from app.chats.stream import pieces
 from app.serving.openai_errors import ApiError
-from app.serving.route import Route
+from trainer.engines.route import Route
 
 TEXT = "/completions"
 _ASKED = ("continue_final_message", "add_generation_prompt")

@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 
 from app.home import Home
 from app.recordfile import RecordError, RecordFile
-from app.serving.route import Route, Served
+from app.serving.route import Served
 from trainer.engines.endpoints import FILE_NAME, Endpoint, find_endpoint, parse_endpoint
 from trainer.engines.errors import EngineError
+from trainer.engines.route import Route
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")

@@ -18,8 +18,9 @@ from starlette.types import Receive, Send
 
 from app.serving.openai_errors import ApiError, from_engine, message_in
 from app.serving.questions import Question
-from app.serving.route import Backend, Route, Served
+from app.serving.route import Backend, Served
 from trainer.engines.errors import EngineError
+from trainer.engines.route import Route
 
 # A first token may take minutes on a CPU; OpenAI's own client waits as long.
 SILENCE_S = 600.0

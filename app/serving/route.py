@@ -1,9 +1,4 @@
-"""Where a model answers: the one thing that every engine and whoever asks it agree on.
-
-Every engine is an OpenAI-compatible server on the loopback address, with a random port and key: our
-Transformers engine, vLLM, llama.cpp. A saved endpoint is one that somebody else runs. So there is
-one way to ask, and a proxy has only to change the address.
-"""
+"""What can be asked for, and the promise of whoever lets models answer."""
 
 from __future__ import annotations
 
@@ -12,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from trainer.engines.errors import Kind
+from trainer.engines.route import Route
 
 
 @dataclass(frozen=True)
@@ -30,23 +26,6 @@ class Served:
     kind: Kind
     label: str
     created: int
-
-
-@dataclass(frozen=True)
-class Route:
-    """Where to ask: ``POST {base_url}/chat/completions`` with ``Bearer {key}``.
-
-    Attributes:
-        base_url: Ends with ``/v1``.
-        key: '' where none is wanted.
-        model: The name as that server knows it.
-        tells_likelihoods: Whether it may be asked how likely a given text is.
-    """
-
-    base_url: str
-    key: str
-    model: str
-    tells_likelihoods: bool = True
 
 
 class Backend(Protocol):

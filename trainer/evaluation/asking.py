@@ -12,9 +12,10 @@ import httpx
 
 from trainer.contract.redact import redact
 from trainer.engines.errors import EngineError
+from trainer.engines.route import Route
 from trainer.evaluation.choosing import VLLM, Plan, without_likelihood
 from trainer.evaluation.seam import Ability, Unanswerable
-from trainer.evaluation.starting import ADVICE, Hall, Route
+from trainer.evaluation.starting import ADVICE, Hall
 from trainer.failures import Failure
 
 Warn = Callable[[str, str], None]
@@ -73,7 +74,7 @@ class HttpAsker:
         self._hall, self._warn = hall, warn
         self._starting = asyncio.Lock()
         self._known: Route | None = None
-        self._deaths, self._last_death = 0, 0
+        self._deaths, self._last_death = 0, ""
         self._dead: Failure | None = None
         self._left_out: set[str] = set()
         limit_s = LOCAL_S if plan.kind else REMOTE_S
@@ -166,9 +167,9 @@ class HttpAsker:
 
     def _note_death(self, route: Route, died: EngineError) -> None:
         """Have the engine started again; Failure when it has died too often."""
-        if self._last_death == route.started:
+        if self._last_death == route.key:
             return
-        self._last_death, self._known = route.started, None
+        self._last_death, self._known = route.key, None
         self._deaths += 1
         if "signal 9" in str(died):
             self.gate.narrow(self.gate.width)

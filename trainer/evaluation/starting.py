@@ -17,6 +17,7 @@ from trainer.contract.identity import Identity, sweep
 from trainer.engines.errors import EngineError
 from trainer.engines.kinds import BASE_NAME, EngineKind, Setup
 from trainer.engines.process import EngineProcess, free_port
+from trainer.engines.route import Route
 from trainer.engines.sockets import MARK
 from trainer.engines.targets import Adapter, Model, Target
 from trainer.evaluation.choosing import Plan
@@ -27,23 +28,6 @@ PORT_TRIES = 3
 ADVICE = ("Look at the engine's log in the attempt's folder, then resume the run: answers until "
           "here are kept.")
 _ENDED = EngineError("stopped", "The evaluation was stopped.", "Resume it.")
-
-
-@dataclass(frozen=True)
-class Route:
-    """Where a model is asked.
-
-    Attributes:
-        base_url: Ends with ``/v1``.
-        key: '' where none is wanted.
-        model: The name as that server knows it.
-        started: Which of the run's engines it is, from 1; 0 for endpoints.
-    """
-
-    base_url: str
-    key: str = field(repr=False)
-    model: str
-    started: int = 0
 
 
 class Lease:
@@ -86,7 +70,6 @@ def end_left_over(note: Path) -> None:
 class _Stand:
     """A started engine, what it holds and which adapters are on it."""
 
-    number: int
     kind: EngineKind
     model: Model
     process: EngineProcess
@@ -169,7 +152,7 @@ class Hall:
         if (took := time.monotonic() - began) > 0.1:
             self.load_s[plan.number] = self.load_s.get(plan.number, 0.0) + took
         return Route(stand.process.base_url, stand.process.key, target.adapter.name
-                     if target.adapter else stand.base_name, stand.number)
+                     if target.adapter else stand.base_name)
 
     def _start(self, target: Target, kind: EngineKind) -> _Stand:
         deadline = time.monotonic() + kind.settings.start_s
@@ -208,7 +191,7 @@ class Hall:
     def _settled(self, target: Target, kind: EngineKind, process: EngineProcess) -> _Stand:
         first = target.adapter
         others = [name for name in process.models if first is None or name != first.name]
-        stand = _Stand(self._count, kind, target.model, process,
+        stand = _Stand(kind, target.model, process,
                        others[0] if others else BASE_NAME,
                        kind.max_rank(self._place.device, first))
         if first and first.name in process.models:
@@ -227,7 +210,7 @@ class Hall:
     def why_ended(self, route: Route) -> EngineError | None:
         """Say how the engine of a route ended; None when it still runs."""
         stand = self._stand
-        if stand is None or stand.number != route.started:
+        if stand is None or stand.process.key != route.key:
             # Another one has taken its place, so that nothing is known but that it is gone.
             return EngineError("engine_died", "The engine is gone.", "Resume the run.")
         return stand.process.why_ended()

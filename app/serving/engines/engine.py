@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from app.home import Home
 from app.serving.engines.leases import Lease, folder_of
-from app.serving.route import Route
 from trainer.engines.errors import EngineError
 from trainer.engines.kinds import BASE_NAME, EngineKind, Setup
 from trainer.engines.process import EngineProcess, free_port
+from trainer.engines.route import Route
 from trainer.engines.sockets import listening
 from trainer.engines.targets import Adapter, Model, Target
 

@@ -15,9 +15,10 @@ from app.serving.engines.engine import Engine
 from app.serving.engines.names import Desk, Names
 from app.serving.engines.pool import Busy, Pool
 from app.serving.engines.training import Conflict
-from app.serving.route import Route, Served
+from app.serving.route import Served
 from trainer.engines.errors import EngineError
 from trainer.engines.kinds import Availability, EngineKind, all_kinds
+from trainer.engines.route import Route
 from trainer.engines.settings import EngineSettings
 from trainer.engines.targets import Target
 

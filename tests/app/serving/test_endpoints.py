@@ -9,8 +9,8 @@ import pytest
 from app.home import Home
 from app.recordfile import RecordError
 from app.serving.endpoints import EndpointBackend, EndpointBook
-from app.serving.route import Route
 from trainer.engines.errors import EngineError
+from trainer.engines.route import Route
 
 KEY = "sk-endpoint-endpoint"
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from app.serving.openai_errors import ApiError
 from app.serving.proxy import Backends, Proxy, Renamer
 from app.serving.questions import read_question
-from app.serving.route import Route, Served
+from app.serving.route import Served
 from trainer.engines.errors import EngineError
+from trainer.engines.route import Route
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 

@@ -13,12 +13,12 @@ import pytest
 from tests.trainer.evaluation.judging.conftest import Reply, Stub, lines, longer
 from trainer.contract.kinds.evaluate import JudgeConfig
 from trainer.engines.endpoints import Endpoint
+from trainer.engines.route import Route
 from trainer.evaluation import asking
 from trainer.evaluation.choosing import Plan
 from trainer.evaluation.finding import Remote
 from trainer.evaluation.judging.judge import judge
 from trainer.evaluation.judging.wish import JudgeResult, JudgeWish
-from trainer.evaluation.starting import Route
 from trainer.failures import Failure
 
 MODELS = {"base": lines("d", ["four"] * 6), "tuned": lines("d", ["longer"] * 6)}
