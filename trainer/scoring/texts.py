@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from trainer.failures import Failure
@@ -88,7 +88,8 @@ class Regex(Metric):
             raise Failure("metric_pattern", f"'{pattern}' is no regular expression: {error}.",
                           "Mend 'pattern'.") from None
         self._whole, self._timeouts = whole, 0
-        self._cached = lru_cache(maxsize=1024)(self._matches)
+        # Whole: what took too long once is not tried again when mistakes are sorted.
+        self._cached = cache(self._matches)
 
     def score(self, predictions: Sequence[Prediction]) -> list[Scores]:
         """Return ``regex``.

@@ -3,6 +3,7 @@ import pytest
 from tests.trainer.scoring.making import only, said, values
 from trainer.failures import Failure
 from trainer.scoring import make, texts
+from trainer.scoring.mistakes import Mistake, grouped
 from trainer.scoring.normalise import SQUAD, normaliser
 
 
@@ -69,6 +70,16 @@ def test_an_expression_that_backtracks_for_ever_is_ended(monkeypatch):
     assert values(metric.score(said((hang, "")))[0]) == [0]
     with pytest.raises(Failure, match=r"more than .* s on each of 5 answers"):
         metric.score(said(*[(hang + str(n), "") for n in range(9)]))
+
+
+def test_answers_that_took_too_long_are_sorted_all_the_same(monkeypatch):
+    monkeypatch.setattr(texts, "SECONDS", 0.05)
+    metric = make("regex", pattern=r"(a|aa)+$")
+    hang = ["a" * 200 + "b" + str(n) for n in range(4)]
+    rows = said(*[(text, "") for text in hang + [f"b{n}" for n in range(2000)]])
+    [scores] = metric.score(rows)
+    assert not any(values(scores))
+    assert len(grouped(rows, scores.values, metric)[Mistake.FORMAT]) >= 2000
 
 
 def test_what_is_no_expression_is_refused():
