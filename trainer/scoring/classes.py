@@ -118,7 +118,9 @@ class Classification(Metric):
         if len(labels) > MOST_CLASSES:
             raise Failure("metric_classes", f"There are {len(labels)} classes, more than "
                           f"{MOST_CLASSES}.", "Use exact_match for answers that are no classes.")
-        self._reader = reader = self._reader or Reader(labels)
+        if self._reader is None or not set(labels) <= set(self._reader.labels):
+            self._reader = Reader(labels)
+        reader = self._reader
         places = {label: place for place, label in enumerate(reader.labels)}
         if unknown := {p.label for p in predictions if p.label} - set(places):
             raise Failure("metric_label", f"'{min(unknown)}' is none of the classes "

@@ -74,6 +74,12 @@ def test_labels_that_there_are_not_and_too_many():
         make("classification").score(rows(*[("x", f"c{n}") for n in range(201)]))
 
 
+def test_other_rows_have_classes_of_their_own():
+    metric = make("classification")
+    assert [metric.score(rows((name, name), ("x", name)))[0].value for name in ("a", "b")] \
+        == [0.5, 0.5]
+
+
 def test_an_answer_that_names_nothing_has_not_the_form():
     metric = make("classification", labels=["a", "b"])
     assert [metric.formed(p) for p in rows(("a", "b"), ("neither", "b"))] == [True, False]
