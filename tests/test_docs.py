@@ -25,6 +25,25 @@ def test_every_relative_link_leads_somewhere(page):
     assert not missing
 
 
+def test_every_room_of_the_architecture_is_there_and_named():
+    """Whoever moves a file or opens a room says so."""
+    rooms = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("```")[1]
+    above, named = [], set()
+    for line in rooms.strip("\n").splitlines():
+        depth = len(line) - len(line.lstrip())
+        names = [name for name in re.split(r" {2,}", line.strip())[0].replace(",", "").split()
+                 if name.endswith((".py", "/"))]
+        above = [room for room in above if room[0] < depth]
+        folder = ROOT.joinpath(*(name for _, name in above))
+        found = {name: list(folder.glob(name.rstrip("/"))) for name in names}
+        assert all(found.values()), (line, found)
+        named |= {path for paths in found.values() for path in paths}
+        above += [(depth, name) for name in names if name.endswith("/")]
+    assert len(named) > 90
+    assert {path.parent for place in ("app", "trainer")
+            for path in (ROOT / place).glob("*/*.py")} <= named
+
+
 # The place of the code among the arguments of what says something of a row.
 CODE_AT = {"RowProblem": 2, "RowError": 0, "Remark": 0}
 
