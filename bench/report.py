@@ -157,9 +157,9 @@ HOW = {STUDIO: """How each number is taken:
 - **Batch generation**: the first 500 questions of GSM8K's test rows, or the held-out samples where
   there are none, 64 at a time, answers of exactly 128 tokens, greedy, float32. Beside it plain
   Transformers' `generate`, one question after the other (`bench/plain_child.py`).
-- **vLLM** is measured where `make vllm` has made its environment. On a CPU of two cores it computes
-  on one of them and leaves the other one to its server. Its streams: 16 connections, two questions
-  each, 32 to 64 tokens, twice.
+- **vLLM** is measured where `make vllm` has made its environment. On a CPU a base alone is started
+  without room for adapters; *another adapter* is the second one, after the first has started the
+  engine anew. Its streams: 16 connections, two questions each, 32 to 64 tokens, twice.
 - **Merging** (`bench/merge_child.py`): a random model in bf16 in files of up to 64 MB, LoRA of rank
   16 beside every linear layer; the highest resident set (`VmHWM`) of the process that merges, with
   all its libraries.""",

@@ -1,6 +1,7 @@
 import pytest
 
-from bench.report import DATA, STUDIO, Number, section, table, with_section
+from bench.__main__ import BENCHMARKS
+from bench.report import DATA, HOW, STUDIO, Number, section, table, with_section
 from bench.training import delays, written
 from trainer.contract.events import MetricsEvent, StageEvent, to_line
 from trainer.contract.rundir import RunDir
@@ -27,6 +28,15 @@ def test_a_section_is_replaced_and_the_others_stay():
     assert again.count("# Benchmarks") == 1 and both.startswith(first.rstrip())
     assert "| c " in again and "| b " in again and "| a " not in again
     assert again.index("## Studio") < again.index("## Data") and again.endswith(".\n")
+
+
+@pytest.mark.parametrize("title", HOW)
+def test_how_numbers_are_taken_stays_when_a_section_is_written_anew(title):
+    """What is true of one measurement only stands above; it goes with its numbers."""
+    document = BENCHMARKS.read_text(encoding="utf-8")
+    before, _, after = document.partition(HOW[title] + "\n")
+    assert before.rpartition("\n## ")[2].startswith(f"{title}\n")
+    assert not after or after.startswith("\n## ")
 
 
 def test_a_point_counts_as_shown_with_the_first_later_one():
