@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import FileResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.deps import RunDep
+from app.api.deps import RunDep, StudioDep, get_run
 from app.api.files import attachment
 from app.evaluations import reading
 from app.runs import Run, RunError
 
-router = APIRouter(prefix="/runs/{run_id}")
+router = APIRouter()
+_ONE = "/runs/{run_id}/evaluation"
 Name = Annotated[str, Field(max_length=4096)]
 
 
@@ -49,25 +50,62 @@ class Bins(BaseModel):
     bins: Annotated[int, Field(ge=1, le=200)] = 20
 
 
-@router.get("/evaluation")
+def _several(studio: StudioDep, run: Annotated[list[Name] | None, Query(max_length=100)] = None
+             ) -> list[Run]:
+    """Return the evaluations that are named, or all of them; one without a report adds nothing."""
+    if run:
+        return [get_run(run_id, studio) for run_id in run]
+    return [one for one in studio.runs() if one.objective == "evaluate"]
+
+
+SeveralDep = Annotated[list[Run], Depends(_several)]
+
+
+@router.get("/evaluations")
+def matrix(runs: SeveralDep) -> dict[str, Any]:
+    """Return the newest score of every model at everything that was measured."""
+    return reading.matrix(runs).document()
+
+
+@router.get("/evaluations.csv")
+def matrix_table(runs: SeveralDep) -> PlainTextResponse:
+    """Return the newest scores as CSV."""
+    return _file("evaluations.csv", reading.to_csv(runs), "text/csv")
+
+
+@router.get("/evaluations.md")
+def matrix_markdown(runs: SeveralDep) -> PlainTextResponse:
+    """Return the newest scores as tables in Markdown."""
+    return _file("evaluations.md", reading.to_markdown(runs), "text/markdown")
+
+
+@router.get("/evaluations/forgetting")
+def forgetting(runs: SeveralDep, model: Annotated[Name, Query()], base: Annotated[Name, Query()]
+               ) -> dict[str, Any]:
+    """Return what was measured of a trained model and of its base, what was lost most first."""
+    return {"model": model, "base": base,
+            "kept": [one.document() for one in reading.forgetting(runs, model, base)]}
+
+
+@router.get(_ONE)
 def evaluation(run: RunDep) -> dict[str, Any]:
     """Return every score, comparison and kind of mistake."""
     return reading.document(run)
 
 
-@router.get("/evaluation/rows")
+@router.get(f"{_ONE}/rows")
 def rows(run: RunDep, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
     """Return rows with the answers to them, the worst or the most changed first."""
     return reading.rows(run, wanted.query()).document()
 
 
-@router.get("/evaluation/histogram")
+@router.get(f"{_ONE}/histogram")
 def histogram(run: RunDep, wanted: Annotated[Bins, Query()]) -> dict[str, Any]:
     """Return how many answers of each model have which score."""
     return reading.histogram(run, wanted.dataset, wanted.metric, wanted.bins).document()
 
 
-@router.get("/evaluation/predictions")
+@router.get(f"{_ONE}/predictions")
 def predictions(run: RunDep, model: Annotated[str, Query(max_length=4096)]) -> FileResponse:
     """Return all answers of a model, JSON lines."""
     report = reading.report_of(run)
@@ -80,19 +118,19 @@ def predictions(run: RunDep, model: Annotated[str, Query(max_length=4096)]) -> F
                         headers=attachment(f"{run.id}-predictions-{number:02d}.jsonl"))
 
 
-@router.get("/evaluation.csv")
+@router.get(f"{_ONE}.csv")
 def table(run: RunDep) -> PlainTextResponse:
     """Return the scores as CSV."""
-    return _file(run, "csv", reading.to_csv([run]), "text/csv")
+    reading.report_of(run)
+    return _file(f"{run.id}-evaluation.csv", reading.to_csv([run]), "text/csv")
 
 
-@router.get("/evaluation.md")
+@router.get(f"{_ONE}.md")
 def markdown(run: RunDep) -> PlainTextResponse:
     """Return the scores as tables in Markdown."""
-    return _file(run, "md", reading.to_markdown([run]), "text/markdown")
-
-
-def _file(run: Run, ending: str, text: str, media_type: str) -> PlainTextResponse:
     reading.report_of(run)
-    return PlainTextResponse(text, media_type=media_type,
-                             headers=attachment(f"{run.id}-evaluation.{ending}"))
+    return _file(f"{run.id}-evaluation.md", reading.to_markdown([run]), "text/markdown")
+
+
+def _file(name: str, text: str, media_type: str) -> PlainTextResponse:
+    return PlainTextResponse(text, media_type=media_type, headers=attachment(name))

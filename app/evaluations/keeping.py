@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from app.runs import Run
 from trainer.contract.kinds.evaluation import (
@@ -32,6 +33,7 @@ class Kept:
         p_adjusted: Chance of such a difference between equal models, all of the list told
             together.
         verdict: Of the trained model: 'worse' is what was forgotten.
+        share: The scores are shares of rows that are right.
         paired: Whether both answered the same rows in one evaluation; else the intervals of two
             evaluations are compared, which sees only larger differences.
         runs: The evaluations that it is known from.
@@ -52,6 +54,11 @@ class Kept:
     n: int
     runs: tuple[str, ...]
     higher_is_better: bool = True
+    share: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """Return it as REST shows it."""
+        return asdict(self)
 
 
 def forgetting(runs: Sequence[Run], tuned: str, base: str) -> list[Kept]:
@@ -90,7 +97,7 @@ def _paired(run: Run, report: EvaluationReport, one: Compared, tuned: str) -> Ke
     return Kept(one.dataset, one.metric, one.source, _value(values[before]),
                 _value(values[after]), -one.difference if turned else one.difference, *ends,
                 one.p_value, None, "unclear", True, one.n, (run.id,),
-                values[after].higher_is_better)
+                values[after].higher_is_better, values[after].share)
 
 
 _Measured = tuple[Run, Result]
@@ -126,7 +133,7 @@ def _apart(first: _Measured, second: _Measured) -> Kept | None:
             float(not difference)
     return Kept(after.dataset, after.metric, after.source, _value(before), _value(after),
                 difference, low, high, chance, None, "unclear", False, after.n,
-                (run.id, later.id), after.higher_is_better)
+                (run.id, later.id), after.higher_is_better, after.share)
 
 
 def _error(one: Result) -> float | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from app.runs import Run
 from trainer.contract.kinds.evaluation import (
@@ -76,6 +77,12 @@ class Matrix:
     def cell(self, model: str, column: Column) -> Cell | None:
         """Return a model's cell; None where it was not measured."""
         return self.cells.get((model, column.dataset, column.metric))
+
+    def document(self) -> dict[str, Any]:
+        """Return it as REST shows it: a cell names its model and what was measured."""
+        return {"models": list(self.models), "columns": [asdict(one) for one in self.columns],
+                "cells": [{"model": model, "dataset": dataset, "metric": metric, **asdict(cell)}
+                          for (model, dataset, metric), cell in self.cells.items()]}
 
 
 def matrix(runs: Sequence[Run]) -> Matrix:

@@ -97,7 +97,7 @@ class Shown:
                       + _evaluate_one.comparisons(locale, report, label, shares)) \
             if found.columns else ""
         return (_evaluate_one.summary(locale, report, label) + _evaluate_one.notes(locale, report)
-                + scores + self._kept(report, runs or [run], shares)
+                + scores + self._kept(report, runs or [run])
                 + _evaluate_one.judged(locale, report.judged, label)
                 + _evaluate_one.answered(locale, report.answered, label))
 
@@ -113,8 +113,7 @@ class Shown:
         return (_evaluate_one.summary(self.locale, report, self.label)
                 + card(self._say("scores"), body, side=link))
 
-    def _kept(self, report: EvaluationReport, runs: Sequence[Run],
-              shares: dict[tuple[str, str], bool]) -> str:
+    def _kept(self, report: EvaluationReport, runs: Sequence[Run]) -> str:
         """Return the check of what was forgotten, of each trained model beside its own base."""
         drawn = ""
         for model in report.models[:_MOST_MODELS]:
@@ -125,8 +124,7 @@ class Shown:
                 continue
             found: list[Kept] = [one for one in forgetting(runs, model, base)
                                  if one.source == "benchmark" and one.dataset in mine]
-            drawn += _evaluate_one.kept(self.locale, found, self.label(model), self.label(base),
-                                        shares)
+            drawn += _evaluate_one.kept(self.locale, found, self.label(model), self.label(base))
         return drawn
 
     def _base_of(self, name: str) -> str:

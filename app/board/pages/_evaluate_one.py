@@ -277,15 +277,13 @@ def _verdicts(locale: str, one: Judged, label: Label) -> str:
             f"<td>{text(calls)}<small>{text(cost)}</small></td></tr>")
 
 
-def kept(locale: str, found: Sequence[Kept], tuned: str, base: str,
-         share_of: dict[tuple[str, str], bool]) -> str:
-    """Return the same benchmarks and data before and after training, what was lost first."""
+def kept(locale: str, found: Sequence[Kept], tuned: str, base: str) -> str:
+    """Return the same benchmarks before and after training, what was lost first."""
     if not found:
         return ""
     heads = "".join(f'<th scope="col">{text(t(locale, f"kept.{key}"))}</th>' for key in (
         "what", "before", "after", "change"))
-    body = "".join(_kept(locale, one, share_of.get((one.dataset, one.metric), False))
-                   for one in found[:100])
+    body = "".join(_kept(locale, one) for one in found[:100])
     lost = sum(one.verdict == "worse" for one in found)
     lead = t(locale, "kept.lost" if lost else "kept.nothing_lost", n=count(lost),
              total=count(len(found)), tuned=tuned, base=base)
@@ -294,16 +292,16 @@ def kept(locale: str, found: Sequence[Kept], tuned: str, base: str,
                 f"</tr></thead><tbody>{body}</tbody></table></div>", element_id="evaluate-kept")
 
 
-def _kept(locale: str, one: Kept, share: bool) -> str:
+def _kept(locale: str, one: Kept) -> str:
     chance = one.p_adjusted if one.p_adjusted is not None else one.p_value
     how = "" if one.paired else t(locale, "kept.unpaired")
     said = " · ".join(filter(None, (chance_text(chance) if chance is not None else "", how)))
     return (f'<tr><th scope="row">{data_mark(one.dataset)}<small>'
             f"{text(metric_text(locale, one.metric))}</small></th>"
-            f"<td>{text(value_text(one.before, share))}</td>"
-            f"<td>{text(value_text(one.after, share))}</td>"
+            f"<td>{text(value_text(one.before, one.share))}</td>"
+            f"<td>{text(value_text(one.after, one.share))}</td>"
             f"<td>{verdict(locale, one.verdict)} "
-            f"<b>{text(change_text(locale, one.difference, share))}</b>"
+            f"<b>{text(change_text(locale, one.difference, one.share))}</b>"
             f"<small>{text(said)}</small></td></tr>")
 
 

@@ -70,6 +70,43 @@ def test_tables_and_answers_are_attachments(rest, done):
                     params={"model": MODELS[1]}).status_code == 404
 
 
+def test_several_evaluations_are_one_matrix(rest, done):
+    later = evaluation(rest.studio.home.runs, "20261122-later-eeeeee", {
+        MODELS[1]: [line(1, 0)]}, created_at=2.0)
+    rest.studio.reconcile()
+    found = rest.get("/api/evaluations").json()
+    assert set(found["models"]) == set(MODELS)
+    assert [(one["dataset"], one["metric"], one["share"]) for one in found["columns"]] == [
+        ("sums", "numeric", True)]
+    cells = {one["model"]: one for one in found["cells"]}
+    assert (cells[MODELS[0]]["value"], cells[MODELS[1]]["value"]) == (0.6, 0.0)
+    assert cells[MODELS[1]]["run"] == later.id and cells[MODELS[0]]["best"]
+    one = rest.get("/api/evaluations", params={"run": "20261122-done-dddddd"}).json()
+    cells = {cell["model"]: cell for cell in one["cells"]}
+    assert cells[MODELS[1]]["change"]["verdict"] == "better"
+    table = rest.get("/api/evaluations.csv")
+    assert table.text.count("\n") == 3 and later.id in table.text
+    assert table.headers["content-disposition"].endswith('"evaluations.csv"')
+    assert "| starter |" in rest.get("/api/evaluations.md").text
+    assert rest.get("/api/evaluations", params={"run": "../done"}).status_code == 404
+    assert rest.get("/api/evaluations", params={"run": ["x"] * 101}).status_code == 422
+
+
+def test_what_was_forgotten_is_asked_for_by_model_and_base(rest, done):
+    asked = {"model": MODELS[1], "base": MODELS[0]}
+    found = rest.get("/api/evaluations/forgetting", params=asked).json()
+    one, = found.pop("kept")
+    assert found == asked and (one["before"], one["after"], one["share"]) == (0.6, 1.0, True)
+    assert (one["verdict"], one["paired"], one["runs"]) == (
+        "better", True, ["20261122-done-dddddd"])
+    turned = rest.get("/api/evaluations/forgetting", params={
+        "model": MODELS[0], "base": MODELS[1]}).json()
+    assert turned["kept"][0]["verdict"] == "worse"
+    assert rest.get("/api/evaluations/forgetting", params={"model": "x"}).status_code == 422
+    assert rest.get("/api/evaluations/forgetting",
+                    params={**asked, "base": "other"}).json()["kept"] == []
+
+
 def test_an_evaluation_is_queued_like_any_run(rest):
     config = {"kind": "evaluate", "name": "by rest", "models": ["starter"],
               "data": ["sample_instructions_heldout"], "max_samples": 2}
