@@ -13,7 +13,7 @@ import httpx
 from trainer.contract.redact import redact
 from trainer.engines.errors import EngineError
 from trainer.engines.route import Route
-from trainer.evaluation.choosing import VLLM, Plan, without_likelihood
+from trainer.evaluation.choosing import VLLM, Plan
 from trainer.evaluation.seam import Ability, Unanswerable
 from trainer.evaluation.starting import ADVICE, Hall
 from trainer.failures import Failure
@@ -94,7 +94,7 @@ class HttpAsker:
 
     def can(self, ability: Ability) -> str:
         """Return '' when it can, else why not."""
-        return without_likelihood(self.plan.place) if ability == "likelihood" else ""
+        return self.plan.blind if ability == "likelihood" else ""
 
     async def ready(self) -> None:
         """Start the engine, if there is one and it does not run; Failure when it cannot."""

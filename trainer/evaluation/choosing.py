@@ -28,6 +28,7 @@ class Plan:
         place: What it is.
         kind: How its engine is started; None for endpoints.
         why: Why this engine, in words.
+        blind: Why it cannot tell how likely a text is, so started; '' when it can.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Plan:
     place: Place
     kind: EngineKind | None
     why: str
+    blind: str = ""
 
     @property
     def engine(self) -> str:
@@ -56,13 +58,11 @@ class Wish:
         engine: As the config has it.
         device: 'cpu' or a GPU's uuid.
         rows: How many questions there are for each model; None when it is not known.
-        likely: Whether a metric asks how likely texts are.
     """
 
     engine: str
     device: str
     rows: int | None
-    likely: bool = False
 
 
 def choose(names: Sequence[str], places: Sequence[Place], wish: Wish,
@@ -85,9 +85,9 @@ class _Chooser:
         self._wish, self._kinds, self._targets = wish, kinds, targets
         self._missing: dict[str, str] = {}
 
-    def of(self, name: str, place: Place) -> tuple[EngineKind | None, str]:
+    def of(self, name: str, place: Place) -> tuple[EngineKind | None, str, str]:
         if isinstance(place, Remote):
-            return None, "it answers by itself"
+            return None, "it answers by itself", without_likelihood(place)
         asked, why = self._wish.engine, "it was asked for"
         if place.model.is_gguf:
             asked, why = LLAMA, "GGUF files need it"
@@ -102,15 +102,14 @@ class _Chooser:
         if refusal := kind.refusal(place):
             raise Failure("engine_cannot", f"The engine {asked} cannot serve '{name}'. {refusal}",
                           "Choose the engine 'auto'.")
-        if asked == VLLM and self._wish.likely and self._has_room(place):
-            raise Failure("engine_cannot", f"vLLM cannot tell for '{name}' how likely texts are: "
-                          "beside adapters it ends on a processor.", "Choose the engine 'auto'.")
-        return kind, why
+        return kind, why, without_likelihood(place) or self._ends(kind, place)
 
-    def _has_room(self, place: Target) -> bool:
-        """Tell whether vLLM keeps room for adapters of a model's base, on a processor."""
-        return self._wish.device == "cpu" and any(
-            one.adapter and one.model.folder == place.model.folder for one in self._targets)
+    def _ends(self, kind: EngineKind, place: Target) -> str:
+        """Say why an engine must not be asked how likely texts are; '' when it may."""
+        device = self._wish.device
+        if kind.tells_likelihoods(device, kind.max_rank(device, place.adapter)):
+            return ""
+        return f"With an adapter, {kind.name} ends on a processor when it is asked for that."
 
     def _against_vllm(self, place: Target) -> str:
         """Say why vLLM is not taken for a model and the others of its base; '' when it is."""

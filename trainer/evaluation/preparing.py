@@ -56,8 +56,7 @@ def prepare(work: Work[EvaluateConfig]) -> Task:
     asked = places[:len(config.models)]
     found = read_rows(work, _form(config, asked))
     rows = None if config.benchmarks.tasks else len(found.asks)
-    likely = any(use.name in BY_LIKELIHOOD for use in config.metrics)
-    plans = choose(names, places, Wish(config.engine, device_of(work.device), rows, likely),
+    plans = choose(names, places, Wish(config.engine, device_of(work.device), rows),
                    all_kinds(EngineSettings.read()))
     for plan in plans:
         work.emit.choose(f"engine.{plan.name}", plan.engine, plan.why)
@@ -109,10 +108,17 @@ def _wants(names: Sequence[str], *, judged: bool) -> Wants:
 
 
 def _require_likelihoods(found: Found, plans: Sequence[Plan], wants: Wants) -> None:
-    """Note which models cannot tell likelihoods; refuse when nothing else is wanted of any."""
+    """Note which models cannot tell likelihoods; refuse when nothing else is wanted of any.
+
+    One that could through another engine is refused: it would miss beside those of its base.
+    """
     if not (wants.likelihood or wants.choices):
         return
-    blind = {plan.name: why for plan in plans if (why := without_likelihood(plan.place))}
+    blind = {plan.name: plan.blind for plan in plans if plan.blind}
+    if name := next((plan.name for plan in plans
+                     if plan.blind and not without_likelihood(plan.place)), ""):
+        raise Failure("engine_cannot", f"The engine cannot tell for '{name}' how likely texts "
+                      f"are. {blind[name]}", "Choose the engine 'auto'.")
     if len(blind) == len(plans) and not wants.answers:
         name, why = next(iter(blind.items()))
         raise Failure("likelihood_cannot", f"'{name}' cannot be asked what the metrics need. "

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,9 +18,10 @@ from trainer.contract.rundir import RunDir
 from trainer.engines.kinds import Vllm, all_kinds
 from trainer.engines.settings import EngineSettings
 from trainer.engines.sockets import MARK
+from trainer.evaluation.asking import HttpAsker
 from trainer.evaluation.choosing import Wish, choose
 from trainer.evaluation.finding import Finder
-from trainer.failures import Failure
+from trainer.evaluation.starting import Hall
 
 pytestmark = pytest.mark.serving
 ROOT = Path(__file__).parents[3]
@@ -141,12 +142,37 @@ def test_models_of_one_base_get_one_engine(bench: Any, monkeypatch: pytest.Monke
     assert chosen("cpu", 2) == ["transformers", "transformers"]
     assert chosen("GPU-1", 2) == ["vllm", "vllm"]
     assert chosen("GPU-1", 1, 20) == ["transformers"] and chosen("GPU-1", 1, None) == ["vllm"]
-    # vLLM on a processor ends when it is asked for likelihoods beside adapters, of the base too.
-    asked = Wish("vllm", "cpu", 500, likely=True)
-    assert [plan.engine for plan in choose(["a"], places[:1], asked, kinds)] == ["vllm"]
-    with pytest.raises(Failure, match="how likely") as error:
-        choose(["a", "b"], places, asked, kinds)
-    assert error.value.code == "engine_cannot"
+
+
+@pytest.mark.parametrize("metrics", [["likelihood"], ["chrf", "likelihood"], []])
+def test_vllm_is_not_asked_what_ends_it(bench: Any, monkeypatch: pytest.MonkeyPatch,
+                                        metrics: list[str]) -> None:
+    """With adapters on a processor likelihoods end it, chosen by the data or by a person."""
+    found = all_kinds(EngineSettings())["vllm"].available()
+    monkeypatch.setattr(Vllm, "available", lambda self: type(found)("vllm", True))
+    monkeypatch.setattr(Vllm, "launch", None)
+    texts = bench.data("d", [{"text": f"A story of {n} men. It ends well."} for n in range(9)])
+    run = bench.make("e", models=["starter", tuned(bench, "one")], data=[texts], engine="vllm",
+                     metrics=metrics)
+    end = bench.go(run)
+    assert (end.outcome, end.code) == ("failed", "engine_cannot"), bench.events
+    assert "for 'one' how likely" in end.message
+
+
+def test_benchmarks_hear_what_vllm_cannot_tell(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = Finder(bench.runs, bench.home)
+    places = [finder.find(name) for name in ("starter", tuned(bench, "one"))]
+    kinds = all_kinds(EngineSettings())
+    found = kinds["vllm"].available()
+    monkeypatch.setattr(Vllm, "available", lambda self: type(found)("vllm", True))
+
+    def told(device: str) -> list[str]:
+        plans = choose(["a", "b"], places, Wish("vllm", device, None), kinds)
+        return [HttpAsker(plan, cast(Hall, None), 1, print).can("likelihood") for plan in plans]
+
+    assert told("GPU-1") == ["", ""]
+    base, tuned_one = told("cpu")
+    assert base == "" and "With an adapter, vllm ends" in tuned_one
 
 
 def test_events_say_how_far_it_is(bench: Any, engine: Any) -> None:
