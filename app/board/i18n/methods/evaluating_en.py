@@ -169,7 +169,7 @@ EN: dict[str, str] = {
     "about.benchmark.gsm8k": "Grade school mathematics in words.",
     "about.benchmark.ifeval": "Instructions that a program can check.",
     "about.benchmark.hellaswag": "Common sense: how a scene goes on.",
-    "about.benchmark.arc": "Science of schools, the hard part.",
+    "about.benchmark.arc": "Science questions of schools, hard and easy.",
     "about.benchmark.truthfulqa": "What people often answer falsely.",
     "rubric.general": "General helpfulness", "rubric.correctness": "Correctness with a reference",
     "rubric.writing": "Writing", "rubric.summary": "Summary", "rubric.safety": "Safety",

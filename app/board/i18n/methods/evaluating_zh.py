@@ -165,7 +165,7 @@ ZH: dict[str, str] = {
     "about.benchmark.gsm8k": "小学数学应用题。",
     "about.benchmark.ifeval": "程序能检查的指令。",
     "about.benchmark.hellaswag": "常识：一个场景如何继续。",
-    "about.benchmark.arc": "中小学科学题中较难的部分。",
+    "about.benchmark.arc": "中小学科学题，难的和容易的两部分。",
     "about.benchmark.truthfulqa": "人们常答错的问题。",
     "rubric.general": "总体有用", "rubric.correctness": "对照参考答案的正确性",
     "rubric.writing": "写作", "rubric.summary": "摘要", "rubric.safety": "安全",
