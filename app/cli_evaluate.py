@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,6 +67,7 @@ def evaluate(options: Options) -> None:
     from app.cli import show_dry_run
     from app.studio import Studio
 
+    _refuse(options)
     studio = Studio.open()
     try:
         if options.show:
@@ -81,19 +82,33 @@ def evaluate(options: Options) -> None:
         studio.close()
 
 
+def _refuse(options: Options) -> None:
+    """Refuse options of which one would be lost."""
+    if options.worst and options.changed:
+        raise typer.BadParameter("--worst and --changed are two orders of rows: choose one.")
+    if options.detach and (options.worst or options.changed or options.csv or options.md):
+        raise typer.BadParameter("--detach returns before there is anything to show or to write: "
+                                 "say --show ID later.")
+
+
 def _start(studio: Any, options: Options, values: dict[str, Any]) -> None:
     """Queue it, follow it, and say what it has found."""
     from app.cli import end, follow_run, print_outcome
     from app.documents import evaluation_document, outcome_document
 
+    wanted = Wanted.of(options, (), ())
+    wanted.refuse_files()
     run = studio.create(values)
     run = run if options.detach else follow_run(studio, run)
-    found = evaluation_document(run) or _NOTHING
+    found = evaluation_document(run)
+    if found is not None and not found["predictions"]:
+        wanted = replace(wanted, count=0)
     if options.as_json:
-        print_json({**outcome_document(studio, run), **found})
+        told = _NOTHING if found is None else _with_rows(run, found, wanted)
+        print_json({**outcome_document(studio, run), **told})
     else:
-        if found["results"]:
-            _print(run, options)
+        if found is not None:
+            _print(run, wanted)
         print_outcome(studio, run)
     end(run, options.detach)
 
@@ -101,7 +116,7 @@ def _start(studio: Any, options: Options, values: dict[str, Any]) -> None:
 def _show(studio: Any, options: Options) -> None:
     """Show what an evaluation has found, as far as there is something."""
     from app.cli_runs import find
-    from app.evaluations.reading import document, rows
+    from app.evaluations.reading import document
 
     run = find(studio, options.show)
     studio.ingest(run.id)
@@ -109,16 +124,22 @@ def _show(studio: Any, options: Options) -> None:
     found = {"id": run.id, "name": run.name, "state": str(run.state), **document(run)}
     wanted = _wanted(studio, options)
     if options.as_json:
-        if wanted.count:
-            found["rows"] = rows(run, wanted.query()).document()
-        write(run, wanted)
-        print_json(found)
+        print_json(_with_rows(run, found, wanted))
     else:
-        _print(run, options, wanted)
+        _print(run, wanted)
 
 
-def _print(run: Run, options: Options, wanted: Wanted | None = None) -> None:
-    wanted = wanted or Wanted.of(options, (), ())
+def _with_rows(run: Run, found: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+    """Return a document with the rows that are wanted; write the files."""
+    from app.evaluations.reading import rows
+
+    if wanted.count:
+        found = {**found, "rows": rows(run, wanted.query()).document()}
+    write(run, wanted)
+    return found
+
+
+def _print(run: Run, wanted: Wanted) -> None:
     print_scores(run)
     if wanted.count:
         print_rows(run, wanted)
@@ -144,8 +165,10 @@ def _values(studio: Any, options: Options) -> dict[str, Any]:
         if values["kind"] != "evaluate":
             raise RunError("not_an_evaluation", f"This is a config of the kind "
                            f"'{str(values['kind'])[:40]}'.", "Start it with `finestra train`.")
-    values = apply_overrides({"kind": "evaluate", **values, **_of(options)},
-                             [*_inner(options), *given])
+    whole, given = {"kind": "evaluate", **values, **_of(options)}, [*_inner(options), *given]
+    values = apply_overrides(whole, given)
+    if options.limit and _tasks(values):
+        values = apply_overrides(whole, [f"benchmarks.limit={options.limit}", *given])
     if isinstance(values.get("models"), list):
         values["models"] = [_whole(studio, str(one)) for one in values["models"]]
     judge = values.get("judge")
@@ -184,7 +207,6 @@ def _inner(options: Options) -> list[str]:
 
     tasks = [task for name in options.benchmark or [] for task in _SHORTHANDS.get(name, (name,))]
     given = {"benchmarks.tasks": tasks, "benchmarks.num_fewshot": options.num_fewshot,
-             "benchmarks.limit": options.limit if tasks else None,
              "generation.max_new_tokens": options.max_new_tokens,
              "judge.model": options.judge, "judge.rubric": options.rubric}
     return [f"{key}={json.dumps(value)}" for key, value in given.items()
@@ -209,12 +231,22 @@ def _name(studio: Any, values: dict[str, Any]) -> str:
     from app.cli_export import named_run
 
     models = [run.name if (run := named_run(studio, str(one))) else Path(str(one)).name
-              for one in values.get("models") or []]
-    uses = [one.get("name") if isinstance(one, dict) else one for one in values.get("data") or []]
-    asked = [*(Path(str(one)).stem for one in uses),
-             *(values.get("benchmarks") or {}).get("tasks", [])]
+              for one in _list(values.get("models"))]
+    uses = [one.get("name") if isinstance(one, dict) else one
+            for one in _list(values.get("data"))]
+    asked = [*(Path(str(one)).stem for one in uses), *_tasks(values)]
     return f"{' and '.join(models)} on {', '.join(asked)}"[:100] if models and asked \
         else "evaluation"
+
+
+def _tasks(values: dict[str, Any]) -> list[str]:
+    """Return the tasks of a config that nobody has checked yet."""
+    section = values.get("benchmarks")
+    return [str(one) for one in _list(section.get("tasks"))] if isinstance(section, dict) else []
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def register(app: typer.Typer) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from app.cli_migrate import write_text
 from app.cli_output import console, note
 from app.evaluations.reading import (
     Cell,
@@ -24,7 +25,6 @@ from app.evaluations.reading import (
     to_markdown,
 )
 from app.runs import Run, RunError
-from trainer.contract.files import write_atomic
 from trainer.contract.logfile import clean
 
 if TYPE_CHECKING:
@@ -59,6 +59,17 @@ class Wanted:
     def query(self) -> RowQuery:
         """Return what is asked of the rows."""
         return RowQuery(self.dataset, self.metric, self.models, self.order, limit=self.count)
+
+    def refuse_files(self) -> None:
+        """Refuse to replace files, unless that is wanted.
+
+        Raises:
+            RunError: There is such a file already ('file_exists').
+        """
+        for path in (self.csv, self.md):
+            if path is not None and path.expanduser().exists() and not self.force:
+                raise RunError("file_exists", f"There is already a file '{path.expanduser()}'.",
+                               "Choose another name, or say --force.")
 
 
 def print_scores(run: Run) -> None:
@@ -148,14 +159,9 @@ def write(run: Run, wanted: Wanted) -> list[Path]:
         RunError: There is such a file already ('file_exists').
         OSError: It cannot be written.
     """
-    made = []
-    for path, make in ((wanted.csv, to_csv), (wanted.md, to_markdown)):
-        if path is None:
-            continue
-        place = path.expanduser()
-        if place.exists() and not wanted.force:
-            raise RunError("file_exists", f"There is already a file '{place}'.",
-                           "Choose another name, or say --force.")
-        write_atomic(place, make([run]))
-        made.append(place)
-    return made
+    wanted.refuse_files()
+    made = [(path.expanduser(), make) for path, make in (
+        (wanted.csv, to_csv), (wanted.md, to_markdown)) if path is not None]
+    for path, make in made:
+        write_text(path, make([run]))
+    return [path for path, _ in made]

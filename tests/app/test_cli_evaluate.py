@@ -92,6 +92,15 @@ def test_benchmarks_have_a_limit_of_their_own_and_short_names(script):
     assert config["data"] == []
 
 
+def test_the_limit_is_that_of_a_files_benchmarks_too(script, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("kind: evaluate\nmodels: [starter]\nbenchmarks: {tasks: [gsm8k], limit: 9}\n")
+    _, found = script("evaluate", str(file), "--limit", "5", "--dry-run")
+    assert (found["config"]["max_samples"], found["config"]["benchmarks"]["limit"]) == (5, 5)
+    _, found = script("evaluate", str(file), "--limit", "5", "benchmarks.limit=3", "--dry-run")
+    assert found["config"]["benchmarks"]["limit"] == 3
+
+
 def test_an_endpoint_goes_before_a_run(script, fake_studio):
     write_json(fake_studio.home.root / "endpoints.json", [{
         "name": TUNED, "base_url": "http://127.0.0.1:9/v1", "key": "", "models": ["a"],
@@ -118,6 +127,9 @@ def test_a_file_is_the_same_config(script, tmp_path):
     ((*BASE, "--metric", "nothing"), "literal_error"),
     ((*BASE, "--metric", "{name: [}"), "metric_syntax"),
     ((*BASE, "-m", "nobody"), "unknown_model"), ((*BASE, "-m", "20261121"), "ambiguous_run"),
+    ((*BASE, "--worst", "1", "--changed", "1"), "usage"),
+    ((*BASE, "--detach", "--csv", "a.csv"), "usage"), ((*BASE, "--csv", "."), "file_exists"),
+    ((*BASE, "models=starter"), "list_type"), ((*BASE, "benchmarks=[gsm8k]"), "model_type"),
     ((*BASE, "odd=1"), "unknown_field"), ((*BASE, "--limit", "0"), "usage"),
     (("-m", "starter", "-d", "no_such_data"), "unknown_dataset")])
 def test_what_is_wrong_ends_with_its_code(script, argv, code):
@@ -173,6 +185,20 @@ def test_tables_are_written_once(words, done, tmp_path):
     status, _, err = words(*argv)
     assert status == 1 and "already" in err
     assert words(*argv, "--force")[0] == 0
+
+
+def test_one_call_evaluates_shows_rows_and_writes_tables(script, words, done, tmp_path, fake_studio,
+                                                          monkeypatch):
+    ended = fake_studio.run(done)
+    monkeypatch.setattr(cli, "follow_run", lambda studio, run: ended)
+    csv = tmp_path / "a.csv"
+    status, found = script("evaluate", *BASE, "--csv", str(csv), "--worst", "1")
+    assert status == 0 and [one["row"] for one in found["rows"]["rows"]] == [3]
+    assert csv.read_text().count("\n") == 3
+    status, out, err = words("evaluate", *BASE, "--csv", str(csv), "--force", "--changed", "1")
+    assert status == 0 and "row 2" in out and f"written: {csv}" in err
+    status, found = script("evaluate", *BASE, "--md", str(tmp_path / "no" / "a.md"))
+    assert status == 1 and "a.md" in found["error"]["message"] and ".tmp" not in str(found)
 
 
 def test_an_evaluation_can_be_deleted(script, done):
