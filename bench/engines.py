@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from trainer.engines.settings import EngineSettings
 
 REAL = ROOT.parent / "shared" / "data" / "real" / "gsm8k_test.jsonl"
 HELD_OUT = ROOT / "data" / "sample_instructions_heldout.jsonl"
+STARTER = ROOT / "assets" / "starter"
 QUESTIONS = 500
 ONE_BY_ONE = 64
 # A short answer with its reasoning; the shorter, the more of the time goes into requests.
@@ -88,10 +89,10 @@ def train(studio: Studio) -> list[str]:
 
 
 @asynccontextmanager
-async def client(route: Route) -> AsyncIterator[httpx.AsyncClient]:
+async def client(route: Route, at_once: int = AT_ONCE) -> AsyncIterator[httpx.AsyncClient]:
     """Open a client for an engine."""
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {route.key}"}, timeout=START_S,
-                                 trust_env=False, limits=httpx.Limits(max_connections=AT_ONCE),
+                                 trust_env=False, limits=httpx.Limits(max_connections=at_once),
                                  ) as opened:
         yield opened
 
@@ -117,15 +118,16 @@ async def first_token(route: Route, text: str) -> float:
     raise RuntimeError(f"the engine said no word: {last[:300]}")
 
 
-async def all_at_once(route: Route, texts: list[str]) -> float:
-    """Ask everything, ``AT_ONCE`` at a time; return questions a second."""
-    room = asyncio.Semaphore(AT_ONCE)
-    async with client(route) as opened:
+async def all_at_once(route: Route, texts: Sequence[str], *, at_once: int = AT_ONCE,
+                      tokens: int = TOKENS) -> float:
+    """Ask everything, so many at a time; return questions a second."""
+    room = asyncio.Semaphore(at_once)
+    async with client(route, at_once) as opened:
         async def ask(text: str) -> None:
             async with room:
                 answer = await opened.post(f"{route.base_url}/chat/completions",
-                                           json=body(route, text))
-                if answer.raise_for_status().json()["usage"]["completion_tokens"] != TOKENS:
+                                           json=body(route, text, max_tokens=tokens))
+                if answer.raise_for_status().json()["usage"]["completion_tokens"] != tokens:
                     raise RuntimeError(f"another count of tokens came: {answer.text[:300]}")
 
         begin = time.perf_counter()
@@ -164,10 +166,10 @@ async def streams(backend: LocalBackend, folder: Path) -> list[Number]:
                    f"{straight.first_s * 1000:.0f} ms / {through.first_s * 1000:.0f} ms")]
 
 
-def one_by_one(texts: list[str]) -> float:
+def one_by_one(texts: Sequence[str], model: Path = STARTER, tokens: int = TOKENS) -> float:
     """Let plain Transformers answer in a process of its own; return questions a second."""
     done = subprocess.run(
-        [sys.executable, "-m", "bench.plain_child", str(ROOT / "assets" / "starter"), str(TOKENS)],
+        [sys.executable, "-m", "bench.plain_child", str(model), str(tokens)],
         cwd=ROOT, input=json.dumps(texts), capture_output=True, text=True, check=True)
     return len(texts) / float(done.stdout.split()[-1])
 

@@ -6,21 +6,25 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import httpx
 
 from app.runs import Run
 from app.serving.engines.local import LocalBackend
 from app.studio import Studio
-from bench.engines import HELD_OUT, REAL, START_S, finished
-from bench.report import ROOT, Number
+from bench.engines import (
+    HELD_OUT,
+    ONE_BY_ONE,
+    REAL,
+    START_S,
+    STARTER,
+    all_at_once,
+    finished,
+    one_by_one,
+)
+from bench.report import Number
 from trainer.contract.kinds.evaluation import Answered, read_report
 from trainer.contract.rundir import RunDir
 from trainer.engines.settings import EngineSettings
@@ -28,9 +32,7 @@ from trainer.engines.settings import EngineSettings
 # Fewer rows for a quick look: what is written into the document is measured with all of them.
 ALL = 1319
 ROWS = int(os.environ.get("BENCH_EVAL_ROWS", ALL))
-ONE_BY_ONE = 64
 TOKENS = 256
-TOLD_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def endless(folder: Path) -> Path:
     The rows of its end tokens in the table of embeddings, which is its head too, become zero: their
     score is 0, and some other token's is always above.
     """
-    shutil.copytree(ROOT / "assets" / "starter", folder)
+    shutil.copytree(STARTER, folder)
     ends = json.loads((folder / "generation_config.json").read_text())["eos_token_id"]
     with (folder / "model.safetensors").open("r+b") as file:
         size = int.from_bytes(file.read(8), "little")
@@ -91,15 +93,6 @@ def endless(folder: Path) -> Path:
             file.seek(8 + size + begin + token * row)
             file.write(bytes(row))
     return folder
-
-
-def one_by_one(model: Path, texts: Sequence[str]) -> float:
-    """Let plain Transformers answer some, evenly spread; return rows a second."""
-    some = list(texts[::max(1, len(texts) // ONE_BY_ONE)][:ONE_BY_ONE])
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.plain_child", str(model), str(TOKENS)], cwd=ROOT,
-        input=json.dumps(some), capture_output=True, text=True, check=True)
-    return len(some) / float(done.stdout.split()[-1])
 
 
 def evaluate(asked: Asked, kind: str) -> tuple[Run, float]:
@@ -125,21 +118,9 @@ def answered(studio: Studio, run: Run, rows: int) -> Answered:
 
 async def bare(asked: Asked, kind: str, texts: Sequence[str], at_once: int) -> float:
     """Send the same requests to the same engine with nothing around them; return the seconds."""
-    room = asyncio.Semaphore(at_once)
-    async with asked.backend.using(str(asked.model), engine=kind) as route, httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {route.key}"}, timeout=TOLD_S, trust_env=False,
-            limits=httpx.Limits(max_connections=at_once)) as client:
-        async def ask(text: str) -> None:
-            async with room:
-                body: dict[str, Any] = {"model": route.model, "max_tokens": TOKENS,
-                                        "messages": [{"role": "user", "content": text}],
-                                        "temperature": 0}
-                reply = await client.post(f"{route.base_url}/chat/completions", json=body)
-                reply.raise_for_status()
-
-        begin = time.perf_counter()
-        await asyncio.gather(*map(ask, texts))
-        return time.perf_counter() - begin
+    async with asked.backend.using(str(asked.model), engine=kind) as route:
+        rate = await all_at_once(route, texts, at_once=at_once, tokens=TOKENS)
+        return len(texts) / rate
 
 
 def look(asked: Asked, kind: str) -> Rates:
@@ -174,9 +155,10 @@ def measure(folder: Path) -> list[Number]:
     asked = Asked(studio, backend, endless(studio.home.models / "endless"),
                   REAL if REAL.is_file() else HELD_OUT)
     texts = questions(asked.source)
-    plain = one_by_one(asked.model, texts)
-    numbers = [Number(f"plain Transformers, one by one, {min(ONE_BY_ONE, len(texts))} of "
-                      f"{len(texts)} rows", f"{plain:.2f} rows/s")]
+    spread = texts[::max(1, len(texts) // ONE_BY_ONE)][:ONE_BY_ONE]
+    plain = one_by_one(spread, asked.model, TOKENS)
+    numbers = [Number(f"plain Transformers, one by one, {len(spread)} of {len(texts)} rows",
+                      f"{plain:.2f} rows/s")]
     try:
         for kind in ("transformers", "vllm"):
             known = {one.kind: one for one in backend.kinds()}[kind]
