@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,25 @@ class Stub:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+
+    @contextmanager
+    def silent(self, when: Callable[[], bool]) -> Iterator[None]:
+        """Answer nothing where ``when`` says so, until the block ends; else ``longer``."""
+        gate = threading.Event()
+
+        def says(question: str) -> str:
+            if when():
+                self.lock.release()
+                gate.wait(20)
+                self.lock.acquire()
+            return longer(question)
+
+        self.says = says
+        try:
+            yield
+        finally:
+            gate.set()
+            self.says = longer
 
     @property
     def questions(self) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -77,23 +76,9 @@ def test_silence_ends_it_and_what_was_said_is_kept(stub: Stub, tmp_path: Path,
                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "REMOTE_S", 0.2)
     monkeypatch.setattr(asking, "TRIES", 1)
-    gate = threading.Event()
-
-    def silent(question: str) -> Any:
-        if len(stub.bodies) > 3:
-            stub.lock.release()
-            gate.wait(20)
-            stub.lock.acquire()
-        return longer(question)
-
-    stub.says = silent
-    try:
-        with pytest.raises(Failure) as raised:
-            judged(stub, tmp_path, at_once=1)
-    finally:
-        gate.set()
+    with stub.silent(lambda: len(stub.bodies) > 3), pytest.raises(Failure) as raised:
+        judged(stub, tmp_path, at_once=1)
     assert raised.value.code == "endpoint_unreachable"
     monkeypatch.undo()
-    stub.says = longer
     (one,) = judged(stub, tmp_path).judged
     assert (one.n, one.cached, one.calls) == (6, 3, 9)

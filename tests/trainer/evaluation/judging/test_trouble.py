@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from typing import Any
 
 import pytest
 
@@ -134,49 +132,27 @@ def test_a_question_that_is_too_long_leaves_its_row_out(court: Court, stub: Stub
 
 
 def test_a_judge_that_says_nothing_in_time(court: Court, stub: Stub) -> None:
-    gate = threading.Event()
-
     async def asked() -> None:
         async with opened(stub.url, timeout_s=0.1) as asker:
             wish = JudgeWish(JudgeConfig(model="lab/judge"), list(MODELS), MODELS, court.folder)
             await judge(wish, asker, lambda *at: None, lambda: False)
 
-    def silent(question: str) -> str:
-        stub.lock.release()
-        gate.wait(20)
-        stub.lock.acquire()
-        return longer(question)
-
-    stub.says = silent
-    try:
-        with pytest.raises(Failure) as raised:
-            asyncio.run(asked())
-    finally:
-        gate.set()
+    with stub.silent(lambda: True), pytest.raises(Failure) as raised:
+        asyncio.run(asked())
     assert raised.value.code == "endpoint_unreachable"
 
 
 def test_stopping_ends_what_is_on_its_way(court: Court, stub: Stub) -> None:
-    gate, kept = threading.Event(), dict[str, Any]()
-
-    def says(question: str) -> str:
+    def fifth() -> bool:
         if len(stub.bodies) == 5:
             court.stop.set()
-            stub.lock.release()
-            gate.wait(20)
-            stub.lock.acquire()
-        return longer(question)
+        return court.stop.is_set()
 
-    stub.says = says
-    try:
+    with stub.silent(fifth):
         with pytest.raises(Stopped):
             court.judge(MODELS, at_once=1)
-        kept["calls"] = len(court.calls())
-    finally:
-        gate.set()
-    assert kept["calls"] == 4
+        assert len(court.calls()) == 4
     court.stop.clear()
-    stub.says = longer
     (one,) = court.judge(MODELS).judged
     assert (one.calls, one.cached, one.n) == (8, 4, 6)
 
