@@ -21,7 +21,7 @@ from trainer.contract.config import load_yaml
 TARGET = ROOT / "assets" / "screenshots"
 RECIPE = ROOT / "templates" / "recipes" / "quickstart.yaml"
 DRAWN = ("#run-charts [data-points], .f-row[data-id], #train-start:enabled, "
-         "#data-view .f-seq")
+         "#data-view .f-seq, #evaluate-matrix")
 ENDED = {"completed", "failed", "stopped", "interrupted"}
 
 
@@ -123,11 +123,32 @@ def data_shots(browser: Browser, server: Server) -> None:
     take(page, "data-row-dark")
 
 
-SHOTS = {"data": data_shots, "form": form_shots, "runs": run_shots}
+def evaluate_shots(browser: Browser, server: Server) -> None:
+    """Train shortly, evaluate the run beside its base, and take the pictures of what was found."""
+    run_id = start(server, name="village-questions",
+                   evaluation={"samples": 0, "exact_match": False})
+    server.until("it has ended", lambda: server.run(run_id)["state"] in ENDED, 1200)
+    answer = server.api.post("/runs", json={
+        "kind": "evaluate", "name": "village", "models": ["starter", run_id],
+        "data": ["sample_instructions_heldout", "sample_chat"], "max_samples": 120,
+        "metrics": [{"name": name} for name in ("exact_match", "rouge", "likelihood")],
+        "generation": {"max_new_tokens": 32}})
+    assert answer.status_code == 201, answer.text
+    evaluation = answer.json()["id"]
+    server.until("it has ended", lambda: server.run(evaluation)["state"] in ENDED, 1200)
+    address = f"/evaluate?run={evaluation}"
+    take(open_page(browser, server, address), "evaluate-light")
+    page = open_page(browser, server, address, theme="dark")
+    page.evaluate("document.querySelector('.f-case').scrollIntoView()")
+    page.evaluate("window.scrollBy(0, -220)")
+    take(page, "evaluate-rows-dark")
+
+
+SHOTS = {"data": data_shots, "form": form_shots, "runs": run_shots, "evaluate": evaluate_shots}
 
 
 def main(wanted: list[str]) -> None:
-    """Take all pictures, or those of the pages that are named: data, form, runs."""
+    """Take all pictures, or those of the pages that are named: data, form, runs, evaluate."""
     TARGET.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="finestra-pictures-") as folder:
         server = Server(Path(folder) / "home")

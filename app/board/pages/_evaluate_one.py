@@ -115,7 +115,9 @@ def _summed(locale: str, model: str, first: str, found: Sequence[Compared]) -> s
         key = "mixed"
     else:
         key = next((name for name in ("better", "worse") if counts[name]), "unclear")
-    body = "".join(f"<li>{verdict(locale, name)} <b>{count(n)}</b></li>"
+    all_of = count(len(found))
+    body = "".join(f"<li>{verdict(locale, name)} "
+                   f"{text(t(locale, 'evaluate.sum_of', count=count(n), all=all_of))}</li>"
                    for name, n in counts.items() if n)
     lost = [one for one in found if one.verdict == "worse"]
     where = "" if not lost else paragraph(t(locale, "evaluate.worse_at", where=", ".join(

@@ -66,6 +66,7 @@ EN: dict[str, str] = {
     "evaluate.sum.worse": "{model} is worse than {first}",
     "evaluate.sum.mixed": "{model} is better at some, worse at others than {first}",
     "evaluate.sum.unclear": "Between {model} and {first} no difference is sure",
+    "evaluate.sum_of": "{count} of {all} scores",
     "evaluate.sum_label": "Scores by verdict", "evaluate.worse_at": "Worse at {where}.",
     "evaluate.comparisons": "Every comparison",
     "evaluate.comparisons_lead": "Differences, their chances and the tests.",

@@ -63,6 +63,7 @@ ZH: dict[str, str] = {
     "evaluate.sum.worse": "{model} 比 {first} 差",
     "evaluate.sum.mixed": "{model} 与 {first} 相比有好有差",
     "evaluate.sum.unclear": "{model} 与 {first} 之间没有确定的差别",
+    "evaluate.sum_of": "{all} 项分数中 {count} 项",
     "evaluate.sum_label": "按结论统计的分数", "evaluate.worse_at": "变差之处：{where}。",
     "evaluate.comparisons": "所有比较",
     "evaluate.comparisons_lead": "差值、偶然的可能性和所用的检验。",
