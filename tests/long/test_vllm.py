@@ -15,13 +15,13 @@ import openai
 import pytest
 
 from app.home import Home
-from app.serving.engines.leases import MARK, folder_of, known
+from app.serving.engines.leases import folder_of, known
 from tests.e2e.server import Server
 from tests.trainer.evaluation.plain_asker import asking
 from trainer.contract.identity import find_by_environ
 from trainer.contract.kinds.evaluate import GenerationConfig
 from trainer.engines.settings import VLLM_PYTHON, default_vllm_python
-from trainer.engines.sockets import listening
+from trainer.engines.sockets import MARK, listening
 from trainer.evaluation.likelihood import of_choices, of_reference, of_text
 from trainer.evaluation.seam import Ask
 

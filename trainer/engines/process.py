@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
 
-from trainer.contract.identity import Identity
+from trainer.contract.identity import Identity, sweep
 from trainer.contract.logfile import clean, read_tail
 from trainer.contract.redact import SECRET_VARIABLES, known_secrets, redact
 from trainer.engines.errors import EngineError
-from trainer.engines.kinds import Launch
+from trainer.engines.kinds import BASE_NAME, Launch
 from trainer.engines.sockets import MARK, listening
 from trainer.engines.targets import Adapter
 
@@ -32,6 +34,7 @@ LAST_LINES = 20
 POLL_S = 0.05
 SLOWEST_POLL_S = 0.5
 ASK_S = 5.0
+PORT_TRIES = 3
 _TAKEN = "address already in use"
 
 
@@ -52,6 +55,20 @@ def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment without secrets and with ``extra``."""
     kept = {k: v for k, v in os.environ.items() if k not in SECRET_VARIABLES}
     return {**kept, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false", **extra}
+
+
+def temporary_of(engine_id: str) -> Path:
+    """Return an engine's own folder for temporary files.
+
+    It lies in the machine's, since the path of a home or a run may be too long for a socket's name.
+    """
+    return Path(tempfile.gettempdir()) / f"finestra-{engine_id}"
+
+
+def end_remains(engine_id: str, process: Identity | None = None) -> None:
+    """Kill whatever is left of an engine and remove its temporary files."""
+    sweep({MARK: engine_id}, process)
+    shutil.rmtree(temporary_of(engine_id), ignore_errors=True)
 
 
 class Lease(Protocol):
@@ -138,6 +155,11 @@ class EngineProcess:
                                       "need a longer limit (FINESTRA_ENGINE_START_S).",
                                       last_lines(self.log))
                 pause = min(SLOWEST_POLL_S, pause * 1.2)
+
+    def base_name(self, first: Adapter | None) -> str:
+        """Return what it calls its base; ``first`` is the adapter that it was started with."""
+        others = [name for name in self.models if first is None or name != first.name]
+        return others[0] if others else BASE_NAME
 
     def client(self, timeout_s: float = ASK_S) -> httpx.Client:
         """Return a client with its key; proxies of the environment are not asked."""
@@ -230,6 +252,31 @@ class EngineProcess:
             self._process.kill()
         self._lease.end()
         self._process.wait()
+
+
+def start(spawn: Callable[[], EngineProcess], limit_s: float,
+          given_up: Callable[[], bool]) -> EngineProcess:
+    """Start an engine and wait for its first answer; anew when its port was taken meanwhile.
+
+    Args:
+        spawn: Starts a process; the one before has been told to end.
+        limit_s: Longest time for all tries together.
+        given_up: Whether nobody wants it any more.
+
+    Raises:
+        EngineError: It cannot be started, or as ``EngineProcess.wait_ready``.
+    """
+    deadline, tries = time.monotonic() + limit_s, 0
+    while True:
+        process, tries = spawn(), tries + 1
+        try:
+            process.wait_ready(deadline - time.monotonic())
+        except EngineError:
+            if tries == PORT_TRIES or not process.port_was_taken or given_up():
+                raise
+            process.tell_to_end()
+        else:
+            return process
 
 
 def _reason(answer: httpx.Response) -> str:

@@ -81,6 +81,16 @@ class Adapter:
         ranks = [self.config.get("r"), *(patterns.values() if isinstance(patterns, dict) else ())]
         return max((rank for rank in ranks if isinstance(rank, int)), default=0)
 
+    def fits(self, method: str, max_rank: int | None) -> bool:
+        """Tell whether it can lie over a base.
+
+        Args:
+            method: Of the adapters that lie there, '' when there are none.
+            max_rank: The largest rank that there is room for, None when any is.
+        """
+        return (not method or self.excludes in ("", method)) \
+            and (max_rank is None or self.rank <= max_rank)
+
 
 @dataclass(frozen=True)
 class Target:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import secrets
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from trainer.contract.files import read_json, write_json
-from trainer.contract.identity import Identity, sweep
+from trainer.contract.identity import Identity
 from trainer.engines.errors import EngineError
-from trainer.engines.kinds import BASE_NAME, EngineKind, Setup
-from trainer.engines.process import EngineProcess, free_port
+from trainer.engines.kinds import EngineKind, Setup
+from trainer.engines.process import EngineProcess, end_remains, free_port, start, temporary_of
 from trainer.engines.route import Route
-from trainer.engines.sockets import MARK
 from trainer.engines.targets import Adapter, Model, Target
 from trainer.evaluation.choosing import Plan
 from trainer.evaluation.finding import Remote
 from trainer.failures import Failure
 
-PORT_TRIES = 3
 ADVICE = ("Look at the engine's log in the attempt's folder, then resume the run: answers until "
           "here are kept.")
 _ENDED = EngineError("stopped", "The evaluation was stopped.", "Resume it.")
@@ -34,9 +31,9 @@ class Lease:
     """One engine's private folder, and a note by which a later attempt finds what is left."""
 
     def __init__(self, note: Path) -> None:
-        """Make the folder in the machine's, since a socket's name must not be long."""
+        """Make the folder and the note."""
         self.id, self._note = secrets.token_hex(6), note
-        self.folder = _folder(self.id)
+        self.folder = temporary_of(self.id)
         self.folder.mkdir(mode=0o700)
         self.keep(None)
 
@@ -47,13 +44,8 @@ class Lease:
 
     def end(self) -> None:
         """Kill whatever is left of the engine and remove its files."""
-        sweep({MARK: self.id})
-        shutil.rmtree(self.folder, ignore_errors=True)
+        end_remains(self.id)
         self._note.unlink(missing_ok=True)
-
-
-def _folder(engine_id: str) -> Path:
-    return Path(tempfile.gettempdir()) / f"finestra-{engine_id}"
 
 
 def end_left_over(note: Path) -> None:
@@ -61,8 +53,7 @@ def end_left_over(note: Path) -> None:
     found = read_json(note)
     engine_id = str(found.get("id")) if isinstance(found, dict) else ""
     if len(engine_id) == 12 and set(engine_id) <= set("0123456789abcdef"):
-        sweep({MARK: engine_id}, Identity.read(found.get("process")))
-        shutil.rmtree(_folder(engine_id), ignore_errors=True)
+        end_remains(engine_id, Identity.read(found.get("process")))
     note.unlink(missing_ok=True)
 
 
@@ -80,12 +71,8 @@ class _Stand:
 
     def serves(self, target: Target, kind: EngineKind) -> bool:
         """Tell whether it can answer for a target as it stands."""
-        adapter = target.adapter
-        if self.kind.name != kind.name or self.model != target.model or not self.process.alive:
-            return False
-        return adapter is None or (
-            (not self.method or adapter.excludes in ("", self.method))
-            and (self.max_rank is None or adapter.rank <= self.max_rank))
+        return (self.kind.name == kind.name and self.model == target.model and self.process.alive
+                and (target.adapter is None or target.adapter.fits(self.method, self.max_rank)))
 
 
 @dataclass(frozen=True)
@@ -145,7 +132,6 @@ class Hall:
         target, began = plan.target, time.monotonic()
         stand = self._stand
         if stand is None or not stand.serves(target, plan.kind):
-            self._end()
             stand = self._stand = self._start(target, plan.kind)
         if target.adapter and stand.adapters.get(target.adapter.name) != target.adapter.mark:
             self._change(stand, target.adapter)
@@ -155,21 +141,16 @@ class Hall:
                      if target.adapter else stand.base_name)
 
     def _start(self, target: Target, kind: EngineKind) -> _Stand:
-        deadline = time.monotonic() + kind.settings.start_s
-        for remaining in reversed(range(PORT_TRIES)):
-            process = self._spawn(target, kind)
-            try:
-                process.wait_ready(deadline - time.monotonic())
-            except EngineError:
-                taken = process.port_was_taken and remaining and not self._closed
-                self._end()
-                if not taken:
-                    raise
-                continue
-            return self._settled(target, kind, process)
-        raise AssertionError("the last try returns or raises")
+        try:
+            process = start(partial(self._spawn, target, kind), kind.settings.start_s,
+                            lambda: self._closed)
+        except EngineError:
+            self._end()
+            raise
+        return self._settled(target, kind, process)
 
     def _spawn(self, target: Target, kind: EngineKind) -> EngineProcess:
+        self._end()
         if self._closed:
             raise _ENDED
         self._count += 1
@@ -190,9 +171,7 @@ class Hall:
 
     def _settled(self, target: Target, kind: EngineKind, process: EngineProcess) -> _Stand:
         first = target.adapter
-        others = [name for name in process.models if first is None or name != first.name]
-        stand = _Stand(kind, target.model, process,
-                       others[0] if others else BASE_NAME,
+        stand = _Stand(kind, target.model, process, process.base_name(first),
                        kind.max_rank(self._place.device, first))
         if first and first.name in process.models:
             stand.adapters[first.name], stand.method = first.mark, first.excludes

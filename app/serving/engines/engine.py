@@ -17,12 +17,11 @@ from app.home import Home
 from app.serving.engines.leases import Lease, folder_of
 from trainer.engines.errors import EngineError
 from trainer.engines.kinds import BASE_NAME, EngineKind, Setup
-from trainer.engines.process import EngineProcess, free_port
+from trainer.engines.process import EngineProcess, free_port, start
 from trainer.engines.route import Route
 from trainer.engines.sockets import listening
 from trainer.engines.targets import Adapter, Model, Target
 
-PORT_TRIES = 3
 _log = logging.getLogger(__name__)
 State = Literal["starting", "ready", "ending", "ended"]
 
@@ -98,11 +97,7 @@ class Engine:
         if self.ending or self.gone or kind not in ("", self.plan.kind.name) \
                 or target.model != self.plan.model or self.plan.kind.refusal(target):
             return False
-        adapter = target.adapter
-        if adapter is None:
-            return True
-        return (adapter.excludes in ("", self.method) or not self.method) and (
-            self._max_rank is None or adapter.rank <= self._max_rank)
+        return target.adapter is None or target.adapter.fits(self.method, self._max_rank)
 
     # Beginning and ending; both wait, so they run on threads
 
@@ -112,19 +107,7 @@ class Engine:
         Raises:
             EngineError: It ended, or did not answer in time.
         """
-        settings = self.plan.kind.settings
-        deadline = time.monotonic() + settings.start_s
-        for remaining in reversed(range(PORT_TRIES)):
-            process = self._spawn()
-            try:
-                process.wait_ready(deadline - time.monotonic())
-            except EngineError:
-                if not (process.port_was_taken and remaining) or self.ending:
-                    raise
-                process.tell_to_end()
-                continue
-            self._settle(process)
-            return
+        self._settle(start(self._spawn, self.plan.kind.settings.start_s, lambda: self.ending))
 
     def _spawn(self) -> EngineProcess:
         runs = self._home.runs
@@ -147,8 +130,7 @@ class Engine:
         if self.exposed:
             _log.warning("The engine of '%s' listens beyond this machine on port %s.",
                          self.plan.label, ", ".join(map(str, self.exposed)))
-        others = [name for name in process.models if first is None or name != first.name]
-        self._base_name = others[0] if others else BASE_NAME
+        self._base_name = process.base_name(first)
 
     def close(self) -> None:
         """End the process, if there is one, and remove its files but the log."""

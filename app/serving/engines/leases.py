@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,8 +18,8 @@ from typing import Any
 from app.devices import CPU, Device, DeviceProbe
 from app.home import Home
 from trainer.contract.files import read_json, write_json
-from trainer.contract.identity import Identity, sweep
-from trainer.engines.sockets import MARK
+from trainer.contract.identity import Identity
+from trainer.engines.process import end_remains, temporary_of
 
 BUSY = "An engine is answering"
 
@@ -31,14 +29,6 @@ def folder_of(home: Home) -> Path:
     folder = home.root / "engines"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
-
-
-def temporary_of(engine_id: str) -> Path:
-    """Return an engine's own folder for temporary files.
-
-    It lies in the machine's and not in the home, whose path may be too long for a socket's name.
-    """
-    return Path(tempfile.gettempdir()) / f"finestra-{engine_id}"
 
 
 class Lease:
@@ -75,15 +65,14 @@ class Lease:
 
     def end(self) -> None:
         """Kill whatever is left of the engine and remove its small files."""
-        sweep({MARK: self.id})
-        _remove(self.scratch.parent, self.id)
+        _end(self.scratch.parent, self.id)
         handle, self._lock = self._lock, -1
         if handle >= 0:
             os.close(handle)
 
 
-def _remove(folder: Path, engine_id: str) -> None:
-    shutil.rmtree(temporary_of(engine_id), ignore_errors=True)
+def _end(folder: Path, engine_id: str, process: Identity | None = None) -> None:
+    end_remains(engine_id, process)
     # The lease tells the next studio what is left, so it goes after that.
     for path in folder.glob(f"{engine_id}.*"):
         if path.suffix != ".log":
@@ -141,8 +130,7 @@ def end_orphans(home: Home) -> list[str]:
     for engine in list(known(home)):
         if engine.owner is not None and engine.owner.alive():
             continue
-        sweep({MARK: engine.id}, engine.process)
-        _remove(folder_of(home), engine.id)
+        _end(folder_of(home), engine.id, engine.process)
         ended.append(engine.label)
     return ended
 

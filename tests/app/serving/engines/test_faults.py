@@ -16,11 +16,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.serving.engines.leases import MARK, folder_of, known
+from app.serving.engines.leases import folder_of, known
 from tests.app.serving.engines.desk import STUB, ask
 from trainer.contract.identity import Identity, find_by_environ
 from trainer.engines.errors import EngineError
 from trainer.engines.kinds import Transformers
+from trainer.engines.sockets import MARK
 
 pytestmark = pytest.mark.faults
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.serving.engines.leases import MARK, folder_of, known
+from app.serving.engines.leases import folder_of, known
 from app.serving.route import Backend
 from tests.app.serving.engines.desk import ask, say
 from trainer.contract.identity import find_by_environ
 from trainer.engines.errors import EngineError
-from trainer.engines.sockets import listening
+from trainer.engines.sockets import MARK, listening
 
 pytestmark = pytest.mark.faults
 
