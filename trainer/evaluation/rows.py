@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from trainer.contract.config import DatasetUse
 from trainer.contract.events import DataEvent, ProgressEvent
 from trainer.contract.kinds.evaluate import EvaluateConfig
 from trainer.data.catalog import registry
-from trainer.data.catalog.registry import Fetching, Registry
+from trainer.data.catalog.registry import Fetching
 from trainer.data.checking.check import convert_rows, shape_of
 from trainer.data.reading.entry import DatasetEntry
 from trainer.data.reading.sources import DatasetSpec
@@ -76,8 +76,7 @@ def read_rows(work: Work[EvaluateConfig], form: Form) -> Found:
     known = registry.load(work.home / "data" if work.home else None)
     for name, use in zip(names, uses, strict=True):
         work.emit.stage("reading", name)
-        spec = known.resolve_use(use, fetch=Fetching(True, _pace(work), work.stop.cancel)) \
-            if work.home else _resolve(known, use)
+        spec = known.resolve_use(use, fetch=Fetching(True, _pace(work), work.stop.cancel))
         limits = [limit for limit in (config.max_samples, use.max_samples) if limit]
         _read(work, found, _Dataset(name, spec, min(limits, default=None), form))
     return found
@@ -95,12 +94,6 @@ class _Dataset:
     spec: DatasetSpec
     limit: int | None
     form: Form
-
-
-def _resolve(known: Registry, use: DatasetUse) -> DatasetSpec:
-    if use.subset or use.split or use.revision:
-        return known.resolve_use(use)
-    return known.resolve(use.name)
 
 
 def _read(work: Work[EvaluateConfig], found: Found, data: _Dataset) -> None:
@@ -215,7 +208,7 @@ def _call(call: Mapping[str, Any], call_id: str) -> dict[str, Any]:
     return {"id": str(call.get("id") or call_id), "type": "function", "function": function}
 
 
-def _pace(work: Work[EvaluateConfig]) -> Any:
+def _pace(work: Work[EvaluateConfig]) -> Callable[[int, int], None]:
     """Return what is told how many bytes of a hub's dataset are here."""
     told = 0.0
 
