@@ -14,7 +14,6 @@ from trainer.evaluation.asking import HttpAsker
 from trainer.evaluation.benchmarks import BenchmarkResult, BenchmarkWish
 from trainer.evaluation.choosing import Plan, Wish, choose
 from trainer.evaluation.embedding import vectors
-from trainer.evaluation.finding import Finder
 from trainer.evaluation.judging.judge import judge
 from trainer.evaluation.judging.wish import JudgeResult, JudgeWish
 from trainer.evaluation.preparing import Task, device_of, tokenizer_of
@@ -104,9 +103,8 @@ class Outside:
 
     async def _vectors(self, name: str, texts: Sequence[str]) -> Any:
         work = self.work
-        place = Finder(work.runs, work.home).find(name)
-        (plan,) = choose([name], [place], Wish("transformers", device_of(work.device), None),
-                         self.hall.kinds)
+        (plan,) = choose([name], [self.task.finder.find(name)],
+                         Wish("transformers", device_of(work.device), None), self.hall.kinds)
         async with HttpAsker(plan, self.hall, at_once(work.config, plan),
                              work.emit.warn) as asker:
             return await vectors(asker, texts)

@@ -25,6 +25,7 @@ class Task:
     """What is to be done.
 
     Attributes:
+        finder: Knows the hashes of what it has looked at.
         found: The questions.
         plans: How each model is asked.
         judge: How the judge is asked; None without one.
@@ -33,6 +34,7 @@ class Task:
         prints: Of each model, what changes when its old answers are no answers any more.
     """
 
+    finder: Finder
     found: Found
     plans: list[Plan]
     judge: Plan | None
@@ -66,7 +68,7 @@ def prepare(work: Work[EvaluateConfig]) -> Task:
     _require_likelihoods(found, plans[:len(asked)], wants)
     prints = {plan.number: _fingerprint(finder.identity(plan.place), config, wants)
               for plan in plans[:len(asked)]}
-    return Task(found, plans[:len(asked)], plans[-1] if config.judge.model else None, uses,
+    return Task(finder, found, plans[:len(asked)], plans[-1] if config.judge.model else None, uses,
                 How(wants, config.generation), prints)
 
 
