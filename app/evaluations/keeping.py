@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from app.runs import Run
+from trainer.contract.chances import together, verdict
 from trainer.contract.kinds.evaluation import (
     Compared,
     EvaluationReport,
@@ -18,7 +19,6 @@ from trainer.contract.kinds.evaluation import (
 )
 from trainer.contract.rundir import RunDir
 
-_ALPHA = 0.05
 # Half of a 95 % interval, in standard errors.
 _WIDTH = 1.959964
 
@@ -141,21 +141,11 @@ def _error(one: Result) -> float | None:
 
 
 def _together(found: list[Kept]) -> list[Kept]:
-    """Say of each what can be said when all are told together (Holm 1979)."""
-    known = sorted((one for one in found if one.p_value is not None),
-                   key=lambda one: one.p_value or 0.0)
-    least, adjusted = 0.0, {}
-    for rank, one in enumerate(known):
-        least = min(1.0, max(least, (len(known) - rank) * (one.p_value or 0.0)))
-        adjusted[one.dataset, one.metric] = least
-    return [_with_verdict(one, adjusted.get((one.dataset, one.metric))) for one in found]
-
-
-def _with_verdict(one: Kept, chance: float | None) -> Kept:
-    if chance is None or chance >= _ALPHA or not one.difference:
-        return replace(one, p_adjusted=chance)
-    better = (one.difference > 0) == one.higher_is_better
-    return replace(one, p_adjusted=chance, verdict="better" if better else "worse")
+    """Say of each what can be said when all are told together."""
+    chances = together([one.p_value for one in found])
+    return [replace(one, p_adjusted=chance, verdict=verdict(
+        one.difference, chance, higher_is_better=one.higher_is_better))
+        for one, chance in zip(found, chances, strict=True)]
 
 
 def _loss(one: Kept) -> tuple[int, float, str]:

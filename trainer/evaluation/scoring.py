@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from trainer.contract.chances import together, verdict
 from trainer.contract.kinds.evaluation import Compared, MistakeCount, Result, Source
 from trainer.evaluation.seam import Ask, Said
 from trainer.failures import Failure
-from trainer.scoring import Comparison, Measured, Metric, Prediction, Scores, compare, holm
+from trainer.scoring import Comparison, Measured, Metric, Prediction, Scores, compare
 from trainer.scoring.mistakes import Mistake, grouped, kind_of
 from trainer.scoring.predictions import Choice
 
@@ -110,16 +111,16 @@ def compared_of(found: Comparison, dataset: str, a: str, b: str, source: Source)
     return Compared(
         dataset=dataset, metric=found.name, a=a, b=b, difference=found.difference,
         low=_number(found.low), high=_number(found.high), p_value=found.p,
-        p_adjusted=found.adjusted, verdict=found.verdict(), n=found.n, test=found.test,
+        p_adjusted=found.p, verdict=found.verdict(), n=found.n, test=found.test,
         source=source)
 
 
 def adjusted(found: Sequence[tuple[Compared, bool]]) -> list[Compared]:
     """Return comparisons with p-values and verdicts that hold when all are told together."""
-    plain = [Comparison(one.metric, 0.0, one.difference, 0.0, 0.0, one.p_value, one.p_value,
-                        one.test, one.n, higher) for one, higher in found]
-    return [one.model_copy(update={"p_adjusted": told.adjusted, "verdict": told.verdict()})
-            for (one, _), told in zip(found, holm(plain), strict=True)]
+    chances = together([one.p_value for one, _ in found])
+    return [one.model_copy(update={"p_adjusted": chance, "verdict": verdict(
+        one.difference, chance, higher_is_better=higher)})
+        for (one, higher), chance in zip(found, chances, strict=True)]
 
 
 def mistakes_of(one: Scored) -> tuple[list[MistakeCount], dict[int, str]]:

@@ -15,12 +15,12 @@ from typing import Any
 from trainer.failures import Failure
 from trainer.scoring.intervals import Measured, summarise
 from trainer.scoring.mistakes import Mistake, kind_of
-from trainer.scoring.paired import Comparison, compare, holm
+from trainer.scoring.paired import Comparison, compare
 from trainer.scoring.predictions import Choice, Likelihood, Prediction
 from trainer.scoring.scores import Metric, Scores
 
 __all__ = ["METRICS", "Choice", "Comparison", "Likelihood", "Measured", "Metric", "Mistake",
-           "Prediction", "Scores", "compare", "holm", "kind_of", "make", "score", "summarise"]
+           "Prediction", "Scores", "compare", "kind_of", "make", "score", "summarise"]
 
 _CLASSES = {"exact_match": ("texts", "ExactMatch"), "contains": ("texts", "Contains"),
             "regex": ("texts", "Regex"), "numeric": ("numeric", "Numeric"),

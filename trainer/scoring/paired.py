@@ -4,29 +4,28 @@ Right or wrong: McNemar's exact test (McNemar 1947, Psychometrika 12; Dietterich
 else: a permutation test in which every row's two results are exchanged or not, which for means is
 the sign-flip test (Fisher 1935) and for corpus scores approximate randomization (Noreen 1989;
 Riezler and Maxwell 2005, aclanthology.org/W05-0908); its p-value counts the observed order too
-(Phipson and Smyth 2010). Interval of the difference: paired bootstrap (Koehn 2004). Several
-comparisons at once: Holm 1979, "A simple sequentially rejective multiple test procedure".
+(Phipson and Smyth 2010). Interval of the difference: paired bootstrap (Koehn 2004). What
+several comparisons at once say: ``trainer.contract.chances``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
+from trainer.contract.chances import ALPHA, verdict
+from trainer.contract.kinds.evaluation import Verdict
 from trainer.failures import Failure
 from trainer.scoring.intervals import LEVEL, RESAMPLES, percentiles, resampled
 from trainer.scoring.scores import Array, Scores
 
 FLIPS = 10_000
-ALPHA = 0.05
 # With so few rows that differ all 2 ** n exchanges are tried.
 _ALL = 13
 _BLOCK = 4_000_000
-Verdict = Literal["better", "worse", "unclear"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,6 @@ class Comparison:
         low: Lower end of the interval of ``after - before``.
         high: Its upper end.
         p: Probability of a difference at least as large if there were none.
-        adjusted: ``p`` after Holm's correction; the same when one comparison is told alone.
         test: ``mcnemar`` or ``permutation``.
         n: Rows that both have.
         higher_is_better: False for perplexity and bits per byte.
@@ -52,7 +50,6 @@ class Comparison:
     low: float
     high: float
     p: float
-    adjusted: float
     test: str
     n: int
     higher_is_better: bool
@@ -64,9 +61,8 @@ class Comparison:
 
     def verdict(self, alpha: float = ALPHA) -> Verdict:
         """Say whether the second model is better or worse, or that this cannot be told."""
-        if not self.adjusted < alpha or self.difference == 0:
-            return "unclear"
-        return "better" if (self.difference > 0) == self.higher_is_better else "worse"
+        return verdict(self.difference, self.p, higher_is_better=self.higher_is_better,
+                       alpha=alpha)
 
 
 def compare(before: Scores, after: Scores, *, resamples: int = RESAMPLES, flips: int = FLIPS,
@@ -85,7 +81,7 @@ def compare(before: Scores, after: Scores, *, resamples: int = RESAMPLES, flips:
     first, second = resampled([before, after], resamples=resamples, seed=seed)
     with np.errstate(invalid="ignore"):
         low, high = percentiles(second - first, LEVEL)
-    return Comparison(before.name, before.value, after.value, low, high, p, p, test,
+    return Comparison(before.name, before.value, after.value, low, high, p, test,
                       len(before.rows), before.higher_is_better)
 
 
@@ -167,18 +163,3 @@ def _exchanges(rows: int, flips: int, seed: int) -> Iterator[Array]:
         size = min(block, flips - start)
         drawn = chance.integers(0, 256, size=(size, width), dtype=np.uint8)
         yield np.unpackbits(drawn, axis=1, count=rows).astype(np.float64)
-
-
-def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Return comparisons with p-values that are right when all of them are told together.
-
-    The chance that any true null hypothesis among them is rejected stays below alpha. One without
-    a p-value is passed by.
-    """
-    known = [place for place, one in enumerate(comparisons) if not math.isnan(one.p)]
-    known.sort(key=lambda place: comparisons[place].p)
-    result, least = list(comparisons), 0.0
-    for rank, place in enumerate(known):
-        least = min(1.0, max(least, (len(known) - rank) * comparisons[place].p))
-        result[place] = replace(comparisons[place], adjusted=least)
-    return result

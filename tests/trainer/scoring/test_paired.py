@@ -6,7 +6,7 @@ from tests.trainer.scoring.making import only, said
 from tests.trainer.scoring.test_intervals import means
 from tests.trainer.scoring.test_rouge import texts
 from trainer.failures import Failure
-from trainer.scoring import Likelihood, Prediction, compare, holm, make
+from trainer.scoring import Likelihood, Prediction, compare, make
 from trainer.scoring.paired import mcnemar, permutation
 
 TRIES = 400
@@ -145,24 +145,3 @@ def test_what_cannot_be_paired():
     twice = only("exact_match", said(("a", "a")) * 2)
     with pytest.raises(Failure, match="two scores of the same row"):
         compare(twice, a)
-
-
-def test_holm_worked_out_by_hand():
-    """Of 0.01, 0.04, 0.03, 0.005: times 3, 1, 2, 4, never below one before."""
-    base = compare(means([0.0, 1.0]), means([1.0, 0.0]))
-    from dataclasses import replace
-
-    several = [replace(base, p=p, adjusted=p) for p in (0.01, 0.04, 0.03, 0.005, float("nan"))]
-    adjusted = [one.adjusted for one in holm(several)]
-    assert adjusted[:4] == pytest.approx([0.03, 0.06, 0.06, 0.02]) and np.isnan(adjusted[4])
-    assert [one.p for one in holm(several)][:4] == [0.01, 0.04, 0.03, 0.005]
-
-
-def test_holm_keeps_the_chance_of_any_false_alarm():
-    chance = np.random.default_rng(5)
-    from dataclasses import replace
-
-    base = compare(means([0.0, 1.0]), means([1.0, 0.0]))
-    alarms = [min(one.adjusted for one in holm([replace(base, p=p) for p in chance.random(8)]))
-              < 0.05 for _ in range(2000)]
-    assert 0.035 <= np.mean(alarms) <= 0.065

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainer.contract.chances import verdict
 from trainer.contract.judging import cost_of
 from trainer.contract.kinds.evaluate import JudgeConfig
-from trainer.contract.kinds.evaluation import Compared, Judged, Verdict
+from trainer.contract.kinds.evaluation import Compared, Judged
 from trainer.evaluation.judging.agreement import agreement_of
 from trainer.evaluation.judging.asking import Answered
 from trainer.evaluation.judging.cache import Call
@@ -18,7 +19,7 @@ from trainer.evaluation.judging.plan import LOST, TIED, WON, Row
 from trainer.evaluation.judging.stats import sign_test, win_interval
 from trainer.evaluation.judging.wish import VOTES
 from trainer.scoring.intervals import summarise
-from trainer.scoring.paired import ALPHA, compare
+from trainer.scoring.paired import compare
 from trainer.scoring.predictions import Prediction
 from trainer.scoring.scores import Scores, mean
 
@@ -124,13 +125,7 @@ def _by_wins(one: Judged) -> Compared | None:
     return Compared(dataset=one.dataset, metric=METRIC, a=one.against, b=one.model,
                     difference=difference, low=2 * one.low - 1, high=2 * one.high - 1,
                     p_value=one.p_value, p_adjusted=one.p_value, n=one.n, test="sign",
-                    verdict=_verdict(difference, one.p_value), source="judge")
-
-
-def _verdict(difference: float, p_value: float) -> Verdict:
-    if p_value >= ALPHA or difference == 0:
-        return "unclear"
-    return "better" if difference > 0 else "worse"
+                    verdict=verdict(difference, one.p_value), source="judge")
 
 
 def _by_points(before: Scores | None, group: Group, first: str, seed: int) -> Compared | None:
