@@ -64,9 +64,10 @@ class Shown:
         items = ""
         for run in runs[:100]:
             words = t(self.locale, f"state.{run.state}")
+            models = ", ".join(self.label(name) for name in run.model.split(", "))
             items += (f'<li data-id="{text(run.id)}"><div><a href="{text(address(run.id))}">'
                       f'{text(run.name)}</a><span class="f-dim">'
-                      f"{text(' · '.join(filter(None, (words, run.model))))}</span></div></li>")
+                      f"{text(' · '.join(filter(None, (words, models))))}</span></div></li>")
         return card(self._say("list"), f'<ul class="f-list">{items}</ul>',
                     element_id="evaluate-list")
 

@@ -42,6 +42,7 @@ from trainer.contract.kinds.evaluation import (
 
 _VERDICTS = ("better", "worse", "unclear")
 _SERIES = 6
+_NOTES = 50
 
 
 def hero(locale: str, run: Run, report: EvaluationReport | None) -> str:
@@ -95,7 +96,10 @@ def ended(locale: str, run: Run) -> str:
 
 def notes(locale: str, report: EvaluationReport) -> str:
     """Return what a person should know."""
-    return "".join(note("info", reason_text(locale, one)) for one in report.notes[:12])
+    if not report.notes:
+        return ""
+    told = "".join(f"<li>{text(reason_text(locale, one))}</li>" for one in report.notes[:_NOTES])
+    return note("info", t(locale, "warning.evaluation_note"), f"<ul>{told}</ul>")
 
 
 def summary(locale: str, report: EvaluationReport, label: Label) -> str:

@@ -62,7 +62,7 @@ def found(tmp_path):
         judged=[Judged(model="tuned", against="base", dataset=DATASET, value=0.6, wins=2, ties=1,
                        losses=1, n=4, unreadable=1, agreement=0.5, votes=4, calls=8, cost=0.25)],
         answered=[Answered(model="base", engine="vllm", rows=4, seconds=2.0, kept=2)],
-        notes=["mind the rows"])
+        notes=["mind the rows", "mind the gap"])
     return Shown(Desk(run), "en", partial(model_label, Desk(run), "en")), run
 
 
@@ -85,14 +85,14 @@ def test_one_evaluation_has_all_that_was_found(found):
     shown, run = found
     live, top, rows = drawn(shown, run)
     assert live == ""
-    assert top.count("f-best") == 1
+    assert top.count("f-best") == 1 and top.count("f-note") == 1
     for identity in ("evaluate-matrix", "evaluate-comparisons", "evaluate-judged",
                      "evaluate-csv", "evaluate-json", "evaluate-md"):
         assert f'id="{identity}"' in top
     assert 'data-sum="better"' in top and 'data-verdict="better"' in top and "▲" in top
     words = read(top)
     for said in ("75 %", "+25.0 points", "p = 0.02", "2 won, 1 even, 1 lost", "50 % of 4 votes",
-                 "2 kept of an earlier attempt", "mind the rows"):
+                 "2 kept of an earlier attempt", "mind the rows", "mind the gap"):
         assert said in words
     assert 'id="evaluate-mistakes"' in rows and 'id="evaluate-histogram"' in rows
 
@@ -226,11 +226,12 @@ def test_a_verdict_is_told_by_sign_and_word(name):
 def test_all_evaluations_stand_in_one_table(tmp_path):
     older = evaluation(tmp_path, "older", {"base": answers(0)}, created_at=1.0)
     newer = evaluation(tmp_path, "newer", {"base": answers(1), "other": answers(1)}, created_at=2.0)
-    shown = Shown(Desk(older, newer), "en", str)
+    shown = Shown(Desk(older, newer), "en", str.upper)
     _, table, listed = shown.all([newer, older])
     assert table.count('<th scope="col">') == 3 and "100 %" in table
     # Of equals none is the best one.
     assert "f-best" not in table
     assert f'data-metric="{METRIC}"' in table and './evaluate?run=older' in listed
+    assert "BASE, OTHER" in read(listed)
     assert read_report(RunDir(newer.dir)) and "run-evaluation" in shown.brief(newer)
     assert _evaluate_one.live("en", newer) == ""
