@@ -95,7 +95,7 @@ def folder_problem(config: BenchmarkConfig) -> Problem | None:
         return None
     name = config.include_path
     try:
-        folder = read_task_folder(Path(name).expanduser())
+        folder = read_task_folder(Path(os.path.expanduser(name)))
     except OSError as error:
         reason = error.strerror or str(error)
         return Problem(field="benchmarks.include_path", code="benchmark_folder", scope="machine",

@@ -105,9 +105,8 @@ def read_consented(name: str, sha256: str | None, kind: Literal["reward", "metri
         kind: What the file is for.
         where: The field of the config that names it.
     """
-    path = Path(name).expanduser()
     try:
-        with path.open("rb") as file:
+        with open(os.path.expanduser(name), "rb") as file:
             source = file.read(LARGEST_FILE + 1)
         if len(source) > LARGEST_FILE:
             raise OSError("it is larger than 1 MiB")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ class Schema:
             schema, default=jsonschema.Draft202012Validator)
         try:
             kind.check_schema(schema)
-        except jsonschema.SchemaError as error:
-            raise Failure("reward_schema", f"This is no JSON schema: {error.message}.",
+        except (jsonschema.SchemaError, RecursionError) as error:
+            why = getattr(error, "message", None) or str(error)
+            raise Failure("reward_schema", f"This is no JSON schema: {why}.",
                           "Mend json_schema.") from None
         self._unknown = referencing.exceptions.Unresolvable
         self._validator = kind(schema, registry=referencing.Registry())
@@ -107,13 +109,13 @@ def read_schema(text: str) -> Any:
     """
     if not text.lstrip().startswith("{"):
         try:
-            text = Path(text).expanduser().read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = Path(os.path.expanduser(text)).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
             raise Failure("reward_schema", f"The schema '{text}' cannot be read: {error}.",
                           "Check the path, or write the schema itself.") from None
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Failure("reward_schema", f"The schema is not JSON: {error}.", "Mend it.") from None
 
 

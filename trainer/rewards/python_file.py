@@ -56,4 +56,4 @@ def build(use: RewardUse, help: Help) -> Reward:
     """Make the reward from its settings."""
     if not use.path:
         raise Failure("reward_needs", "The reward 'python' needs 'path' and 'sha256'.", "Add them.")
-    return PythonFile(Path(use.path).expanduser(), use.sha256)
+    return PythonFile(Path(use.path), use.sha256)

@@ -95,6 +95,7 @@ def test_links_are_code_and_linked_folders_are_refused(tmp_path):
 def test_a_folder_that_is_not_there_is_told(tmp_path):
     problem = folder_problem(wanted(tmp_path / "none"))
     assert problem.code == "benchmark_folder" and "none" in problem.message
+    assert folder_problem(wanted(Path("~nobody-of-that-name/x"))).code == "benchmark_folder"
 
 
 def test_without_tasks_nothing_is_looked_at(tmp_path):

@@ -11,6 +11,7 @@ from trainer.contract.rundir import RunDir
 
 EXPORT = {"kind": "export", "source": "starter", "formats": ["gguf-q8_0"]}
 MERGE = {"kind": "merge", "sources": [{"name": "a"}, {"name": "b", "weight": 0.5}]}
+EVALUATE = {"kind": "evaluate", "models": ["starter"], "data": ["sample_questions"]}
 
 
 def codes(values):
@@ -25,8 +26,8 @@ def test_a_config_without_a_kind_trains():
     assert set(KINDS) == {"train", *OTHERS}
 
 
-@pytest.mark.parametrize("values", [EXPORT, MERGE, {"name": "plain"}],
-                         ids=["export", "merge", "train"])
+@pytest.mark.parametrize("values", [EXPORT, MERGE, EVALUATE, {"name": "plain"}],
+                         ids=["export", "merge", "evaluate", "train"])
 def test_a_run_folder_gives_its_config_back(tmp_path, values):
     run = RunDir(tmp_path / "one")
     run.create(parse_any(values), {})
@@ -56,6 +57,10 @@ def test_what_has_no_weights_yet_has_no_run_config(tmp_path):
     (EXPORT | {"push": {"repo": "../../etc"}}, {("push.repo", "repo_name")}),
     (EXPORT | {"name": "a/b"}, {("name", "name_is_path")}),
     (EXPORT | {"source": "a\nb"}, {("source", "control_characters")}),
+    (EVALUATE | {"metrics": [
+        {"name": "json", "json_schema": text} for text in ("{", '{"a":' * 15_000, "a\0b")]},
+     {("metrics.0.json_schema", "json_text"), ("metrics.1.json_schema", "json_text"),
+      ("metrics.2.json_schema", "control_characters")}),
     (MERGE | {"sources": [{"name": "a"}]}, {("sources", "too_short")}),
     (MERGE | {"sources": [{"name": "a"}, {"name": "a"}]}, {("", "source_twice")}),
     (MERGE | {"sources": [{"name": "a", "weight": 0}, {"name": "b", "weight": 0}]},

@@ -75,6 +75,8 @@ def test_rewards_have_what_they_need() -> None:
         assert grpo([{"name": name}]) == ["reward_needs"] * needs, name
     assert grpo([{"name": "length", "target": 3, "pattern": "x"}]) == ["reward_has_no_use"]
     assert "regular_expression" in grpo([{"name": "regex", "pattern": "("}])
+    for text in ("{", '{"a":' * 15_000):
+        assert "json_text" in grpo([{"name": "json_schema", "json_schema": text}])
     assert codes(objective="sft", rollout={"rewards": []}) == []
 
 

@@ -67,6 +67,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
     with pytest.raises(Failure, match="cannot be read") as raised:
         make("python", path=str(tmp_path / name), sha256="0" * 64)
     assert raised.value.code == "metric_file"
+    with pytest.raises(Failure, match="cannot be read"):
+        make("python", path=f"~nobody-of-that-name/{name}", sha256="0" * 64)
     (tmp_path / "large.py").write_bytes(b"#" * (2**20 + 1))
     with pytest.raises(Failure, match="larger than 1 MiB"):
         make("python", path=str(tmp_path / "large.py"), sha256="0" * 64)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
-from pydantic import field_validator
-from pydantic_core import PydanticCustomError
-
 from trainer.contract.config.base import Section, field
-from trainer.contract.config.texts import Expression, Place, a_place
+from trainer.contract.config.texts import Expression, Place, SchemaText
 
 RewardName = Literal["exact_answer", "regex", "format", "length", "language", "json_schema",
                      "reward_model", "judge", "python"]
@@ -25,7 +21,7 @@ class RewardUse(Section):
         "whole answer must match, of 'exact_answer' where the answer stands (first group).")
     target: int | None = field(None, "Target length", "Of 'length', in tokens.", ge=1)
     language: str | None = field(None, "Language", "ISO 639-1 code such as en or zh.")
-    json_schema: str | None = field(
+    json_schema: SchemaText | None = field(
         None, "JSON schema", "Of 'json_schema': the schema as JSON, or the path of its file.")
     model: Place | None = field(
         None, "Model", "Of 'reward_model' a run's id or a folder; of 'judge' the name at the "
@@ -41,19 +37,6 @@ class RewardUse(Section):
     sha256: str | None = field(
         None, "Consent", "Of 'python': the SHA-256 of the file that may run, so that a changed "
         "file asks again.", pattern=r"^[0-9a-f]{64}$")
-
-    @field_validator("json_schema")
-    @classmethod
-    def _schema(cls, value: str | None) -> str | None:
-        if value and value.lstrip().startswith("{"):
-            try:
-                json.loads(value)
-            except ValueError as error:
-                raise PydanticCustomError("json_text", "This is not JSON: {why}.",
-                                          {"why": str(error)}) from None
-        elif value:
-            a_place(value)
-        return value
 
 
 NEEDS: dict[str, tuple[str, ...]] = {

@@ -1,7 +1,8 @@
-"""Texts that name a place (a folder, a file, a hub id, a run's id), and regular expressions."""
+"""Texts that name a place (a folder, a file, a hub id, a run's id); expressions and schemas."""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated
 
@@ -50,6 +51,24 @@ def a_place(value: str) -> str:
     return value
 
 
+def a_schema(value: str) -> str:
+    """Refuse what is neither JSON nor what a file could be called.
+
+    Raises:
+        PydanticCustomError: It begins as JSON and is none; ``why`` is Python's own word. Else as
+            ``a_place``.
+    """
+    if value and not value.lstrip().startswith("{"):
+        return a_place(value)
+    try:
+        if value:
+            json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise PydanticCustomError("json_text", "This is not JSON: {why}.",
+                                  {"why": str(error)}) from None
+    return value
+
+
 def an_expression(value: str) -> str:
     """Refuse what is no regular expression.
 
@@ -65,4 +84,5 @@ def an_expression(value: str) -> str:
 
 
 Place = Annotated[str, AfterValidator(a_place)]
+SchemaText = Annotated[str, AfterValidator(a_schema)]
 Expression = Annotated[str, AfterValidator(an_expression)]

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from trainer.contract.config.base import Section, field
 from trainer.contract.config.data import Use
-from trainer.contract.config.texts import Expression, Place, name_of_run
+from trainer.contract.config.texts import Expression, Place, SchemaText, name_of_run
 
 MetricName = Literal[
     "exact_match", "contains", "regex", "numeric", "json", "rouge", "bleu", "chrf",
@@ -45,8 +45,8 @@ class MetricUse(Section):
     every: bool | None = field(None, "All references", "Every reference has to be contained.")
     pattern: Expression | None = field(None, "Pattern", "What has to be found in the answer.")
     whole: bool | None = field(None, "Whole answer", "The pattern has to match all of it.")
-    json_schema: str | None = field(None, "JSON schema", "The schema as JSON, or the path of its "
-                                    "file.", max_length=100_000)
+    json_schema: SchemaText | None = field(
+        None, "JSON schema", "The schema as JSON, or the path of its file.", max_length=100_000)
     tokenizer: str | None = field(None, "Words", "How ROUGE or BLEU finds words.", max_length=20)
     stem: bool | None = field(None, "Stems", "ROUGE compares words without their endings.")
     lowercase: bool | None = field(None, "Lower case", "BLEU does not see capitals.")
