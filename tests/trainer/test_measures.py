@@ -148,17 +148,28 @@ def test_early_stopping_by_answers(runs: Any, cf: Any, held_out: Path) -> None:
 
 def test_a_resume_keeps_the_best_and_has_each_step_once(
         runs: Any, cf: Any, misleading: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best comes before the stop, is as good as those after it, and outlives many saves."""
     over = cf.merge(FULL, {
-        "data": {"eval": [str(misleading)]}, "evaluation": {"metrics": ["exact_match", "chrf"]},
-        "training": {"load_best_model_at_end": True, "metric_for_best_model": "eval_chrf"}})
-    found = runs.in_halves(monkeypatch, 47, **over)
+        "data": {"eval": [str(misleading)]},
+        "evaluation": {"metrics": ["exact_match", "chrf"], "generate_steps": 20},
+        "training": {"max_steps": 160, "load_best_model_at_end": True, "save_steps": 5,
+                     "save_total_limit": 2, "metric_for_best_model": "eval_exact_match"}})
+    found = runs.in_halves(monkeypatch, 127, **over)
     found.require_same("eval_exact_match", "eval_chrf", "eval_loss", "loss")
+    match = cf.series(found.unbroken, "eval_exact_match")
+    best = max(match, key=lambda step: match[step])
+    assert best < 127 and match[best] == match[160]
     first, second = (set(cf.series(one, "eval_chrf")) for one in (found.first, found.second))
-    assert first == {0, 10, 20, 30, 40} and second == {50, 60, 70, 80}
-    ends = [cf.end_of(one).metrics for one in (found.unbroken, found.second)]
-    assert ends[0]["best_step"] == ends[1]["best_step"]
-    assert ends[0]["best_eval_chrf"] == ends[1]["best_eval_chrf"]
-    assert kept(found.whole) == kept(found.halves)
+    assert first == set(range(0, 127, 20)) and second == {140, 160}
+    for events in (found.unbroken, found.second):
+        end = cf.end_of(events).metrics
+        assert (end["best_step"], end["best_eval_exact_match"]) == (best, match[best])
+    for run in (found.whole, found.halves):
+        assert {step for step, _ in run.checkpoint_folders()} == {best, 155, 160}
+        assert kept(run) == [best, 120, 140, 160]
+        ours, theirs = (weights_of(folder) for folder in (
+            run.model, run.checkpoints / f"checkpoint-{best}"))
+        assert all((ours[name] == theirs[name]).all() for name in ours)
 
 
 def test_a_stop_while_answering_is_made_up_for(runs: Any, cf: Any, held_out: Path,
