@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,15 +44,6 @@ async def vectors(asker: Asker, texts: Sequence[str]) -> Vectors:
                         dtype=np.float64).reshape(len(found), -1 if found else 0)
     except (TypeError, ValueError):
         raise _nothing(asker, "they are not all of one length") from None
-
-
-def from_thread(asker: Asker, loop: asyncio.AbstractEventLoop) -> Callable[[Sequence[str]],
-                                                                           Vectors]:
-    """Return what the metric 'embedding' calls, from another thread than the loop's own."""
-    def embed(texts: Sequence[str]) -> Vectors:
-        return asyncio.run_coroutine_threadsafe(vectors(asker, texts), loop).result()
-
-    return embed
 
 
 async def _embedded(asker: Asker, texts: Sequence[str]) -> list[Sequence[float] | None]:

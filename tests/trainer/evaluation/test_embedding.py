@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.trainer.evaluation.plain_asker import PlainAsker, asking
+from tests.trainer.evaluation.plain_asker import asking
 from tests.trainer.serving.conftest import KEY, serving
-from trainer.evaluation.embedding import AT_ONCE, from_thread, vectors
+from trainer.evaluation.embedding import AT_ONCE, vectors
 from trainer.evaluation.seam import Ability, Asker, Unanswerable
 from trainer.failures import Failure
 from trainer.scoring import Prediction, make
@@ -116,12 +116,10 @@ def test_the_metric_asks_a_real_engine(engine: Any) -> None:
             Prediction(3, "?", "\0" * 40 + "天气 " * 30_000, ("The sun rises.",)),
             Prediction(4, "?", " ", ("The sun rises.",)), Prediction(5, "?", "x", ("",))]
 
-    async def scored(asker: PlainAsker) -> Any:
-        metric = make("embedding", model="starter",
-                      embed=from_thread(asker, asyncio.get_running_loop()))
-        return (await asyncio.to_thread(metric.score, rows))[0]
+    def embed(texts: Sequence[str]) -> Any:
+        return asking(f"{engine.url}/v1", "tiny", KEY, lambda asker: vectors(asker, texts))
 
-    scores = asking(f"{engine.url}/v1", "tiny", KEY, scored)
+    (scores,) = make("embedding", model="starter", embed=embed).score(rows)
     same, near, long, blank, left_out = scores.values.tolist()
     assert same == pytest.approx(1) and blank == 0 and left_out != left_out
     assert 0 < near < 1 and -1 <= long < near
