@@ -37,6 +37,16 @@ def refused(benches, wish, asker) -> Failure:
     return caught.value
 
 
+def one_task(benches, folder, name, rest):
+    """Return benches of a folder with one task that generates, and two rows."""
+    folder.mkdir()
+    write(folder / "rows.jsonl", [{"q": "1", "a": "1"}, {"q": "2", "a": "2"}])
+    (folder / f"{name}.yaml").write_text(
+        f"task: {name}\ndataset_path: json\noutput_type: generate_until\ntest_split: test\n"
+        f"dataset_kwargs: {{data_files: {{test: {folder}/rows.jsonl}}}}\n" + rest)
+    return benches._replace(folder=folder)
+
+
 def values(result):
     return {(one.dataset, one.metric): one.value for one in result.results}
 
@@ -197,16 +207,12 @@ def test_what_an_engine_refuses_names_the_task(benches):
 
 def test_code_needs_consent_and_then_runs(benches, tmp_path):
     folder = tmp_path / "mine"
-    folder.mkdir()
-    write(folder / "rows.jsonl", [{"q": "1", "a": "1"}, {"q": "2", "a": "2"}])
-    (folder / "utils.py").write_text("from pathlib import Path\n\n\ndef run(rows):\n    Path("
-                                     f"{str(tmp_path / 'ran')!r}).touch()\n    return rows\n")
-    (folder / "mine.yaml").write_text(
-        "task: mine\ndataset_path: json\noutput_type: generate_until\ntest_split: test\n"
-        f"dataset_kwargs: {{data_files: {{test: {folder}/rows.jsonl}}}}\n"
+    mine = one_task(
+        benches, folder, "mine",
         "process_docs: !function utils.run\ndoc_to_text: '{{q}}'\ndoc_to_target: '{{a}}'\n"
         "metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]\n")
-    mine = benches._replace(folder=folder)
+    (folder / "utils.py").write_text("from pathlib import Path\n\n\ndef run(rows):\n    Path("
+                                     f"{str(tmp_path / 'ran')!r}).touch()\n    return rows\n")
     failure = refused(mine, mine.wish("mine"), HttpAsker(answer=answer))
     assert failure.code == "benchmark_consent" and not (tmp_path / "ran").exists()
     sha256 = failure.advice.split("sha256 to ")[1].split()[0]
@@ -216,15 +222,10 @@ def test_code_needs_consent_and_then_runs(benches, tmp_path):
 
 
 def test_templates_of_tasks_run_in_a_sandbox(benches, tmp_path):
-    folder = tmp_path / "evil"
-    folder.mkdir()
-    write(folder / "rows.jsonl", [{"q": "1"}])
-    (folder / "evil.yaml").write_text(
-        "task: evil\ndataset_path: json\noutput_type: generate_until\ntest_split: test\n"
-        f"dataset_kwargs: {{data_files: {{test: {folder}/rows.jsonl}}}}\n"
+    evil = one_task(
+        benches, tmp_path / "evil", "evil",
         "doc_to_text: \"{{ cycler.__init__.__globals__.os.system('touch "
         f"{tmp_path}/ran') }}}}\"\ndoc_to_target: '{{{{q}}}}'\n")
-    evil = benches._replace(folder=folder)
     failure = refused(evil, evil.wish("evil"), HttpAsker(answer=answer))
     assert failure.code == "benchmark_task" and not (tmp_path / "ran").exists()
 
@@ -248,15 +249,9 @@ def test_data_that_cannot_be_had_says_how_to_get_it(benches, tmp_path, monkeypat
 
 
 def test_a_metric_of_a_hub_is_refused(benches, tmp_path):
-    folder = tmp_path / "metric"
-    folder.mkdir()
-    write(folder / "rows.jsonl", [{"q": "1"}])
-    (folder / "odd.yaml").write_text(
-        "task: odd\ndataset_path: json\noutput_type: generate_until\ntest_split: test\n"
-        f"dataset_kwargs: {{data_files: {{test: {folder}/rows.jsonl}}}}\n"
-        "doc_to_text: '{{q}}'\ndoc_to_target: '{{q}}'\n"
+    odd = one_task(
+        benches, tmp_path / "metric", "odd", "doc_to_text: '{{q}}'\ndoc_to_target: '{{q}}'\n"
         "metric_list: [{metric: someone/thing, aggregation: mean, higher_is_better: true}]\n")
-    odd = benches._replace(folder=folder)
     failure = refused(odd, odd.wish("odd"), HttpAsker(answer=answer))
     assert failure.code == "benchmark_remote" and "someone/thing" in failure.message
 
