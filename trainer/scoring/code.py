@@ -38,7 +38,7 @@ class Code(Metric):
         self._unformed: set[str] = set()
 
     def score(self, predictions: Sequence[Prediction]) -> list[Scores]:
-        """Return ``pass``; rows without tests are left out. As many run at once as there are cores.
+        """Return ``pass``; rows without tests are left out. Up to eight run at once.
 
         Raises:
             Failure: The tests of a row are no tests, or this machine cannot lock programs in.
