@@ -156,8 +156,8 @@ class Shown:
         known = {one.name for one in self.studio.datasets()}
         telling = Telling(self.label, share, bool(of and not of.higher_is_better),
                           page.dataset if page.dataset in known else "")
-        beside = (_evaluate_one.mistakes(locale, run.id, wrong, self.label, (
-            page.dataset, page.models[-1], look.mistake))
+        beside = (_evaluate_one.mistakes(locale, run.id, wrong, self.label, _evaluate_one.Chosen(
+            page.dataset, page.models, look.mistake))
             + _evaluate_one.histogram(locale, spread, self.label, share))
         body = (_evaluate_rows.filters(locale, look, query, report, self.label, page)
                 + _evaluate_rows.rows(locale, look, page, telling))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 from urllib.parse import quote
 
 from app.board import icons
@@ -43,6 +44,14 @@ from trainer.contract.kinds.evaluation import (
 _VERDICTS = ("better", "worse", "unclear")
 _SERIES = 6
 _NOTES = 50
+
+
+class Chosen(NamedTuple):
+    """Rows that are shown: of one or two models, and of a kind of mistakes of the last."""
+
+    dataset: str
+    models: Sequence[str]
+    kind: str
 
 
 def hero(locale: str, run: Run, report: EvaluationReport | None) -> str:
@@ -165,7 +174,7 @@ def _comparison(locale: str, one: Compared, label: Label,
 
 
 def mistakes(locale: str, run_id: str, found: Sequence[MistakeCount], label: Label,
-             chosen: tuple[str, str, str]) -> str:
+             chosen: Chosen) -> str:
     """Return the wrong answers of one score by kind and model; each count leads to its rows.
 
     Args:
@@ -173,7 +182,7 @@ def mistakes(locale: str, run_id: str, found: Sequence[MistakeCount], label: Lab
         run_id: The evaluation.
         found: What the report has of one dataset and metric.
         label: Says what people call a model.
-        chosen: (dataset, model, kind) whose rows are shown.
+        chosen: Whose rows are shown.
     """
     if not found:
         return ""
@@ -203,11 +212,12 @@ def mistake_text(locale: str, kind: str) -> str:
 
 
 def _mistake(locale: str, run_id: str, one: MistakeCount | None, most: int,
-             chosen: tuple[str, str, str]) -> str:
+             chosen: Chosen) -> str:
     if one is None or not one.count:
         return '<td><span class="f-dim">0</span></td>'
-    here = chosen == (one.dataset, one.model, one.kind)
-    href = address(run_id, dataset=one.dataset, metric=one.metric, b=one.model,
+    here = (chosen.dataset, chosen.models[-1], chosen.kind) == (one.dataset, one.model, one.kind)
+    beside = next((model for model in chosen.models if model != one.model), one.model)
+    href = address(run_id, dataset=one.dataset, metric=one.metric, a=beside, b=one.model,
                    mistake="" if here else one.kind)
     pressed = ' aria-current="true"' if here else ""
     said = t(locale, "evaluate.mistake_link", n=count(one.count),

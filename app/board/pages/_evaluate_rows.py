@@ -74,7 +74,7 @@ class Look:
         page = said.pop("page")
         if said["order"] not in _ORDERS:
             said["order"] = ""
-        if said["only"] not in _ONLIES:
+        if said["only"] not in _ONLIES or said["only"] == "all":
             said["only"] = ""
         return cls(**said, page=max(1, int(page)) if page.isdecimal() and len(page) < 7 else 1)
 

@@ -132,9 +132,10 @@ def test_rows_come_most_changed_first_with_what_became_of_them(found):
 def test_a_count_of_mistakes_leads_to_its_rows_and_back(found):
     shown, run = found
     link = unescape(re.search(r'href="([^"]*mistake=cut[^"]*)"', drawn(shown, run)[2])[1])
-    assert "b=base" in link and f"run={run.id}" in link
+    assert "b=base" in link and f"run={run.id}" in link and "a=tuned" in link
     rows = drawn(shown, run, b="base", a="tuned", mistake="cut")[2]
     assert 'aria-current="true"' in rows and 'id="evaluate-clear"' in rows
+    assert 'id="evaluate-clear"' not in drawn(shown, run, only="all", order="row")[2]
 
 
 def test_pages_of_rows_keep_what_is_looked_at(tmp_path):
