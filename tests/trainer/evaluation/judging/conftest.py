@@ -10,16 +10,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from app.board.i18n import reason_text
-from tests.trainer.evaluation.judging.wire import opened
 from trainer.contract.kinds.evaluate import JudgeConfig
+from trainer.engines.endpoints import Endpoint
+from trainer.engines.route import Route
+from trainer.evaluation.asking import HttpAsker
+from trainer.evaluation.choosing import Plan
+from trainer.evaluation.finding import Remote
 from trainer.evaluation.judging.judge import judge
 from trainer.evaluation.judging.wish import JudgeResult, JudgeWish
 
+KEY = "secret-key-of-the-judge"
 # (status, what it says or a whole body, headers)
 Reply = tuple[int, str | dict[str, Any] | bytes, dict[str, str]]
 
@@ -122,6 +128,15 @@ def lines(dataset: str, answers: list[str], **more: Any) -> list[dict[str, Any]]
              "prediction": answer, **more} for row, answer in enumerate(answers, 1)]
 
 
+def asker_of(stub: Stub, at_once: int = 4) -> HttpAsker:
+    """Return what asks an endpoint in a run of the studio."""
+    endpoint = Endpoint("lab", stub.url, KEY, ("judge",), 0.0, "admin")
+    plan = Plan(1, "lab/judge", Remote("lab/judge", endpoint, "judge"), None, "")
+    # No engine is started for an endpoint: all that is asked of the hall is where it is.
+    hall: Any = SimpleNamespace(route=lambda plan: Route(endpoint.base_url, KEY, "judge"))
+    return HttpAsker(plan, hall, at_once, lambda code, text: None)
+
+
 class Court:
     """Judges with a stub, and remembers what it was told on the way."""
 
@@ -139,7 +154,7 @@ class Court:
         return result
 
     async def _judge(self, wish: JudgeWish) -> JudgeResult:
-        async with opened(self.stub.url) as asker:
+        async with asker_of(self.stub, wish.at_once) as asker:
             return await judge(wish, asker, lambda *at: self.told.append(at), self.stop.is_set)
 
     def calls(self, number: int = 2) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ def test_both_orders_are_asked(court: Court, stub: Stub) -> None:
                                      *zip(SECOND, FIRST, strict=True)])
     body = stub.bodies[0]
     assert body["path"] == "/v1/chat/completions" and body["temperature"] == 0
-    assert body["max_tokens"] == 512 and body["model"] == "lab/judge"
+    assert body["max_tokens"] == 512 and body["model"] == "judge"
     assert [one["role"] for one in body["messages"]] == ["user"]
 
 

@@ -10,12 +10,13 @@ from tests.trainer.evaluation.judging.conftest import (
     Court,
     Reply,
     Stub,
+    asker_of,
     completion,
     lines,
     longer,
 )
-from tests.trainer.evaluation.judging.wire import opened
 from trainer.contract.kinds.evaluate import JudgeConfig
+from trainer.evaluation import asking
 from trainer.evaluation.judging.judge import judge
 from trainer.evaluation.judging.wish import JudgeWish
 from trainer.failures import Failure
@@ -53,12 +54,22 @@ def test_one_readable_verdict_of_two_leaves_the_row_out(court: Court, stub: Stub
     assert (one.n, one.unreadable, one.value, one.low, one.p_value) == (0, 6, None, None, None)
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[1]", b'{"choices": []}', b"null"])
+@pytest.mark.parametrize("body", [b"{}", b'{"choices": []}', b'{"choices": [1]}'])
 def test_replies_that_are_no_completions(court: Court, stub: Stub, body: bytes) -> None:
     stub.says = lambda question: (200, body, {})
     (one,) = (result := court.judge({model: rows[:1] for model, rows in MODELS.items()})).judged
     assert (one.n, one.unreadable, one.tokens_in) == (0, 2, 0)
     assert any("counted no tokens in 4 of 4" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[1]", b"null"])
+def test_a_server_that_is_no_judge_ends_it(court: Court, stub: Stub, body: bytes,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "TRIES", 1)
+    stub.says = lambda question: (200, body, {})
+    with pytest.raises(Failure, match="answers with status 200") as raised:
+        court.judge(MODELS)
+    assert raised.value.code == "endpoint_unreachable"
 
 
 def test_a_verdict_that_was_cut_is_none(court: Court, stub: Stub) -> None:
@@ -82,12 +93,14 @@ def test_what_was_said_is_not_asked_again(court: Court, stub: Stub) -> None:
     assert len(stub.bodies) == 3 * asked + 2
 
 
-def test_a_judge_that_dies_half_way(court: Court, stub: Stub) -> None:
+def test_a_judge_that_dies_half_way(court: Court, stub: Stub,
+                                    monkeypatch: pytest.MonkeyPatch) -> None:
     """The fifth question and all after it find nobody: what was said is kept, the rest is asked."""
     def dies(question: str) -> str | Reply:
         return longer(question) if len(stub.bodies) <= 4 else (503, "gone", {})
 
     stub.says = dies
+    monkeypatch.setattr(asking, "TRIES", 1)
     with pytest.raises(Failure) as raised:
         court.judge(MODELS, at_once=1)
     assert raised.value.code == "endpoint_unreachable" and len(court.calls()) == 4
@@ -131,17 +144,6 @@ def test_a_question_that_is_too_long_leaves_its_row_out(court: Court, stub: Stub
     assert (one.n, one.calls, one.cached) == (6, 2, 10)
 
 
-def test_a_judge_that_says_nothing_in_time(court: Court, stub: Stub) -> None:
-    async def asked() -> None:
-        async with opened(stub.url, timeout_s=0.1) as asker:
-            wish = JudgeWish(JudgeConfig(model="lab/judge"), list(MODELS), MODELS, court.folder)
-            await judge(wish, asker, lambda *at: None, lambda: False)
-
-    with stub.silent(lambda: True), pytest.raises(Failure) as raised:
-        asyncio.run(asked())
-    assert raised.value.code == "endpoint_unreachable"
-
-
 def test_stopping_ends_what_is_on_its_way(court: Court, stub: Stub) -> None:
     def fifth() -> bool:
         if len(stub.bodies) == 5:
@@ -173,7 +175,7 @@ def test_odd_texts_of_every_kind(court: Court, stub: Stub) -> None:
 
 def test_a_judge_that_takes_no_conversations(court: Court, stub: Stub) -> None:
     async def asked() -> None:
-        async with opened(stub.url) as asker:
+        async with asker_of(stub) as asker:
             asker.can = lambda ability: "it has no chat template."  # type: ignore[method-assign]
             wish = JudgeWish(JudgeConfig(model="j"), list(MODELS), MODELS, court.folder)
             await judge(wish, asker, lambda *at: None, lambda: False)
