@@ -224,15 +224,11 @@ def test_without_a_lock_nothing_runs(monkeypatch, tmp_path):
         ran(RIGHT)
 
 
-def test_no_folder_stays_behind():
-    def folders():
-        return {name for name in os.listdir(os.environ.get("TMPDIR", "/tmp"))
-                if name.startswith("finestra-sandbox-")}
-
-    before = folders()
-    ran(RIGHT)
+def test_no_folder_stays_behind(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert held(f"import os\nassert os.getcwd().startswith({str(tmp_path)!r})\n").passed
     ran("while True: pass", seconds=0.1)
-    assert folders() <= before
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_program_ends_with_whoever_runs_it():
