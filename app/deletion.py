@@ -28,7 +28,7 @@ def check_deletable(writer: Writer, run_id: str) -> None:
         raise RunError("needed", f"The run '{run_id}' is evaluated by {asked[0].id} and cannot be "
                        "deleted.", "Stop that first; what it has found stays.")
     upon = sorted(record.run.id for state in RunState for record in writer.records(state)
-                  if record.run.model == run_id)
+                  if record.run.model == run_id and record.run.objective != "evaluate")
     if upon:
         rest = f" and {len(upon) - _NAMED:,} more" if len(upon) > _NAMED else ""
         raise RunError("needed", f"The run '{run_id}' is the base of {', '.join(upon[:_NAMED])}"

@@ -31,7 +31,7 @@ def asking(fake_studio, monkeypatch):
 
 
 @pytest.mark.parametrize("values", [
-    {"models": ["starter", TUNED]}, {"models": [f"{TUNED}/checkpoint-8"]},
+    {"models": ["starter", TUNED]}, {"models": [f"{TUNED}/checkpoint-8"]}, {"models": [TUNED]},
     {"judge": {"model": TUNED, "mode": "score"}},
     {"metrics": [{"name": "embedding", "model": TUNED}]}])
 def test_what_is_going_to_be_evaluated_stays(asking, values):
