@@ -16,7 +16,6 @@ from app.board.pages._evaluate_form import GROUPS
 from app.board.pages.evaluate import EvaluatePage
 from app.cli_evaluate import Options, _values
 from app.runs import RunState
-from app.studio import Studio
 from tests.app.board.pages.test_export import check, fields_of, told
 from tests.app.board.test_html import NASTY, Reader
 from tests.app.evaluations.written import evaluation, line
@@ -29,16 +28,6 @@ from trainer.contract.rubrics import RUBRICS
 RUN = {"name": "mine", "model": {"name_or_path": "starter"}, "training": {"max_steps": 2},
        "data": {"train": ["sample_instructions"], "eval": ["sample_instructions_heldout"]}}
 DATA = "sample_instructions_heldout"
-
-
-@pytest.fixture
-def studio(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    opened = Studio.open(tmp_path / "home")
-    opened.tick = lambda: None
-    yield opened
-    opened.close()
 
 
 def request(**query):

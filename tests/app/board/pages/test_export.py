@@ -16,7 +16,6 @@ from app.board.pages.export import ExportPage
 from app.board.pages.merge import MergePage
 from app.cli_export import _weighted
 from app.runs import RunState
-from app.studio import Studio
 from tests.app.board.test_html import NASTY, Reader
 from trainer.contract.config import apply_overrides, load_yaml
 from trainer.contract.kinds import parse_any
@@ -25,16 +24,6 @@ from trainer.contract.kinds.merge import MergeConfig, MergeMethod
 
 RUN = {"name": "mine", "model": {"name_or_path": "starter"},
        "data": {"train": ["sample_instructions"]}, "training": {"max_steps": 2}}
-
-
-@pytest.fixture
-def studio(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    opened = Studio.open(tmp_path / "home")
-    opened.tick = lambda: None
-    yield opened
-    opened.close()
 
 
 def completed(studio, **changes):

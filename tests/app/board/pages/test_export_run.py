@@ -10,7 +10,6 @@ from app.board.pages._parts import progress_words, shown_fraction, trains
 from app.board.pages.run import RunPage
 from app.board.pages.runs import table_html
 from app.runs import Progress, RunState
-from app.studio import Studio
 from tests.app.board.test_html import NASTY, a_run, is_clean
 from trainer.contract.events import WarningEvent
 from trainer.contract.rundir import RunDir
@@ -178,14 +177,6 @@ def test_a_config_is_shown_without_what_is_default():
                                   "dtype: stored\n")
     brief = html.partition('id="run-yaml-whole"')[0]
     assert "gguf-q8_0" in brief and "kind: export" in brief and "dtype" not in brief
-
-
-@pytest.fixture
-def studio(tmp_path):
-    opened = Studio.open(tmp_path / "home")
-    opened.tick = lambda: None
-    yield opened
-    opened.close()
 
 
 def exported(studio, parity=None):
