@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from app.evaluations.keeping import Kept, forgetting
 from app.evaluations.matrix import Cell, Change, Column, Matrix, matrix
-from app.evaluations.reports import mistakes, predictions_file, report_of
+from app.evaluations.reports import predictions_file, report_of
 from app.evaluations.rows import (
     Answer,
     Histogram,
@@ -25,4 +25,4 @@ from app.evaluations.tables import document, number, to_csv, to_markdown
 __all__ = [
     "Answer", "Cell", "Change", "Column", "Histogram", "Kept", "Matrix", "Only", "Order",
     "RowPage", "RowQuery", "ScoredRow", "document", "forgetting", "histogram", "matrix",
-    "mistakes", "number", "predictions_file", "report_of", "rows", "to_csv", "to_markdown"]
+    "number", "predictions_file", "report_of", "rows", "to_csv", "to_markdown"]

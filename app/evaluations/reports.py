@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.runs import ENDED, Run, RunError
-from trainer.contract.kinds.evaluation import EvaluationReport, MistakeCount, read_report
+from trainer.contract.kinds.evaluation import EvaluationReport, read_report
 from trainer.contract.rundir import RunDir, is_safe_name
 
 
@@ -39,12 +39,3 @@ def predictions_file(run: Run, report: EvaluationReport, model: str) -> Path:
         raise RunError("not_evaluated", f"The evaluation '{run.id}' has no answers of "
                        f"'{model[:200]}'.", "Its models are in its document.")
     return RunDir(run.dir).eval / name
-
-
-def mistakes(run: Run) -> list[MistakeCount]:
-    """Return how many wrong answers are of which kind, with their first rows.
-
-    Raises:
-        RunError: There is no report ('no_evaluation').
-    """
-    return list(report_of(run).mistakes)

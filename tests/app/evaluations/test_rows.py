@@ -6,7 +6,7 @@ import os
 import pytest
 
 from app.evaluations import predictions
-from app.evaluations.reading import RowQuery, histogram, mistakes, rows
+from app.evaluations.reading import RowQuery, histogram, report_of, rows
 from app.runs import RunError
 from tests.app.evaluations.written import evaluation, line, mistaken, result
 
@@ -60,7 +60,7 @@ def test_kinds_of_mistakes_and_texts_are_found(two):
     assert asked(two, search="tWELVE") == [4]
     assert asked(two, search="question 2") == [2]
     assert asked(two, search="nowhere") == []
-    assert [one.kind for one in mistakes(two)] == ["cut"]
+    assert [one.kind for one in report_of(two).mistakes] == ["cut"]
 
 
 def test_a_page_is_a_part(two):
