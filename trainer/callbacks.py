@@ -115,12 +115,18 @@ class Reporter(TrainerCallback):
             self._cost = cost_of(self.loop.model)
         self._clock = time.monotonic()
         self._tokens_before = self.loop.totals.tokens
-        due = (args.eval_strategy == "steps" and state.global_step > 0
-               and state.global_step % int(args.eval_steps) == 0)
-        seen = any("eval_loss" in entry and entry.get("step") == state.global_step
+        self.make_up(args, state)
+
+    def make_up(self, args: TrainingArguments, state: TrainerState) -> None:
+        """Do the evaluation that was due at a checkpoint's step and of which it knows nothing."""
+        step = state.global_step
+        due = (args.eval_strategy == "steps" and step > 0
+               and (step % int(args.eval_steps) == 0 or step == state.max_steps))
+        seen = any("eval_loss" in entry and entry.get("step") == step
                    for entry in state.log_history)
         if due and not seen:
             self.loop.make_up()
+            self._count_time()
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState,
                       control: TrainerControl, **kwargs: Any) -> None:

@@ -156,6 +156,7 @@ def train(context: Context, loop: CommittedLoop, reporter: Reporter, start: Sele
     state = read_json(start.path / "trainer_state.json") if start.path else {}
     if start.path is not None and state.get("global_step") == state.get("max_steps"):
         loop.load_finished(start.path)
+        reporter.make_up(loop.args, loop.state)
     else:
         loop.train(resume_from_checkpoint=str(start.path) if start.path else None)
     context.stop.check()

@@ -172,28 +172,44 @@ def test_a_resume_keeps_the_best_and_has_each_step_once(
         assert all((ours[name] == theirs[name]).all() for name in ours)
 
 
-def test_a_stop_while_answering_is_made_up_for(runs: Any, cf: Any, held_out: Path,
-                                               monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cut", [2, 5], ids=["midway", "last"])
+@pytest.mark.parametrize("optim", ["adamw_torch", "schedule_free_adamw"])
+def test_a_stop_while_answering_is_made_up_for(
+        runs: Any, cf: Any, held_out: Path, monkeypatch: pytest.MonkeyPatch, cut: int,
+        optim: str) -> None:
+    """Also of the last step, after which nothing is left to train."""
     from trainer.evaluate import Answerer
 
-    run = runs.make("cut", data={"eval": [str(held_out)]},
-                    training={"max_steps": 4, "eval_steps": 2}, evaluation={"metrics": ["chrf"]})
+    keeps = optim == "adamw_torch"
+    over = {"data": {"eval": [str(held_out)]}, "evaluation": {"metrics": ["chrf"]}, "training": {
+        "max_steps": 5, "eval_steps": 2, "optim": optim, "lr_scheduler_type": "constant",
+        "load_best_model_at_end": keeps, "metric_for_best_model": "eval_chrf"}}
+    run, whole = runs.make("cut", **over), runs.make("whole", **over)
+    unbroken = runs.train(whole)
     asked, before = [], Answerer._batch
 
     def interrupted(self: Any, prompts: Any) -> Any:
         asked.append(len(prompts))
-        if len(asked) == 2:
+        if len(asked) == {2: 2, 5: 4}[cut]:
             os.kill(os.getpid(), signal.SIGTERM)
         return before(self, prompts)
 
     with monkeypatch.context() as patch:
         patch.setattr(Answerer, "_batch", interrupted)
         first = runs.train(run)
-    assert cf.end_of(first).outcome == "stopped" and list(cf.series(first, "eval_chrf")) == [0]
-    assert [step for step, _ in run.checkpoint_folders()] == [2] and kept(run) == []
+    assert cf.end_of(first).outcome == "stopped"
+    assert list(cf.series(first, "eval_chrf")) == {2: [0], 5: [0, 2, 4]}[cut]
+    assert max(step for step, _ in run.checkpoint_folders()) == cut
     second = runs.train(run)
     assert cf.end_of(second).outcome == "completed"
-    assert list(cf.series(second, "eval_chrf")) == list(cf.series(second, "eval_loss")) == [2, 4]
+    for name in ("eval_chrf", "eval_loss"):
+        found = cf.series(first, name) | cf.series(second, name)
+        assert found == cf.series(unbroken, name) and cut in cf.series(second, name), name
+    ends = [cf.end_of(events).metrics for events in (unbroken, second)]
+    assert [end.get("best_step") for end in ends] == [5 if keeps else None] * 2
+    assert kept(run) == kept(whole) == [2, 4, 5]
+    ours, theirs = weights_of(run.adapter), weights_of(whole.adapter)
+    assert all((ours[name] == theirs[name]).all() for name in theirs)
 
 
 def test_what_cannot_be_scored_is_said_before_training(runs: Any, cf: Any, held_out: Path) -> None:

@@ -111,6 +111,8 @@ class TunedLoop(Trainer):
 
     def make_up(self) -> None:
         """Do the evaluation that a stop cut short before a resume."""
+        if self._is_schedule_free:
+            self._settle_schedule_free()
         self._evaluate(None, None)
 
     def close_averages(self) -> None:
