@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from trainer.evaluation.benchmarks import Say, Stopped
 from trainer.evaluation.seam import Asker, Unanswerable
+from trainer.evaluation.store import line_of
 from trainer.failures import Failure
 
 # What is kept of an answer: its text, or a log-likelihood and whether greedy decoding says it.
@@ -71,8 +72,7 @@ class Journal:
     def add(self, key: str, value: Value) -> None:
         """Keep an answer; one write a line."""
         self.known[key] = value
-        line = json.dumps({"key": key, "value": value}, ensure_ascii=False)
-        self._file.write(line.encode("utf-8", "surrogatepass") + b"\n")
+        self._file.write(line_of({"key": key, "value": value}))
         self._file.flush()
 
     def close(self) -> None:

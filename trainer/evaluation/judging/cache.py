@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.evaluation.store import line_of
+
 Outcome = str | float | None
 
 
@@ -83,9 +85,8 @@ class Cache:
         Raises:
             OSError: The disk is full or the file cannot be written.
         """
-        line = json.dumps(asdict(call), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         with self._path.open("ab", buffering=0) as file:
-            file.write(line)
+            file.write(line_of(asdict(call)))
         self._calls[call.key] = call
 
 
