@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def base_folder(name: str) -> Path | None:
     """Return the folder or GGUF file of a base: the starter's, an absolute path's, a hub id's."""
     if name == STARTER:
         return starter()
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.is_absolute():
         whole = path.is_file() if path.suffix == ".gguf" else (path / "config.json").is_file()
         return path if whole else None

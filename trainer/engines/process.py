@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -283,7 +282,7 @@ def _reason(answer: httpx.Response) -> str:
     """Return what an engine says is wrong, in OpenAI's shape or as text."""
     try:
         value: Any = answer.json()
-    except json.JSONDecodeError:
+    except ValueError:
         return answer.text[:300] or f"HTTP {answer.status_code}"
     error = value.get("error", value) if isinstance(value, dict) else value
     text = error.get("message", error) if isinstance(error, dict) else error

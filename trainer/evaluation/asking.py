@@ -111,7 +111,7 @@ class HttpAsker:
                     answer = await self._client.post(
                         f"{route.base_url}{path}", json=sent,
                         headers={"Authorization": f"Bearer {route.key}"} if route.key else {})
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 tried = await self._broken(error, route, tried + 1)
                 continue
             if answer.status_code == 200 and (said := _document(answer)) is not None:
@@ -146,7 +146,7 @@ class HttpAsker:
                 sent["max_completion_tokens"] = value
         return sent
 
-    async def _broken(self, error: httpx.TransportError, route: Route, tried: int) -> int:
+    async def _broken(self, error: httpx.RequestError, route: Route, tried: int) -> int:
         """Find out why a connection broke; returns how often this request was tried."""
         why = type(error).__name__
         if self.plan.kind is None:
@@ -242,7 +242,7 @@ async def _pause(tried: int, wanted: str = "") -> None:
 def _document(answer: httpx.Response) -> dict[str, Any] | None:
     try:
         value = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -19,6 +19,7 @@ from trainer.scoring.words import has_han
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SAMPLED = 100
+DIGITS = 9
 _QUESTIONS = ("question", "query", "problem", "prompt", "stem", "ctx", "goal", "input", "问题")
 _CHOICES = ("choices", "options", "endings", "candidates", "选项")
 _ANSWERS = ("answer", "answerKey", "answer_key", "label", "correct", "correct_answer", "answer_idx",
@@ -137,10 +138,11 @@ def _choices(values: Values) -> tuple[list[str], list[str]]:
     """Return (the choices, what they are called)."""
     found = next((values[name] for name in _CHOICES if values.get(name)), None)
     if isinstance(found, dict) and {"text", "label"} <= found.keys():
-        return _texts(found["text"]), [str(one) for one in found["label"] or ()]
+        labels = found["label"] if isinstance(found["label"], list) else []
+        return _texts(found["text"]), [str(one) for one in labels]
     if isinstance(found, dict):
         return _texts(list(found.values())), [str(name) for name in found]
-    if isinstance(found, list) and found and isinstance(found[0], dict):
+    if isinstance(found, list) and all(isinstance(one, dict) for one in found):
         return (_texts([one.get("text") for one in found]),
                 [str(one.get("label") or one.get("key") or "") for one in found])
     if found is None:
@@ -167,7 +169,8 @@ def _right(value: Any, texts: Sequence[str], labels: Sequence[str], base: int) -
             return list(labels).index(value)
         if value in texts:
             return list(texts).index(value)
-        if not value.isdecimal():
+        # So many digits name no choice, and Python reads no more than some thousand.
+        if not value.isdecimal() or len(value) > DIGITS:
             return None
         value = int(value)
     place = value - base if isinstance(value, int) else -1

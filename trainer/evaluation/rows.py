@@ -171,7 +171,7 @@ def _references(said: str) -> tuple[str, ...]:
     if said.startswith("["):
         try:
             several = json.loads(said)
-        except ValueError:
+        except (ValueError, RecursionError):
             several = None
         if isinstance(several, list) and several and all(isinstance(x, str) for x in several):
             return tuple(several)

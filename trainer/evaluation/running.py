@@ -207,5 +207,12 @@ def _said(reply: dict[str, Any], choice: dict[str, Any], text: str) -> Said:
     found = reply.get("usage")
     usage = found if isinstance(found, dict) else {}
     return Said(text=text, finish_reason=str(choice.get("finish_reason") or ""),
-                tokens=int(usage.get("completion_tokens") or 0),
-                prompt_tokens=int(usage.get("prompt_tokens") or 0))
+                tokens=_count(usage.get("completion_tokens")),
+                prompt_tokens=_count(usage.get("prompt_tokens")))
+
+
+def _count(value: Any) -> int:
+    try:
+        return max(0, int(value or 0))
+    except (TypeError, ValueError, OverflowError):
+        return 0

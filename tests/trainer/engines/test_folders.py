@@ -55,6 +55,7 @@ def test_bases_are_the_starter_and_absolute_folders(tmp_path):
     file.write_bytes(b"GGUF")
     assert base_folder(str(file)) == file
     assert base_folder("no/such-model") is None
+    assert base_folder("~nobody-of-this-name/model") is None
 
 
 def test_a_resolver_tells_what_it_does_not_know(tmp_path):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any
 
 Body = dict[str, Any]
-# The text of an answer, or a status with its body.
-Reply = str | tuple[int, Any]
+# The text of an answer, or a status with its body and headers.
+Reply = str | tuple[int, Any] | tuple[int, Any, dict[str, str]]
 
 
 class StubServer:
@@ -72,9 +73,11 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(200, {"choices": [{"index": 0, "finish_reason": "stop", **choice}],
                          "usage": {"prompt_tokens": 3, "completion_tokens": len(said.split())}})
 
-    def reply(self, status: int, value: Any) -> None:
+    def reply(self, status: int, value: Any, headers: Mapping[str, str] = MappingProxyType({})
+              ) -> None:
         raw = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.send_response(status)
-        self.send_header("content-length", str(len(raw)))
+        for name, text in {**headers, "content-length": str(len(raw))}.items():
+            self.send_header(name, text)
         self.end_headers()
         self.wfile.write(raw)

@@ -128,6 +128,24 @@ def test_bad_rows_are_skipped_and_counted(read: Any) -> None:
     assert found.notes[0].startswith("2 of 4 rows of") and "'prompt'" in found.notes[0]
 
 
+@pytest.mark.parametrize("values", [
+    {"choices": {"text": ["a", "b"], "label": 5}, "answer": "A"},
+    {"choices": [{"text": "a"}, "b"], "answer": 0}, {"choices": ["a", "b"], "answer": "9" * 6000},
+    {"choices": [["a"], ["b"]], "answer": 0}, {"choices": ["a", "b"], "answer": True}],
+    ids=["label", "mixed", "digits", "nested", "bool"])
+def test_odd_choices_are_bad_rows(read: Any, values: dict[str, Any]) -> None:
+    good = [{"question": "q?", "choices": ["w", "x"], "answer": 1}] * 10
+    found = read([*good, {"question": "q?", **values}])
+    assert [ask.row for ask in found.asks] == list(range(1, 11))
+    assert "1 of 11 rows of" in found.notes[0] and "Row 11" in found.notes[0]
+
+
+def test_a_reference_that_only_looks_like_a_list_is_one(read: Any) -> None:
+    for text in ("[" * 200_000, "[1, 2]", "[half"):
+        (ask,) = read([{"prompt": "a?", "reference": text}]).asks
+        assert ask.references == (text,)
+
+
 def test_only_the_first_rows(read: Any) -> None:
     rows = [{"prompt": f"{n}?", "reference": "1"} for n in range(9)]
     assert len(read(rows, max_samples=4).asks) == 4

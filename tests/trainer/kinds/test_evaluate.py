@@ -150,8 +150,20 @@ def test_rows_that_cannot_be_answered_count_as_empty(bench: Any) -> None:
     assert any("could not answer 1 of 5 rows" in note for note in bench.report(run).notes)
 
 
+@pytest.mark.parametrize("reply", [
+    {"usage": {"completion_tokens": "many", "prompt_tokens": {}}},
+    {"usage": {"completion_tokens": 1e400}}, {"usage": [3]}], ids=["word", "endless", "list"])
+def test_numbers_of_tokens_that_are_none_lose_no_answer(bench: Any, reply: Any) -> None:
+    answer = {"choices": [{"message": {"content": "2"}}], **reply}
+    bench.endpoint("odd", lambda text: (200, answer))
+    run = bench.make("e", models=["odd/m"], data=[bench.data("sums", QUESTIONS[:1])])
+    assert bench.go(run).metrics == {"numeric/odd/m": 1.0}
+    assert bench.lines(run, "predictions-01.jsonl")[0]["tokens"] == 0
+
+
 def test_a_busy_server_is_asked_again(bench: Any) -> None:
-    replies = iter([(503, {}), (429, {"error": {"message": "slow down"}}), (200, b"no json")])
+    replies = iter([(503, {}), (429, {"error": {"message": "slow down"}}), (200, b"no json"),
+                    (200, b"[" * 200_000), (200, b"torn", {"content-encoding": "gzip"})])
     bench.endpoint("busy", lambda text: next(replies, None) or right(text))
     run = bench.make("e", models=["busy/m"], data=[bench.data("sums", QUESTIONS[:3])])
     assert bench.go(run).outcome == "completed"
