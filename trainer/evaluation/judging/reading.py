@@ -10,6 +10,8 @@ import re
 import unicodedata
 from typing import Any, Literal
 
+from trainer.contract.conversation import text_of
+
 Verdict = Literal["A", "B", "tie"]
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 # Around a verdict people and models like to put signs of Markdown.
@@ -23,9 +25,9 @@ _POINTS = re.compile(r"(?P<points>\d{1,2}(?:\.\d{1,2})?)"
 
 
 def content_of(reply: Any) -> str:
-    """Return the text of a chat completion; '' when the reply is of another form."""
+    """Return the text of a chat completion, of all its parts; '' when it is of another form."""
     try:
-        return str(reply["choices"][0]["message"]["content"] or "")
+        return text_of(reply["choices"][0]["message"]["content"])
     except (KeyError, IndexError, TypeError):
         return ""
 

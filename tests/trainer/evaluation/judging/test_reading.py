@@ -51,6 +51,8 @@ def test_what_is_no_number_of_points(text: str) -> None:
 
 def test_replies_of_every_form() -> None:
     assert content_of(completion("x")) == "x" and tokens_of(completion("x")) == (100, 7)
+    parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "Both.\nVERDICT: A"}]
+    assert read_verdict(content_of({"choices": [{"message": {"content": parts}}]})) == "A"
     assert was_cut(completion("x", "length")) and not was_cut(completion("x"))
     for odd in ({}, [], None, "x", {"choices": []}, {"choices": [{"message": None}]},
                 {"choices": [{"message": {"content": None}}]}, {"usage": {"prompt_tokens": "1"}},
