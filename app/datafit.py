@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from app.choices import Choice
-from app.datajobs import Job
+from app.dataread import DatasetReader, Origin, Without
 from app.datarows import ViewOptions, lengths
 from app.datasets import SMALL_BYTES, DataService
 from trainer.contract import Problem, RunConfig
@@ -17,7 +16,6 @@ from trainer.contract.plan import held_out
 from trainer.data import DatasetError, DatasetSpec
 from trainer.data.catalog.registry import Registry
 from trainer.data.checking.leakage import find as find_leaks
-from trainer.data.checking.report import DataReport
 from trainer.data.reading.rows import listed
 from trainer.data.shapes.mapping import Kind, Shape
 from trainer.data.shapes.objectives import objectives_of, require_fit
@@ -25,12 +23,8 @@ from trainer.data.shapes.uses import Use
 from trainer.data.templates.sandbox import TemplateError
 from trainer.data.tokens.mix import mixed_rows
 
-Origin = Literal["cli", "web"]
-Scope = Literal["config", "machine", "network"]
-FEW_ROWS = 20_000
 PAIRS_SPLIT = "each pair is read as a desired and an undesired answer"
 ANSWERS_KNOWN = "the last answer of each row is read as the right one"
-OFFLINE = ("1", "true", "yes", "on")
 
 
 @dataclass
@@ -47,6 +41,14 @@ class DataFindings:
     mixed_rows: int | None = None
     held_rows: int | None = None
     kinds: dict[str, Kind] = field(default_factory=dict)
+
+    def without(self, why: Without) -> tuple[None, None]:
+        """Note why a dataset has no rows here."""
+        if isinstance(why, Problem):
+            self.problems.append(why)
+        else:
+            self.choices.append(why)
+        return None, None
 
 
 class DataFit:
@@ -158,18 +160,16 @@ class _Look:
 
     def at(self, use: DatasetUse, found: DataFindings) -> tuple[int | None, DatasetSpec | None]:
         """Return (usable rows, what it is); problems and choices go into ``found``."""
-        spec = None
+        reader = DatasetReader(self.data, self.known, self.origin, self.where)
+        read = reader.read(use, self._limit(use))
+        if not isinstance(read, tuple):
+            return found.without(read)
+        spec, report = read
         try:
-            spec = self.known.resolve_use(use)
-            report = self._report(use, spec)
-            if isinstance(report, Job):
-                found.problems.append(self._reading(use, report))
-                return None, None
             require_fit(report.shape, self.config.objective, spec.name)
             report.require(self.config.data.bad_rows)
         except DatasetError as error:
-            self._refused(use, error, found, self.data.own_file(spec) if spec else "")
-            return None, None
+            return found.without(reader.refused(use, error, spec))
         skipped = f"; {report.bad_rows:,} rows are skipped" if report.bad_rows else ""
         found.choices.append(Choice(self.where, f"{use.name}: {report.shape.kind}",
                                     f"{report.shape.reason}; {report.rows:,} rows{skipped}"))
@@ -225,45 +225,6 @@ class _Look:
     def _limit(self, use: DatasetUse) -> int | None:
         limits = [n for n in (self.config.data.max_samples, use.max_samples) if n]
         return min(limits) if limits and self.where == "data.train" else None
-
-    def _report(self, use: DatasetUse, spec: DatasetSpec) -> DataReport | Job:
-        """Return the report, or the work that makes it; small files are read at once."""
-        limit = self._limit(use)
-        small = spec.size() <= SMALL_BYTES or (limit is not None and limit <= FEW_ROWS)
-        if self.origin == "cli" or small:
-            return self.data.reports.check(spec, max_samples=limit)
-        report = self.data.reports.find(spec)
-        return report if report is not None else self.data.reading(use)
-
-    def _reading(self, use: DatasetUse, job: Job) -> Problem:
-        if job.error is not None:
-            code, message, advice = job.error
-            return self._problem(code, message, advice, use.name)
-        percent = f"{100 * job.fraction:.0f} %"
-        return self._problem(
-            "still_reading", f"'{use.name}' is still being read ({percent}).",
-            "Start is possible as soon as every row was looked at.", use.name, scope="machine",
-            percent=percent)
-
-    def _refused(self, use: DatasetUse, error: DatasetError, found: DataFindings,
-                 own_file: str) -> None:
-        if error.code == "hub_not_here":
-            if os.environ.get("HF_HUB_OFFLINE", "").lower() not in OFFLINE:
-                found.choices.append(Choice(self.where, use.name,
-                                            "fetched from the hub at the start"))
-                return
-            found.problems.append(self._problem(
-                "data_offline", f"'{use.name}' is not on this machine, and the hub is switched "
-                "off (HF_HUB_OFFLINE).", "Choose other data, or switch the hub on.", use.name,
-                scope="network"))
-            return
-        message = error.message.replace(own_file, use.name) if own_file else error.message
-        found.problems.append(self._problem(error.code, message, error.advice, use.name))
-
-    def _problem(self, code: str, message: str, advice: str, name: str, *,
-                 scope: Scope = "config", **params: str) -> Problem:
-        return Problem(field=self.where, code=code, message=message, advice=advice, scope=scope,
-                       params={"name": name, **params})
 
 
 def _count(config: RunConfig, counts: list[int | None], found: DataFindings) -> None:

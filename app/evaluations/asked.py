@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
 
 from app.choices import Choice
-from app.datafit import FEW_ROWS, OFFLINE
-from app.datajobs import Job
-from app.datasets import SMALL_BYTES, DataService
+from app.dataread import DatasetReader, Origin
+from app.datasets import DataService
 from trainer.contract.config import DatasetUse
 from trainer.contract.kinds.evaluate import BY_LIKELIHOOD, EvaluateConfig
 from trainer.contract.problems import Problem
-from trainer.data import DatasetError, DatasetSpec
 from trainer.data.catalog.registry import Registry
 from trainer.data.checking.report import DataReport
 
-Origin = Literal["cli", "web"]
 # They say something of an answer alone; all others hold it against what would be right.
 WITHOUT_REFERENCE = ("regex", "json", "python", *BY_LIKELIHOOD)
 
@@ -54,11 +49,7 @@ class Data:
     origin: Origin
 
     def look(self) -> Rows:
-        """Return problems, choices and numbers of rows.
-
-        A file that is not small and was never read is read in a child; until then it is a problem
-        for the web, while the command line waits for it.
-        """
+        """Return problems, choices and numbers of rows."""
         found, read = Rows(), []
         names: set[str] = set()
         for at, use in enumerate(_uses(self.config)):
@@ -68,10 +59,14 @@ class Data:
                                                "named twice.", "Name it once.", use.name))
                 continue
             names.add(key)
-            report = self._one(use, where, found)
-            count = None
-            if report is not None:
-                limit = self._limit(use)
+            limit, count = self._limit(use), None
+            told = DatasetReader(self.service, self.known, self.origin, where).read(use, limit)
+            if isinstance(told, Problem):
+                found.problems.append(told)
+            elif isinstance(told, Choice):
+                found.choices.append(told)
+            else:
+                _, report = told
                 count = min(report.usable, limit or report.usable)
                 found.problems += _unanswerable(use, where, report, count)
                 found.choices.append(Choice(
@@ -89,36 +84,6 @@ class Data:
     def _limit(self, use: DatasetUse) -> int | None:
         limits = [limit for limit in (self.config.max_samples, use.max_samples) if limit]
         return min(limits, default=None)
-
-    def _one(self, use: DatasetUse, where: str, found: Rows) -> DataReport | None:
-        spec: DatasetSpec | None = None
-        try:
-            spec = self.known.resolve_use(use)
-            limit = self._limit(use)
-            small = spec.size() <= SMALL_BYTES or (limit is not None and limit <= FEW_ROWS)
-            if self.origin == "cli" or small:
-                return self.service.reports.check(spec, max_samples=limit)
-            report = self.service.reports.find(spec)
-            if report is not None:
-                return report
-            found.problems.append(_reading(where, use, self.service.reading(use)))
-        except DatasetError as error:
-            own = self.service.own_file(spec) if spec else ""
-            self._refused((where, use.name, own), error, found)
-        return None
-
-    def _refused(self, what: tuple[str, str, str], error: DatasetError, found: Rows) -> None:
-        where, name, own_file = what
-        if error.code != "hub_not_here":
-            message = error.message.replace(own_file, name) if own_file else error.message
-            found.problems.append(_problem(where, error.code, message, error.advice, name))
-        elif os.environ.get("HF_HUB_OFFLINE", "").lower() in OFFLINE:
-            found.problems.append(_problem(
-                where, "data_offline", f"'{name}' is not on this machine, and the hub is switched "
-                "off (HF_HUB_OFFLINE).", "Choose other data, or switch the hub on.", name,
-                scope="network"))
-        else:
-            found.choices.append(Choice(where, name, "fetched from the hub at the start"))
 
     def _references(self, use: DatasetUse, where: str, report: DataReport) -> Iterator[Problem]:
         """Refuse metrics that compare with right answers where there are none."""
@@ -150,19 +115,5 @@ def _unanswerable(use: DatasetUse, where: str, report: DataReport, count: int
                        "Check the dataset with `finestra data check`.", use.name)
 
 
-def _reading(where: str, use: DatasetUse, job: Job) -> Problem:
-    """Say how far the first reading of a large file is, or how it ended."""
-    if job.error is not None:
-        code, message, advice = job.error
-        return _problem(where, code, message, advice, use.name)
-    percent = f"{100 * job.fraction:.0f} %"
-    return Problem(field=where, code="still_reading", scope="machine",
-                   message=f"'{use.name}' is still being read ({percent}).",
-                   advice="Start is possible as soon as every row was looked at.",
-                   params={"name": use.name, "percent": percent})
-
-
-def _problem(where: str, code: str, message: str, advice: str, name: str, *,
-             scope: Literal["config", "network"] = "config") -> Problem:
-    return Problem(field=where, code=code, message=message, advice=advice, scope=scope,
-                   params={"name": name})
+def _problem(where: str, code: str, message: str, advice: str, name: str) -> Problem:
+    return Problem(field=where, code=code, message=message, advice=advice, params={"name": name})

@@ -197,7 +197,7 @@ def test_a_cached_revision_stays_in_the_cache(monkeypatch, tmp_path):
 
 @pytest.mark.faults
 def test_a_long_file_is_read_in_a_child_and_never_holds_up_the_form(preflight, place, monkeypatch):
-    monkeypatch.setattr("app.datafit.SMALL_BYTES", 10)
+    monkeypatch.setattr("app.dataread.SMALL_BYTES", 10)
     path = write(place.data / "long.jsonl", *({"question": f"q{n}", "answer": f"a{n}"}
                                               for n in range(50)))
     config = {"data": {"train": [path]}}
@@ -213,7 +213,7 @@ def test_a_long_file_is_read_in_a_child_and_never_holds_up_the_form(preflight, p
 
 @pytest.mark.faults
 def test_the_command_line_waits_for_a_long_file(preflight, place, monkeypatch):
-    monkeypatch.setattr("app.datafit.SMALL_BYTES", 10)
+    monkeypatch.setattr("app.dataread.SMALL_BYTES", 10)
     path = write(place.data / "long.jsonl", {"question": "q", "answer": "a"})
     assert not preflight.check({"data": {"train": [path]}}).problems
 
