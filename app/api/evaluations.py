@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,7 @@ from app.api.deps import RunDep, StudioDep, get_run
 from app.api.files import attachment
 from app.evaluations import reading
 from app.runs import Run, RunError
+from app.studio import Studio
 
 router = APIRouter()
 _ONE = "/runs/{run_id}/evaluation"
@@ -50,41 +51,50 @@ class Bins(BaseModel):
     bins: Annotated[int, Field(ge=1, le=200)] = 20
 
 
-def _several(studio: StudioDep, run: Annotated[list[Name] | None, Query(max_length=100)] = None
-             ) -> list[Run]:
-    """Return the evaluations that are named, or all of them; one without a report adds nothing."""
-    if run:
-        return [get_run(run_id, studio) for run_id in run]
-    return [one for one in studio.runs() if one.objective == "evaluate"]
+class Several(BaseModel):
+    """Which evaluations: all of them where none is named; one without a report adds nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    run: list[Name] = Field(default_factory=list, max_length=100)
+
+    def runs(self, studio: Studio) -> list[Run]:
+        """Return them; RunError('unknown_run') for a name of none."""
+        if self.run:
+            return [get_run(run_id, studio) for run_id in self.run]
+        return [one for one in studio.runs() if one.objective == "evaluate"]
 
 
-SeveralDep = Annotated[list[Run], Depends(_several)]
+class Tuned(Several):
+    """A trained model and its base, as evaluations name them."""
+
+    model: Name
+    base: Name
 
 
 @router.get("/evaluations")
-def matrix(runs: SeveralDep) -> dict[str, Any]:
+def matrix(studio: StudioDep, asked: Annotated[Several, Query()]) -> dict[str, Any]:
     """Return the newest score of every model at everything that was measured."""
-    return reading.matrix(runs).document()
+    return reading.matrix(asked.runs(studio)).document()
 
 
 @router.get("/evaluations.csv")
-def matrix_table(runs: SeveralDep) -> PlainTextResponse:
+def matrix_table(studio: StudioDep, asked: Annotated[Several, Query()]) -> PlainTextResponse:
     """Return the newest scores as CSV."""
-    return _file("evaluations.csv", reading.to_csv(runs), "text/csv")
+    return _file("evaluations.csv", reading.to_csv(asked.runs(studio)), "text/csv")
 
 
 @router.get("/evaluations.md")
-def matrix_markdown(runs: SeveralDep) -> PlainTextResponse:
+def matrix_markdown(studio: StudioDep, asked: Annotated[Several, Query()]) -> PlainTextResponse:
     """Return the newest scores as tables in Markdown."""
-    return _file("evaluations.md", reading.to_markdown(runs), "text/markdown")
+    return _file("evaluations.md", reading.to_markdown(asked.runs(studio)), "text/markdown")
 
 
 @router.get("/evaluations/forgetting")
-def forgetting(runs: SeveralDep, model: Annotated[Name, Query()], base: Annotated[Name, Query()]
-               ) -> dict[str, Any]:
+def forgetting(studio: StudioDep, asked: Annotated[Tuned, Query()]) -> dict[str, Any]:
     """Return what was measured of a trained model and of its base, what was lost most first."""
-    return {"model": model, "base": base,
-            "kept": [one.document() for one in reading.forgetting(runs, model, base)]}
+    found = reading.forgetting(asked.runs(studio), asked.model, asked.base)
+    return {"model": asked.model, "base": asked.base, "kept": [one.document() for one in found]}
 
 
 @router.get(_ONE)
