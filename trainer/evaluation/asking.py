@@ -69,7 +69,6 @@ class HttpAsker:
     def __init__(self, plan: Plan, hall: Hall, at_once: int, warn: Warn) -> None:
         """Prepare; nothing is started."""
         self.name, self.plan = plan.name, plan
-        self.base_url = self.key = self.model = ""
         self.gate = Gate(at_once)
         self._hall, self._warn = hall, warn
         self._starting = asyncio.Lock()
@@ -117,8 +116,11 @@ class HttpAsker:
             if answer.status_code == 200 and (said := _document(answer)) is not None:
                 return said
             tried += 1
-            if not self._narrower(answer, width, tried):
-                await self._refused(answer, route, tried, sent)
+            code, text = _reason(answer, route.key)
+            if code in _MEMORY:
+                self._narrow(text, width, tried)
+            else:
+                await self._refused(answer, text, tried, sent)
 
     async def _route(self) -> Route:
         """Return where to ask; whoever is first starts the engine."""
@@ -127,12 +129,10 @@ class HttpAsker:
                 raise self._dead
             if self._known is None:
                 try:
-                    found = await asyncio.to_thread(self._hall.route, self.plan)
+                    self._known = await asyncio.to_thread(self._hall.route, self.plan)
                 except Failure as error:
                     self._dead = error
                     raise
-                self.base_url, self.key, self.model = found.base_url, found.key, found.model
-                self._known = found
             return self._known
 
     def _adapted(self, body: dict[str, Any], route: Route) -> dict[str, Any]:
@@ -179,30 +179,25 @@ class HttpAsker:
         self._warn("engine_restarted", f"The engine of '{self.name}' died and is started again; "
                    f"what it was answering is asked again. {died}")
 
-    def _narrower(self, answer: httpx.Response, width: int, tried: int) -> bool:
-        """Tell whether memory ran out and less is asked at once from here on.
+    def _narrow(self, text: str, width: int, tried: int) -> None:
+        """Ask less at once from here on, since memory ran out.
 
         Raises:
             Unanswerable: One row alone is too much.
         """
-        code, text = _reason(answer, self.key)
-        if code not in _MEMORY:
-            return False
         if width == 1 and tried >= LOCAL_TRIES:
             raise Unanswerable(text)
         if self.gate.narrow(width):
             self._warn("narrower", f"'{self.name}' ran out of memory: {self.gate.width} rows are "
                        "answered at once from here on.")
-        return True
 
-    async def _refused(self, answer: httpx.Response, route: Route, tried: int,
+    async def _refused(self, answer: httpx.Response, text: str, tried: int,
                        sent: dict[str, Any]) -> None:
         """Return when it is worth another try.
 
         Raises:
             Unanswerable, Failure: See ``Asker.post``.
         """
-        _, text = _reason(answer, route.key)
         status = answer.status_code
         if status in _REFUSED:
             if not self._can_leave_out(text, sent):

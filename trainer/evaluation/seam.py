@@ -83,16 +83,13 @@ class Asker(Protocol):
     """
 
     name: str
-    base_url: str
-    key: str
-    model: str
 
     def can(self, ability: Ability) -> str:
         """Return '' when it can, else why not, in words for people."""
         ...
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Send ``body`` with the model's name to ``base_url`` + ``path``; return the reply.
+        """Send ``body`` with the model's name to ``path`` of its server; return the reply.
 
         It waits and tries again where the server is busy (429, 5xx, a broken connection), a few
         times, as long as the server lives.

@@ -18,7 +18,7 @@ class PlainAsker:
 
     def __init__(self, base_url: str, model: str, key: str) -> None:
         """Open a client, to be closed by ``asking``."""
-        self.base_url, self.key = base_url, key
+        self.base_url = base_url
         self.name = self.model = model
         self.asked: list[str] = []
         self.cannot = ""

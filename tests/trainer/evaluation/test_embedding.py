@@ -23,7 +23,7 @@ Reply = Callable[[list[str]], Any]
 class Remote:
     """An engine of somebody else's that answers as it is told to."""
 
-    name, base_url, key, model = "stub", "http://127.0.0.1/v1", "", "stub"
+    name = "stub"
 
     def __init__(self, say: Reply) -> None:
         self.say, self.asked = say, list[list[str]]()
