@@ -135,7 +135,6 @@ class Course:
             return
         self.benchmarks[plan.name] = found
         self.board.results += found.results
-        self.board.notes += found.notes
 
     def _note_trouble(self, what: str, error: Failure) -> None:
         self.board.notes.append(f"{what}: {error.message} {error.advice}".strip())

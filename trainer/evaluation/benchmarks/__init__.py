@@ -75,13 +75,9 @@ class BenchmarkResult:
         scores: (task, metric) to what each row is worth, where the score is made of rows; the same
             rows have the same numbers for every model that was asked with the same config.
         requests: How many there were; ``kept`` of them were answered by an earlier attempt.
-        seconds: Of this attempt.
-        notes: What a person should know.
     """
 
     results: list[Result]
     scores: dict[tuple[str, str], Scores] = field(default_factory=dict)
     requests: int = 0
     kept: int = 0
-    seconds: float = 0.0
-    notes: list[str] = field(default_factory=list)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,6 @@ async def run_benchmarks(wish: BenchmarkWish, asker: Asker, say: Say,
     wish.folder.mkdir(parents=True, exist_ok=True)
     journal = Journal(wish.folder / f"{wish.number:02d}.jsonl")
     desk = Desk(asker, journal, wish.at_once, say, stopped)
-    began = time.monotonic()
     thread = ThreadPoolExecutor(1, thread_name_prefix="lm-eval")
     try:
         found = await asyncio.get_running_loop().run_in_executor(
@@ -43,7 +41,7 @@ async def run_benchmarks(wish: BenchmarkWish, asker: Asker, say: Say,
         desk.close()
         thread.shutdown(wait=False)
         journal.close()
-    return _result(found, desk, time.monotonic() - began)
+    return _result(found, desk)
 
 
 def _run(wish: BenchmarkWish, desk: Desk, asker: Asker) -> list[Any]:
@@ -96,8 +94,7 @@ def _kept(place: Path) -> list[Any] | None:
         return None
 
 
-def _result(parts: list[Any], desk: Desk, seconds: float) -> BenchmarkResult:
+def _result(parts: list[Any], desk: Desk) -> BenchmarkResult:
     scores = {(part.result.dataset, part.result.metric): part.rows.scores(part.result)
               for part in parts if part.rows is not None and part.asked}
-    return BenchmarkResult([part.result for part in parts], scores, desk.requests, desk.kept,
-                           seconds)
+    return BenchmarkResult([part.result for part in parts], scores, desk.requests, desk.kept)
