@@ -19,13 +19,12 @@ from trainer.scoring.intervals import LEVEL
 from trainer.scoring.paired import mcnemar
 
 
-def win_interval(wins: int, ties: int, losses: int, level: float = LEVEL
-                 ) -> tuple[float | None, float | None]:
+def win_interval(wins: int, ties: int, losses: int) -> tuple[float | None, float | None]:
     """Return the interval of the share of wins with ties as halves; (None, None) without rows."""
     n = wins + ties + losses
     if not n:
         return None, None
-    z = NormalDist().inv_cdf(0.5 + level / 2)
+    z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
     difference = (wins - losses) / (n + 2)
     spread = math.sqrt(((wins + losses + 1) / (n + 2) - difference ** 2) / (n + 2))
     return (max(0.0, (1 + difference - z * spread) / 2),
