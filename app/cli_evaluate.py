@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -218,7 +219,7 @@ def _whole(studio: Any, name: str) -> str:
     from app.cli_export import named_run
     from app.evaluations.named import Models
 
-    if name.endswith(".gguf") and Path(name).expanduser().is_file():
+    if name.endswith(".gguf") and os.path.isfile(os.path.expanduser(name)):
         return name
     if Models(studio.home).is_remote(name):
         return name

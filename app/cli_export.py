@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def named_run(studio: Any, text: str) -> Run | None:
     """
     from app.cli_runs import find
 
-    if text == "starter" or (Path(text).expanduser().is_dir()):
+    if text == "starter" or os.path.isdir(os.path.expanduser(text)):
         return None
     try:
         return find(studio, text.partition("/")[0])

@@ -74,6 +74,13 @@ def test_options_are_fields_of_the_config(script):
     assert config["benchmarks"]["limit"] is None
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x", "~nobody-of-this-name/x.gguf",
+                                  "x" * 5000], ids=["home", "file", "long"])
+def test_a_model_that_no_path_can_be_is_an_error_in_words(script, name):
+    status, found = script("evaluate", "-m", name, "-d", "sample_instructions", "--dry-run")
+    assert status == 1 and found["problems"][0]["field"] == "models.0"
+
+
 def test_a_part_of_an_id_is_enough(script):
     status, found = script("evaluate", *BASE, "-m", "aaaaaa", "-m", "bbbbbb/checkpoint-4",
                            "--judge", "aaaaaa", "--rubric", "correctness", "--dry-run")
