@@ -142,8 +142,8 @@ class EvaluationReport(_Part):
     Attributes:
         predictions: Model to the name of its file in ``eval/``. Its lines: ``row``, ``dataset``,
             ``prompt``, ``reference``, ``prediction``, ``score`` (metric to value or null),
-            ``mistake`` ('' when nothing is wrong), ``finish_reason``, ``tokens``; sorted by
-            dataset and row.
+            ``mistake`` ('' when nothing is wrong), ``finish_reason``, ``tokens``, where there are
+            any ``calls`` and ``error``; in the order of the config's datasets and their rows.
         notes: What a person should know.
     """
 
