@@ -83,9 +83,9 @@ def _left_out_note(group: Group) -> str:
     if not left_out:
         return ""
     reason = next((one.refused for one in group.answered() if one.refused), "")
-    because = f" Of them some could not be put to the judge ({reason[:300]})." if reason else ""
-    return (f"{_name(group)}: {left_out} of {len(group.rows)} rows are left out, because no "
-            f"verdict could be read, not the second time either.{because}")
+    refused = f"the judge's server refused the question ({reason[:300]}), or " if reason else ""
+    return (f"{_name(group)}: {left_out} of {len(group.rows)} rows are left out, because {refused}"
+            "no verdict could be read, not the second time either.")
 
 
 def _uncounted_note(group: Group) -> str:

@@ -94,10 +94,10 @@ NOTES: dict[str, str] = {
     "{model}, {dataset}: {count} of {rows} rows are left out, because no verdict could be read, "
     "not the second time either.":
         "{model}，{dataset}：{rows} 行中有 {count} 行被略去，因为两次都读不出判断。",
-    "{model}, {dataset}: {count} of {rows} rows are left out, because no verdict could be read, "
-    "not the second time either. Of them some could not be put to the judge ({why}).":
-        "{model}，{dataset}：{rows} 行中有 {count} 行被略去，因为两次都读不出判断。"
-        "其中有些无法交给裁判（{why}）。",
+    "{model}, {dataset}: {count} of {rows} rows are left out, because the judge's server refused "
+    "the question ({why}), or no verdict could be read, not the second time either.":
+        "{model}，{dataset}：{rows} 行中有 {count} 行被略去，因为裁判的服务器拒绝了问题（{why}），"
+        "或者两次都读不出判断。",
     "{model}, {dataset}: the judge's server counted no tokens in {count} of {calls} replies, so "
     "that more was used than is shown.":
         "{model}，{dataset}：裁判的服务器在 {calls} 次回复中有 {count} 次没有统计 token，"
