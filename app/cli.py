@@ -13,6 +13,7 @@ from app import (
     cli_chat,
     cli_data,
     cli_evaluate,
+    cli_evaluations,
     cli_export,
     cli_find,
     cli_keys,
@@ -30,6 +31,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(cli_runs.app, name="runs")
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_models.app, name="models")
+app.add_typer(cli_evaluations.app, name="evaluations")
 app.add_typer(cli_rewards.app, name="rewards")
 app.add_typer(cli_keys.keys, name="keys")
 app.add_typer(cli_keys.endpoints, name="endpoints")

@@ -150,7 +150,7 @@ def _print(run: Run, wanted: Wanted) -> None:
 
 def _wanted(studio: Any, options: Options) -> Wanted:
     """Return which rows are shown, with whole names of the models."""
-    models = tuple(_whole(studio, one) for one in options.model or ())
+    models = tuple(whole_name(studio, one) for one in options.model or ())
     return Wanted.of(options, models, tuple(options.data or ()))
 
 
@@ -171,10 +171,10 @@ def _values(studio: Any, options: Options) -> dict[str, Any]:
     if options.limit and _tasks(values):
         values = apply_overrides(whole, [f"benchmarks.limit={options.limit}", *given])
     if isinstance(values.get("models"), list):
-        values["models"] = [_whole(studio, str(one)) for one in values["models"]]
+        values["models"] = [whole_name(studio, str(one)) for one in values["models"]]
     judge = values.get("judge")
     if isinstance(judge, dict) and judge.get("model"):
-        judge["model"] = _whole(studio, str(judge["model"]))
+        judge["model"] = whole_name(studio, str(judge["model"]))
     if not values.get("name"):
         values["name"] = _name(studio, values)
     return values
@@ -214,7 +214,7 @@ def _inner(options: Options) -> list[str]:
             if value not in (None, "", [])]
 
 
-def _whole(studio: Any, name: str) -> str:
+def whole_name(studio: Any, name: str) -> str:
     """Return a model's name with the whole id of its run, where it is one."""
     from app.cli_export import named_run
     from app.evaluations.named import Models

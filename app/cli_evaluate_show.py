@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 
 # Of a text in the terminal.
 _LONGEST = 600
-_STYLES = {"better": "green", "worse": "red"}
+STYLES = {"better": "green", "worse": "red"}
+_WRITERS = {"csv": to_csv, "md": to_markdown}
+# Where tables go, by their format.
+Files = Mapping[str, Path | None]
 
 
 @dataclass(frozen=True)
@@ -66,19 +70,30 @@ class Wanted:
         Raises:
             RunError: There is such a file already ('file_exists').
         """
-        for path in (self.csv, self.md):
-            if path is not None and path.expanduser().exists() and not self.force:
-                raise RunError("file_exists", f"There is already a file '{path.expanduser()}'.",
-                               "Choose another name, or say --force.")
+        refuse_files(self.files, force=self.force)
+
+    @property
+    def files(self) -> Files:
+        """Where tables go, by their format."""
+        return {"csv": self.csv, "md": self.md}
+
+
+def refuse_files(files: Files, *, force: bool) -> None:
+    """Refuse to replace files, unless that is wanted.
+
+    Raises:
+        RunError: There is such a file already ('file_exists').
+    """
+    for path in files.values():
+        if path is not None and path.expanduser().exists() and not force:
+            raise RunError("file_exists", f"There is already a file '{path.expanduser()}'.",
+                           "Choose another name, or say --force.")
 
 
 def print_scores(run: Run) -> None:
     """Print every score with its interval, and how models compare with the first one."""
-    report, found = report_of(run), matrix([run])
-    compared = any(cell.change for cell in found.cells.values())
-    for dataset in dict.fromkeys(column.dataset for column in found.columns):
-        console().print(Text(f"\n{dataset}", "bold"))
-        console().print(_table(found, dataset, compared))
+    report = report_of(run)
+    print_matrix(matrix([run]))
     for one in report.judged:
         against = f" beside {one.against}" if one.against else ""
         value = "nothing" if one.value is None else f"{one.value:.3g}"
@@ -88,6 +103,14 @@ def print_scores(run: Run) -> None:
         note(f"{mistake.model} at {mistake.dataset}: {mistake.count:,} wrong, {mistake.kind}")
     for text in report.notes:
         note(text)
+
+
+def print_matrix(found: Matrix) -> None:
+    """Print every score with its interval, a table for each dataset."""
+    compared = any(cell.change for cell in found.cells.values())
+    for dataset in dict.fromkeys(column.dataset for column in found.columns):
+        console().print(Text(f"\n{dataset}", "bold"))
+        console().print(_table(found, dataset, compared))
 
 
 def _table(found: Matrix, dataset: str, compared: bool) -> Table:
@@ -120,7 +143,7 @@ def _changed(column: Column, cell: Cell) -> list[Text]:
     return [Text(number(change.difference, column, sign=True)
                  + _between(column, change.low, change.high, sign=True)),
             Text(f"{change.p_adjusted:.2g}"),
-            Text(change.verdict, _STYLES.get(change.verdict, ""))]
+            Text(change.verdict, STYLES.get(change.verdict, ""))]
 
 
 def _between(column: Column, low: float | None, high: float | None, *, sign: bool = False) -> str:
@@ -160,8 +183,13 @@ def write(run: Run, wanted: Wanted) -> list[Path]:
         OSError: It cannot be written.
     """
     wanted.refuse_files()
-    made = [(path.expanduser(), make) for path, make in (
-        (wanted.csv, to_csv), (wanted.md, to_markdown)) if path is not None]
+    return write_tables([run], wanted.files)
+
+
+def write_tables(runs: Sequence[Run], files: Files) -> list[Path]:
+    """Write the newest scores of evaluations as tables; return where. Raises OSError."""
+    made = [(path.expanduser(), _WRITERS[kind]) for kind, path in files.items()
+            if path is not None]
     for path, make in made:
-        write_text(path, make([run]))
+        write_text(path, make(runs))
     return [path for path, _ in made]

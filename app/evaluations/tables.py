@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from app.evaluations.keeping import Kept
 from app.evaluations.matrix import Cell, Column, Matrix, matrix
 from app.evaluations.reports import predictions_file, report_of
 from app.runs import Run
@@ -91,7 +92,7 @@ def shown(cell: Cell | None, column: Column) -> str:
     return text
 
 
-def number(value: float, column: Column, *, sign: bool = False) -> str:
+def number(value: float, column: Column | Kept, *, sign: bool = False) -> str:
     """Write a score: shares in percent, others with four digits that count."""
     if column.share:
         return f"{100 * value:{'+' if sign else ''}.1f}%"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from app import cli
 from app.datasets import DataService, make_worker
 from app.runs import ENDED
 from app.studio import Studio
 from trainer.contract.identity import find_by_environ
 
+TUNED = "20261121-bot-aaaaaa"
 FAKE = [sys.executable, str(Path(__file__).resolve().parents[1] / "fake_trainer.py")]
 
 
@@ -121,3 +124,36 @@ def hold(monkeypatch, tmp_path):
         return gate.touch
 
     return at
+
+
+@pytest.fixture
+def words(fake_studio, home, monkeypatch, capsys):
+    """Run the command line over a home with two runs; returns (status, output, errors)."""
+    from tests.app.test_kindfit import run_of
+
+    for name in (TUNED, "20261121-other-bbbbbb"):
+        run_of(fake_studio.home, name)
+    fake_studio.reconcile()
+    monkeypatch.setenv("FINESTRA_HOME", str(home))
+    opened = Studio.open.__func__
+    monkeypatch.setattr(Studio, "open", classmethod(
+        lambda cls: opened(cls, trainer_argv=FAKE, grace_s=2)))
+
+    def run(*argv):
+        monkeypatch.setattr(sys, "argv", ["finestra", *argv])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        told = capsys.readouterr()
+        return ended.value.code, told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def script(words):
+    """The same with --json; returns (status, document)."""
+    def run(*argv):
+        status, out, _ = words(*argv, "--json")
+        return status, json.loads(out)
+
+    return run

@@ -1,50 +1,13 @@
 """``finestra evaluate``: names, options, what is refused, what is shown and written."""
 
-import json
-import sys
-
 import pytest
 
 from app import cli
-from app.studio import Studio
-from tests.app.conftest import FAKE
+from tests.app.conftest import TUNED
 from tests.app.evaluations.written import compared, evaluation, line, mistaken
-from tests.app.test_kindfit import run_of
 from trainer.contract.files import write_json
 
-TUNED = "20261121-bot-aaaaaa"
 BASE = ("-m", "starter", "-d", "sample_instructions")
-
-
-@pytest.fixture
-def words(fake_studio, home, monkeypatch, capsys):
-    """Run the command line over a home with two runs; returns (status, output, errors)."""
-    for name in (TUNED, "20261121-other-bbbbbb"):
-        run_of(fake_studio.home, name)
-    fake_studio.reconcile()
-    monkeypatch.setenv("FINESTRA_HOME", str(home))
-    opened = Studio.open.__func__
-    monkeypatch.setattr(Studio, "open", classmethod(
-        lambda cls: opened(cls, trainer_argv=FAKE, grace_s=2)))
-
-    def run(*argv):
-        monkeypatch.setattr(sys, "argv", ["finestra", *argv])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        told = capsys.readouterr()
-        return ended.value.code, told.out, told.err
-
-    return run
-
-
-@pytest.fixture
-def script(words):
-    """The same with --json; returns (status, document)."""
-    def run(*argv):
-        status, out, _ = words(*argv, "--json")
-        return status, json.loads(out)
-
-    return run
 
 
 @pytest.fixture
