@@ -45,7 +45,9 @@ def choose_home(home: Annotated[Path | None, typer.Option(
         help="Folder of runs, index and data (FINESTRA_HOME, ~/.finestra).")] = None) -> None:
     """Finestra: a fine-tuning studio."""
     if home is not None:
-        os.environ["FINESTRA_HOME"] = str(home.expanduser().resolve())
+        expanded = os.path.expanduser(home)
+        os.environ["FINESTRA_HOME"] = expanded if expanded.startswith("~") else \
+            os.path.realpath(expanded)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import sys
 from collections.abc import Callable, Iterator
@@ -231,7 +232,7 @@ class Talk:
         if not name:
             note(f"It is kept as {self.chat['id']}: finestra chats show {self.chat['id']}")
             return
-        write_export(Path(name).expanduser(), [self._chats.book.load(self.chat["id"])])
+        write_export(Path(os.path.expanduser(name)), [self._chats.book.load(self.chat["id"])])
         note(f"Written to {name}.")
 
     def _questions(self) -> Iterator[str]:

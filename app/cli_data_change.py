@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def add(options: AddOptions) -> None:
     """Register a dataset; a hub's is fetched, a file stays where it lies and is never changed."""
     home = Home.open()
     known = registry.load(home.data)
-    path = Path(options.source).expanduser()
+    path = Path(os.path.expanduser(options.source))
     if options.folder or _is_llamafactory(path):
         with home.audited("add_dataset_folder", options.source, "local"):
             results = add_folder(known, path)
@@ -218,7 +219,7 @@ def export(name: Annotated[str, typer.Argument(help="A registry name or a path."
     """Write a dataset to a file; a cell that a spreadsheet would run gets an apostrophe."""
     home = Home.open()
     spec = registry.load(home.data).resolve(name)
-    rows = export_rows(spec, file.expanduser(), overwrite=force)
+    rows = export_rows(spec, Path(os.path.expanduser(file)), overwrite=force)
     if as_json:
         print_json({"path": str(file), "rows": rows})
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +86,8 @@ def refuse_files(files: Files, *, force: bool) -> None:
         RunError: There is such a file already ('file_exists').
     """
     for path in files.values():
-        if path is not None and path.expanduser().exists() and not force:
-            raise RunError("file_exists", f"There is already a file '{path.expanduser()}'.",
+        if path is not None and (place := _place(path)).exists() and not force:
+            raise RunError("file_exists", f"There is already a file '{place}'.",
                            "Choose another name, or say --force.")
 
 
@@ -188,8 +189,13 @@ def write(run: Run, wanted: Wanted) -> list[Path]:
 
 def write_tables(runs: Sequence[Run], files: Files) -> list[Path]:
     """Write the newest scores of evaluations as tables; return where. Raises OSError."""
-    made = [(path.expanduser(), _WRITERS[kind]) for kind, path in files.items()
+    made = [(_place(path), _WRITERS[kind]) for kind, path in files.items()
             if path is not None]
     for path, make in made:
         write_text(path, make(runs))
     return [path for path, _ in made]
+
+
+def _place(path: Path) -> Path:
+    """Return where a path leads; '~nobody' is no home, and a name like others."""
+    return Path(os.path.expanduser(path))

@@ -6,6 +6,7 @@ under ``<home>/cache`` and found again after a restart.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -82,7 +83,7 @@ class DataService:
     def allowed(self, name: str) -> bool:
         """Tell whether pages may name a path: it lies under a root, links followed (rule R5)."""
         try:
-            path = Path(name).expanduser().resolve()
+            path = Path(os.path.expanduser(name)).resolve()
         except (OSError, RuntimeError, ValueError):
             return False
         return any(path.is_relative_to(root) for root in self.roots)

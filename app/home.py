@@ -32,10 +32,14 @@ class Home:
         """Take ``root``, else FINESTRA_HOME, else ~/.finestra, and make its folders (0700).
 
         Raises:
-            HomeError: The folder cannot be made or written.
+            HomeError: The folder cannot be made or written, or is that of nobody here ('~ann').
         """
         named = root or os.environ.get("FINESTRA_HOME") or Path.home() / ".finestra"
-        home = cls(Path(named).expanduser().resolve())
+        expanded = os.path.expanduser(named)
+        if expanded.startswith("~"):
+            raise HomeError(f"The home folder '{named}' begins with a user that this machine does "
+                            "not have. Name another with --home or FINESTRA_HOME.")
+        home = cls(Path(expanded).resolve())
         try:
             for folder in (home.root, home.runs, home.data, home.models, home.tmp, home.trash):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)

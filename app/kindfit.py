@@ -114,7 +114,7 @@ class KindFit:
     def _push(self, config: ExportConfig) -> Iterator[Problem]:
         """Say what would keep a finished export from being sent."""
         folder, tokens = config.push.folder, {**self.home.read_secrets(), **os.environ}
-        if folder and Path(folder).expanduser().exists():
+        if folder and os.path.exists(os.path.expanduser(folder)):
             yield _problem("push.folder", "target_exists", f"There is a '{folder}' already.",
                            "Name another folder, or remove it.", folder)
         if not config.push.repo:
@@ -217,7 +217,7 @@ class KindFit:
                                  "a whole model.", "Merge adapters, or export it merged first.")
             self._folder(name)
             return
-        adapter = run.adapter if run else Path(name).expanduser()
+        adapter = run.adapter if run else Path(os.path.expanduser(name))
         facts = read_adapter(adapter)
         if facts.kind != "LORA":
             raise ModelError("adapter_kind", f"'{name}' is {facts.kind or 'no adapter'}; adapters "

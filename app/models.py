@@ -6,10 +6,10 @@ here, downloads in the background, and deleting with a word on what depends on i
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from app.datajobs import DataJobs, Job
@@ -196,7 +196,7 @@ class ModelLibrary:
             raise ModelError("model_outside_roots", f"'{source[:200]}' lies outside the folders "
                              "that pages may use.", "Use the command line, or start the server "
                              "with --data-root.")
-        return str(Path(source).expanduser().absolute())
+        return os.path.abspath(os.path.expanduser(source))
 
     def cancel(self, identity: str, *, who: str = "local") -> Job:
         """End a download; what came in is kept."""

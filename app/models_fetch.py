@@ -43,7 +43,7 @@ def fetch(source: str, models: Path, meter: Meter, *, token: str = "") -> str:
         OSError: The disk cannot be written.
     """
     if is_folder(source):
-        return _copy_folder(Path(source).expanduser().resolve(), models, meter)
+        return _copy_folder(Path(os.path.expanduser(source)).resolve(), models, meter)
     wanted = parse_model(source)
     try:
         remote = remote_of(wanted, token)

@@ -102,6 +102,17 @@ def test_pages_import_no_pages():
     assert not offences(modules("app/board/pages"), lambda m, name: within(name, *pages))
 
 
+def test_a_user_that_nobody_has_is_no_crash():
+    """Path.expanduser raises RuntimeError at '~nobody'; os.path.expanduser leaves the name."""
+    import ast
+
+    found = [f"{module.path}:{node.lineno}"
+             for module in modules() for node in ast.walk(module.tree)
+             if isinstance(node, ast.Attribute) and node.attr == "expanduser"
+             and ast.unparse(node) != "os.path.expanduser"]
+    assert found == []
+
+
 def test_imports_are_seen_in_every_form():
     import ast
 

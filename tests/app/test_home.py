@@ -31,6 +31,13 @@ def test_each_action_leaves_one_line_without_secrets(tmp_path):
     assert len({one["id"] for one in lines}) == 2
 
 
+def test_the_home_of_nobody_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HomeError, match="does not have"):
+        Home.open("~nobody-of-this-name/home")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_environment_names_the_home(tmp_path, monkeypatch):
     monkeypatch.setenv("FINESTRA_HOME", str(tmp_path / "env"))
     assert Home.open().root == tmp_path / "env"

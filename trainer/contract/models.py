@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import struct
 from collections.abc import Sequence
@@ -110,7 +111,7 @@ def _resolve(name: str, runs: Path, revision: str | None) -> ModelSource:
         return ModelSource(str(starter()), True)
     if is_safe_name(name) and (runs / name).is_dir():
         return _of_run(RunDir(runs / name), runs)
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))
     if folder.is_dir():
         return ModelSource(str(folder.resolve()), True)
     if folder.is_absolute() or name.startswith((".", "~")) or "\\" in name or ".." in name:
@@ -184,7 +185,7 @@ def resolve_adapter(name: str, runs: Path) -> Path:
             raise ModelError("run_without_adapter", f"The run '{name}' has no finished adapter.",
                              "Choose a completed run whose tuner is an adapter.")
         return folder
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))
     if not folder.is_dir():
         raise ModelError("adapter_missing", f"There is no adapter '{name}'.",
                          "Write the id of a run, or the folder of an adapter.")

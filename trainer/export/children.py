@@ -76,7 +76,7 @@ def find_tool(needed: Needed) -> Tool:
         ExportError: It has not (the package's code).
     """
     named = os.environ.get(needed.variable, "").strip()
-    python = Path(named).expanduser() if named else Path(sys.executable)
+    python = Path(os.path.expanduser(named)) if named else Path(sys.executable)
     whose = f"the interpreter that {needed.variable} names" if named else "Finestra's environment"
     if named and not os.access(python, os.X_OK):
         raise ExportError(needed.code, f"{needed.variable} names '{named}', which is no program.",

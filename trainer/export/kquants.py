@@ -133,7 +133,7 @@ def convert_gguf(folder: Path, target: Path, kind: Kind, *, name: str = "",
 def _by_checkout(folder: Path, target: Path, kind: Kind, why: ExportError,
                  cancelled: Cancel | None) -> Report:
     """Convert by ``convert_hf_to_gguf.py``, which gets the folder only after our own checks."""
-    script = Path(os.environ[CHECKOUT].strip()).expanduser() / "convert_hf_to_gguf.py"
+    script = Path(os.path.expanduser(os.environ[CHECKOUT].strip())) / "convert_hf_to_gguf.py"
     if not script.is_file():
         raise ExportError("checkout_missing", f"{CHECKOUT} names '{script.parent}', where no "
                           "convert_hf_to_gguf.py lies.", "Name the folder of a llama.cpp checkout.")

@@ -67,7 +67,7 @@ class Program:
     def python(self) -> Path:
         """The interpreter that should have it."""
         if self.variable and (named := os.environ.get(self.variable, "").strip()):
-            return Path(named).expanduser()
+            return Path(os.path.expanduser(named))
         if self.job == "vllm":
             return Path(sys.prefix).parent / ".venv-vllm" / "bin" / "python"
         return Path(sys.executable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def _merge_adapters(work: Work[MergeConfig], target: Path, tell: Teller) -> dict
 
     config = work.config
     given = [WeightedAdapter(found.adapter if (found := _place(work, one.name))
-                             else Path(one.name).expanduser(), one.weight, one.name)
+                             else Path(os.path.expanduser(one.name)), one.weight, one.name)
              for one in config.sources]
     method: Any = config.method
     wish = AdapterWish(
