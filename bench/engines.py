@@ -7,8 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ import httpx
 
 from app.runs import Run
 from app.serving.engines.local import LocalBackend
-from app.serving.route import Route
 from app.studio import Studio
 from bench.report import ROOT, Number
 from bench.streams import Plan, compared
+from trainer.engines.lines import Lines
+from trainer.engines.route import Route
 from trainer.engines.settings import EngineSettings
 
 REAL = ROOT.parent / "shared" / "data" / "real" / "gsm8k_test.jsonl"
@@ -88,13 +88,10 @@ def train(studio: Studio) -> list[str]:
     return [finished(studio, {"name": name, **CONFIG}).id for name in ("one", "two")]
 
 
-@asynccontextmanager
-async def client(route: Route, at_once: int = AT_ONCE) -> AsyncIterator[httpx.AsyncClient]:
-    """Open a client for an engine."""
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {route.key}"}, timeout=START_S,
-                                 trust_env=False, limits=httpx.Limits(max_connections=at_once),
-                                 ) as opened:
-        yield opened
+def options(route: Route) -> dict[str, Any]:
+    """Return what a client of an engine is made with."""
+    return {"headers": {"Authorization": f"Bearer {route.key}"}, "trust_env": False,
+            "timeout": httpx.Timeout(START_S)}
 
 
 def body(route: Route, text: str, **more: Any) -> dict[str, Any]:
@@ -106,7 +103,7 @@ def body(route: Route, text: str, **more: Any) -> dict[str, Any]:
 async def first_token(route: Route, text: str) -> float:
     """Ask as a stream; return the seconds until its first word."""
     begin = time.perf_counter()
-    async with client(route) as opened, opened.stream(
+    async with httpx.AsyncClient(**options(route)) as opened, opened.stream(
             "POST", f"{route.base_url}/chat/completions",
             json=body(route, text, stream=True)) as answer:
         last = f"status {answer.status_code}"
@@ -121,18 +118,21 @@ async def first_token(route: Route, text: str) -> float:
 async def all_at_once(route: Route, texts: Sequence[str], *, at_once: int = AT_ONCE,
                       tokens: int = TOKENS) -> float:
     """Ask everything, so many at a time; return questions a second."""
-    room = asyncio.Semaphore(at_once)
-    async with client(route, at_once) as opened:
-        async def ask(text: str) -> None:
-            async with room:
-                answer = await opened.post(f"{route.base_url}/chat/completions",
-                                           json=body(route, text, max_tokens=tokens))
-                if answer.raise_for_status().json()["usage"]["completion_tokens"] != tokens:
-                    raise RuntimeError(f"another count of tokens came: {answer.text[:300]}")
+    room, lines = asyncio.Semaphore(at_once), Lines(**options(route))
 
+    async def ask(text: str) -> None:
+        async with room:
+            answer = await lines.post(f"{route.base_url}/chat/completions",
+                                      json=body(route, text, max_tokens=tokens))
+            if answer.raise_for_status().json()["usage"]["completion_tokens"] != tokens:
+                raise RuntimeError(f"another count of tokens came: {answer.text[:300]}")
+
+    try:
         begin = time.perf_counter()
         await asyncio.gather(*map(ask, texts))
         return len(texts) / (time.perf_counter() - begin)
+    finally:
+        await lines.close()
 
 
 async def look(backend: LocalBackend, kind: str, runs: list[str], texts: list[str]) -> Seen:

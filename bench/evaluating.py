@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.runs import Run
+from app.serving.endpoints import EndpointBook
 from app.serving.engines.local import LocalBackend
 from app.studio import Studio
 from bench.engines import (
@@ -25,6 +26,7 @@ from bench.engines import (
     one_by_one,
 )
 from bench.report import Number
+from bench.serving import engine as stub
 from trainer.contract.kinds.evaluation import Answered, read_report
 from trainer.contract.rundir import RunDir
 from trainer.engines.settings import EngineSettings
@@ -47,21 +49,22 @@ class Asked:
 
 @dataclass(frozen=True)
 class Rates:
-    """One engine: what the run says, seconds of the whole run, and of bare requests."""
+    """One engine: what the run says; seconds of the whole run, of asking, and of bare requests."""
 
     answered: Answered
     whole_s: float
+    asked_s: float
     bare_s: float
 
     @property
     def rate(self) -> float:
         """Rows a second of the evaluation, while it asked."""
-        return self.answered.rows / self.answered.seconds
+        return self.answered.rows / self.asked_s
 
     @property
     def added(self) -> float:
         """What the evaluation took more than bare requests, as a share."""
-        return self.answered.seconds / self.bare_s - 1
+        return self.asked_s / self.bare_s - 1
 
 
 def is_whole() -> bool:
@@ -95,15 +98,28 @@ def endless(folder: Path) -> Path:
     return folder
 
 
-def evaluate(asked: Asked, kind: str) -> tuple[Run, float]:
+def evaluate(asked: Asked, kind: str, **more: object) -> tuple[Run, float]:
     """Evaluate the model in a run of its own; return it and its seconds."""
     begin = time.perf_counter()
     run = finished(asked.studio, {
         "kind": "evaluate", "name": kind, "models": [str(asked.model)],
         "data": [str(asked.source)], "metrics": ["numeric"], "max_samples": ROWS,
         "engine": kind, "device": "cpu",
-        "generation": {"max_new_tokens": TOKENS}})
+        "generation": {"max_new_tokens": TOKENS}, **more})
     return run, time.perf_counter() - begin
+
+
+def alone(asked: Asked, rates: Rates) -> Number:
+    """Measure what an evaluation takes by itself: everything but the engine, which is a stub."""
+    with stub(1e6) as route:
+        name = f"stub-{rates.answered.engine}"
+        EndpointBook(asked.studio.home).add(name, route.base_url, ["stub"])
+        run, _ = evaluate(asked, "auto", models=[f"{name}/stub"],
+                          batch_size=rates.answered.at_once)
+        found = answered(asked.studio, run, rates.answered.rows)
+    share = found.seconds / rates.asked_s
+    return Number(f"{rates.answered.engine}: of that the evaluation by itself",
+                  f"{found.seconds:.1f} s, {share:.1%}", "<= 5 %", share <= 0.05)
 
 
 def answered(studio: Studio, run: Run, rows: int) -> Answered:
@@ -124,13 +140,18 @@ async def bare(asked: Asked, kind: str, texts: Sequence[str], at_once: int) -> f
 
 
 def look(asked: Asked, kind: str) -> Rates:
-    """Measure one engine."""
+    """Measure one engine: an evaluation, bare requests, and the same evaluation once more.
+
+    A machine that becomes slower or faster meanwhile then does so for both.
+    """
     texts = questions(asked.source)
     run, whole_s = evaluate(asked, kind)
     found = answered(asked.studio, run, len(texts))
     # In the order of the evaluation: the longest first.
     texts.sort(key=len, reverse=True)
-    return Rates(found, whole_s, asyncio.run(bare(asked, kind, texts, found.at_once)))
+    bare_s = asyncio.run(bare(asked, kind, texts, found.at_once))
+    again = answered(asked.studio, evaluate(asked, kind)[0], len(texts))
+    return Rates(found, whole_s, (found.seconds + again.seconds) / 2, bare_s)
 
 
 def shown(kind: str, rates: Rates, plain: float) -> list[Number]:
@@ -167,7 +188,7 @@ def measure(folder: Path) -> list[Number]:
                 continue
             rates = look(asked, kind)
             best = max(best, rates.rate / plain)
-            numbers += shown(kind, rates, plain)
+            numbers += [*shown(kind, rates, plain), alone(asked, rates)]
     finally:
         backend.close()
         studio.close()

@@ -15,6 +15,7 @@ from bench.data_child import peak_bytes
 from bench.report import ROOT
 from trainer.contract.config import parse
 from trainer.contract.rundir import RunDir
+from trainer.engines.guard import die_with_parent
 
 STARTER = ROOT / "assets" / "starter"
 WORDS = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -56,5 +57,6 @@ def merge(folder: Path, max_shard: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     task = {"make": make, "merge": merge}[sys.argv[1]]
     print(json.dumps(task(Path(sys.argv[2]), sys.argv[3])))

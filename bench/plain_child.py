@@ -10,6 +10,8 @@ import sys
 import time
 from typing import Any
 
+from trainer.engines.guard import die_with_parent
+
 WARM_UP = 4
 
 
@@ -46,4 +48,5 @@ def main(model: str, tokens: int) -> None:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     main(sys.argv[1], int(sys.argv[2]))

@@ -173,7 +173,11 @@ HOW = {STUDIO: """How each number is taken:
 - **One by one**: 64 of these rows, evenly spread, with plain Transformers' `generate` in float32
   (`bench/plain_child.py`), with one thread or all, whichever is faster; loading is not counted.
 - **The same requests with nothing around them**: the engine started anew as the studio starts it,
-  asked by a bare HTTP client, as many at once as the evaluation, longest first; nothing is kept.
+  asked by a bare HTTP client, as many at once as the evaluation, longest first; nothing is kept. An
+  evaluation goes before it and one after it, and their mean counts: two runs of one kind differ by
+  up to a tenth on this machine, in either direction.
+- **The evaluation by itself**: the same rows, as many at once, asked of `bench/stub_engine.py`,
+  which answers at once: reading, asking, keeping and progress, without an engine.
 - **vLLM** is measured where `make vllm` has made its environment.""",
        SCORING: """How each number is taken:
 

@@ -1,7 +1,7 @@
 """An engine that costs next to nothing: ``python -m bench.stub_engine PORT CHUNKS_PER_S``.
 
 Every question gets its first chunk at once; after that all streams share the rate in turn. How many
-chunks there are is ``max_tokens``.
+chunks there are is ``max_tokens``. Who asks for no stream has the whole answer at once.
 """
 
 from __future__ import annotations
@@ -32,6 +32,18 @@ def event(number: int) -> bytes:
 
 EVENTS = [event(number) for number in range(512)]
 END = framed(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+
+
+def whole(count: int) -> bytes:
+    """Return an answer that is no stream, as vLLM writes it."""
+    words = "".join(f" word{number % len(EVENTS)}" for number in range(count))
+    body = json.dumps({
+        "id": "chatcmpl-0123456789abcdef", "object": "chat.completion", "created": 1,
+        "model": "stub", "usage": {"prompt_tokens": 100, "completion_tokens": count},
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": words},
+                     "logprobs": None, "finish_reason": "length"}]}).encode()
+    return (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+            % len(body) + body)
 
 
 class Engine:
@@ -73,7 +85,11 @@ class Engine:
                 head = await reader.readuntil(b"\r\n\r\n")
                 size = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n")
                             if line.startswith(b"content-length:"))
-                count = json.loads(await reader.readexactly(size))["max_tokens"]
+                asked = json.loads(await reader.readexactly(size))
+                count = asked["max_tokens"]
+                if not asked.get("stream"):
+                    writer.write(whole(count))
+                    continue
                 writer.write(_HEAD + EVENTS[0])
                 rest = [EVENTS[number % len(EVENTS)] for number in range(1, count)]
                 self._streams.append((writer, deque([*rest[:-1], rest[-1] + END])))

@@ -24,6 +24,6 @@ def test_only_the_rows_of_end_tokens_are_zero(tmp_path: Path) -> None:
 
 
 def test_rates_are_of_the_time_in_which_was_asked() -> None:
-    answered = Answered(model="m", engine="vllm", rows=100, seconds=21.0, load_s=30.0)
-    rates = Rates(answered, whole_s=60.0, bare_s=20.0)
+    answered = Answered(model="m", engine="vllm", rows=100, seconds=20.5, load_s=30.0)
+    rates = Rates(answered, whole_s=60.0, asked_s=21.0, bare_s=20.0)
     assert rates.rate == pytest.approx(100 / 21) and rates.added == pytest.approx(0.05)

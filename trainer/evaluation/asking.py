@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +14,7 @@ import httpx
 
 from trainer.contract.redact import redact
 from trainer.engines.errors import EngineError
+from trainer.engines.lines import Lines
 from trainer.engines.route import Route
 from trainer.evaluation.choosing import VLLM, Plan
 from trainer.evaluation.seam import Ability, Unanswerable
@@ -19,7 +22,10 @@ from trainer.evaluation.starting import ADVICE, Hall
 from trainer.failures import Failure
 
 Warn = Callable[[str, str], None]
-RESTARTS = 2
+# Deaths of an engine one after the other, without an answer between them.
+RESTARTS = 3
+# Deaths of one request, the last two of them while nothing else was asked.
+DEATHS = 3
 TRIES = 6
 # An engine of this machine that answers 500 to a question will do so again.
 LOCAL_TRIES = 2
@@ -36,13 +42,14 @@ class Gate:
 
     def __init__(self, width: int) -> None:
         """Begin with nobody inside."""
-        self.width, self._inside = width, 0
+        self.width, self._inside, self._closed = width, 0, False
         self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> None:
         """Wait for room."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._inside < self.width)
+            await self._changed.wait_for(
+                lambda: not self._closed and self._inside < self.width)
             self._inside += 1
 
     async def __aexit__(self, *_: object) -> None:
@@ -50,6 +57,21 @@ class Gate:
         async with self._changed:
             self._inside -= 1
             self._changed.notify_all()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Wait until nobody is inside, and let nobody else in."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._closed)
+            self._closed = True
+        try:
+            async with self._changed:
+                await self._changed.wait_for(lambda: not self._inside)
+            yield
+        finally:
+            async with self._changed:
+                self._closed = False
+                self._changed.notify_all()
 
     def narrow(self, seen: int) -> bool:
         """Let half as many pass as were ``seen`` to; False when that was done or is one already."""
@@ -59,11 +81,20 @@ class Gate:
         return True
 
 
+@dataclass
+class _Fate:
+    """What has become of a request: how often it was tried, and how often the engine died of it."""
+
+    tried: int = 0
+    deaths: int = 0
+
+
 class HttpAsker:
     """A model of an evaluation, see ``trainer.evaluation.seam.Asker``.
 
     It belongs to one event loop and is used in an ``async with`` block. Its engine is started with
-    the first question, and again when it dies, at most ``RESTARTS`` times.
+    the first question, and again when it dies. What it was answering then is asked one by one, so
+    that a request that ends it is found; it is unanswerable where others have answers.
     """
 
     def __init__(self, plan: Plan, hall: Hall, at_once: int, warn: Warn) -> None:
@@ -73,14 +104,12 @@ class HttpAsker:
         self._hall, self._warn = hall, warn
         self._starting = asyncio.Lock()
         self._known: Route | None = None
-        self._deaths, self._last_death = 0, ""
+        self._deaths, self._last_death, self._answered = 0, "", False
         self._dead: Failure | None = None
         self._left_out: set[str] = set()
         limit_s = LOCAL_S if plan.kind else REMOTE_S
-        self._client = httpx.AsyncClient(
-            trust_env=plan.kind is None, follow_redirects=False,
-            timeout=httpx.Timeout(limit_s, connect=CONNECT_S, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=at_once))
+        self._lines = Lines(trust_env=plan.kind is None,
+                            timeout=httpx.Timeout(limit_s, connect=CONNECT_S, pool=None))
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -89,7 +118,7 @@ class HttpAsker:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
                         trace: TracebackType | None) -> None:
         """Let go of connections; the engine stays."""
-        await self._client.aclose()
+        await self._lines.close()
 
     def can(self, ability: Ability) -> str:
         """Return '' when it can, else why not."""
@@ -101,26 +130,27 @@ class HttpAsker:
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Send a request; see the seam."""
-        tried = 0
+        fate = _Fate()
         while True:
             route, width = await self._route(), self.gate.width
             sent = self._adapted(body, route)
-            try:
-                async with self.gate:
-                    answer = await self._client.post(
+            async with self.gate.alone() if fate.deaths else self.gate:
+                try:
+                    answer = await self._lines.post(
                         f"{route.base_url}{path}", json=sent,
                         headers={"Authorization": f"Bearer {route.key}"} if route.key else {})
-            except httpx.RequestError as error:
-                tried = await self._broken(error, route, tried + 1)
-                continue
+                except httpx.RequestError as error:
+                    await self._broken(error, route, fate)
+                    continue
             if answer.status_code == 200 and (said := _document(answer)) is not None:
+                self._deaths, self._answered = 0, True
                 return said
-            tried += 1
+            fate.tried += 1
             code, text = _reason(answer, route.key)
             if code in _MEMORY:
-                self._narrow(text, width, tried)
+                self._narrow(text, width, fate.tried)
             else:
-                await self._refused(answer, text, tried, sent)
+                await self._refused(answer, text, fate.tried, sent)
 
     async def _route(self) -> Route:
         """Return where to ask; whoever is first starts the engine."""
@@ -146,38 +176,50 @@ class HttpAsker:
                 sent["max_completion_tokens"] = value
         return sent
 
-    async def _broken(self, error: httpx.RequestError, route: Route, tried: int) -> int:
-        """Find out why a connection broke; returns how often this request was tried."""
-        why = type(error).__name__
-        if self.plan.kind is None:
-            if tried >= TRIES:
-                raise Failure("endpoint_unreachable", f"The endpoint of '{self.name}' cannot be "
-                              f"reached ({why}).", "Check that it runs, then resume the run.")
-            await _pause(tried)
-            return tried
-        died = await asyncio.to_thread(self._hall.why_ended, route)
-        if died is None:
-            if tried >= TRIES:
-                raise Failure("engine_silent", f"The engine of '{self.name}' does not answer "
-                              f"({why}).", "Look at its log, then resume the run.")
-            await _pause(tried)
-            return tried
-        self._note_death(route, died)
-        return 0
+    async def _broken(self, error: httpx.RequestError, route: Route, fate: _Fate) -> None:
+        """Find out why a connection broke; returns when it is worth another try.
 
-    def _note_death(self, route: Route, died: EngineError) -> None:
-        """Have the engine started again; Failure when it has died too often."""
+        Raises:
+            Unanswerable: The engine dies of this request.
+            Failure: It dies of others too, or nobody answers.
+        """
+        why, mine = type(error).__name__, self.plan.kind is not None
+        fate.tried += 1
+        died = await asyncio.to_thread(self._hall.why_ended, route) if mine else None
+        if died is not None:
+            self._note_death(route, died, fate)
+        elif fate.tried < TRIES:
+            await _pause(fate.tried)
+        elif mine:
+            raise Failure("engine_silent", f"The engine of '{self.name}' does not answer ({why}).",
+                          "Look at its log, then resume the run.")
+        else:
+            raise Failure("endpoint_unreachable", f"The endpoint of '{self.name}' cannot be "
+                          f"reached ({why}).", "Check that it runs, then resume the run.")
+
+    def _note_death(self, route: Route, died: EngineError, fate: _Fate) -> None:
+        """Have the engine started again.
+
+        Raises:
+            Unanswerable: It has died of this request alone, twice, and has answered others.
+            Failure: It dies of whatever it is asked.
+        """
+        fate.tried = 0
         if self._last_death == route.key:
+            fate.deaths = max(1, fate.deaths)
             return
         self._last_death, self._known = route.key, None
-        self._deaths += 1
+        self._deaths, fate.deaths = self._deaths + 1, fate.deaths + 1
         if "signal 9" in str(died):
             self.gate.narrow(self.gate.width)
         if self._deaths > RESTARTS:
             self._dead = Failure("engine_died", f"'{self.name}': {died}", ADVICE)
             raise self._dead
         self._warn("engine_restarted", f"The engine of '{self.name}' died and is started again; "
-                   f"what it was answering is asked again. {died}")
+                   f"what it was answering is asked again, one by one. {died}")
+        if fate.deaths >= DEATHS and self._answered:
+            raise Unanswerable(f"The engine died of it {fate.deaths} times, the last two while "
+                               f"nothing else was asked. {died}")
 
     def _narrow(self, text: str, width: int, tried: int) -> None:
         """Ask less at once from here on, since memory ran out.

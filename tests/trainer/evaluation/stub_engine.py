@@ -1,7 +1,8 @@
 """An engine of the standard library alone: takes our engine's arguments, answers like a model.
 
 STUB_LOG names a file with one line for each start and each question; STUB_DIE names the questions
-(numbers over all starts, with commas between) at which it kills itself without an answer.
+(numbers over all starts, with commas between) at which it kills itself without an answer, and
+STUB_POISON words (with commas between) at which it does so each time.
 """
 
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 ADAPTERS = {}
 LOG = Path(os.environ["STUB_LOG"])
 DIE = {int(one) for one in os.environ.get("STUB_DIE", "").split(",") if one}
+POISON = [one for one in os.environ.get("STUB_POISON", "").split(",") if one]
 LOCK = threading.Lock()
 
 
@@ -64,7 +66,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def chat(self, body):
         text = body["messages"][-1]["content"]
-        if note(f"ask {body['model']} {text}") in DIE:
+        number = note(f"ask {body['model']} {text}")
+        if number in DIE or any(word in text for word in POISON):
             print("the stub's last words", file=sys.stderr, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
         self.reply(200, {"choices": [{"message": {"content": f"{body['model']} says {text}"},

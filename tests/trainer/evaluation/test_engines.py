@@ -71,20 +71,38 @@ def test_an_engine_that_dies_is_started_again_and_asked_for_what_was_lost(
 
 
 @pytest.mark.faults
-def test_an_engine_that_dies_at_row_7_goes_on_there(bench: Any, engine: Any) -> None:
+def test_an_engine_that_dies_at_row_7_goes_on_after_it(bench: Any, engine: Any) -> None:
     run = bench.make("e", models=["starter"], data=[bench.data("d", rows(12))],
                      metrics=["contains"], batch_size=1)
-    engine.die_at(7, 8, 9)
+    engine.die_at(7, 8, 9, 10)
     end = bench.go(run)
     assert (end.outcome, end.code) == ("failed", "engine_died")
     assert "signal 9" in end.message and "resume" in end.advice
-    assert len(bench.lines(run, "answers-01.jsonl")) == 1 + 6
+    # The six before, and the one that it died of.
+    assert len(bench.lines(run, "answers-01.jsonl")) == 1 + 7
     logs = sorted((run.path / "attempts" / "001").glob("engine-*.log"))
-    assert len(logs) == 3 and "the stub's last words" in logs[2].read_text()
+    assert len(logs) == 4 and "the stub's last words" in logs[3].read_text()
     asked = len(engine.lines("ask"))
     assert bench.go(run).outcome == "completed"
     again = [line.split()[2][:4] for line in engine.lines("ask")[asked:]]
-    assert again == [f"{n:04d}" for n in range(7, 13)]
+    assert again == [f"{n:04d}" for n in range(8, 13)]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_rows_that_end_the_engine_each_time_are_found(bench: Any, engine: Any, at_once: int,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have no answer, and their reason; all others are answered."""
+    monkeypatch.setenv("STUB_POISON", "0003,0010")
+    run = bench.make("e", models=["starter"], data=[bench.data("d", rows(12))],
+                     metrics=["contains"], batch_size=at_once)
+    assert bench.go(run).outcome == "completed"
+    lines = bench.lines(run, "predictions-01.jsonl")
+    errors = {line["row"]: line["error"] for line in lines if line.get("error")}
+    assert sorted(errors) == [3, 10] and len(lines) == 12
+    assert all("died of it 3 times" in text and "signal 9" in text for text in errors.values())
+    assert any("could not answer 2 of 12 rows" in note for note in bench.report(run).notes)
+    assert len(engine.lines("start")) <= 7
 
 
 def test_an_engine_that_never_starts_says_why(bench: Any, engine: Any,
