@@ -142,6 +142,9 @@ class Shown:
         locale, query = self.locale, look.query(report)
         try:
             page = rows(run, query)
+            if not page.rows and look.page > 1:
+                look = look.at_most(page.total)
+                page = rows(run, look.query(report))
             spread = histogram(run, page.dataset, page.metric)
         except RunError:
             return card(self._say("rows"), f'<p class="f-quiet">{text(self._say("no_answers"))}</p>'

@@ -104,10 +104,14 @@ def ended(locale: str, run: Run) -> str:
 
 
 def notes(locale: str, report: EvaluationReport) -> str:
-    """Return what a person should know."""
+    """Return what a person should know; datasets are called as in the tables."""
     if not report.notes:
         return ""
-    told = "".join(f"<li>{text(reason_text(locale, one))}</li>" for one in report.notes[:_NOTES])
+    told = ""
+    for one in report.notes[:_NOTES]:
+        for dataset in report.datasets:
+            one = one.replace(dataset, data_text(dataset))
+        told += f"<li>{text(reason_text(locale, one))}</li>"
     return note("info", t(locale, "warning.evaluation_note"), f"<ul>{told}</ul>")
 
 

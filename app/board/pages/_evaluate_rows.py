@@ -6,7 +6,7 @@ What is looked at stands in the address alone, so a link or a refresh shows the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 from urllib.parse import quote
 
@@ -77,6 +77,10 @@ class Look:
         if said["only"] not in _ONLIES or said["only"] == "all":
             said["only"] = ""
         return cls(**said, page=max(1, int(page)) if page.isdecimal() and len(page) < 7 else 1)
+
+    def at_most(self, total: int) -> Look:
+        """Return it at its own page, or at the last one that so many rows fill."""
+        return replace(self, page=min(self.page, max(1, -(-total // PER_PAGE))))
 
     def href(self, **changes: object) -> str:
         """Return the address of this look with changes; another choice begins at the first page."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainer.contract.files import read_json
 from trainer.contract.rundir import RunDir
@@ -148,7 +148,7 @@ class EvaluationReport(_Part):
     """
 
     version: int = VERSION
-    models: list[str]
+    models: list[str] = Field(min_length=1)
     datasets: list[str]
     results: list[Result] = []
     comparisons: list[Compared] = []

@@ -149,6 +149,13 @@ def test_pages_of_rows_keep_what_is_looked_at(tmp_path):
     assert 'name="a"' not in rows and 'value="gained"' not in rows
 
 
+def test_a_page_beyond_the_last_is_the_last(tmp_path):
+    run = evaluation(tmp_path, "ev", {"base": [line(at, 0) for at in range(1, 24)]})
+    for page in ("2", "99"):
+        _, _, rows = drawn(Shown(Desk(run), "en", str), run, page=page)
+        assert "Rows 21 to 23 of 23" in read(rows)
+
+
 def test_what_models_write_is_text_everywhere(tmp_path):
     said = NASTY + "\x00" + "x" * 30_000
     lines = [line(1, 0, said=said, prompt=NASTY, reference=NASTY, mistake=NASTY)]
