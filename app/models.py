@@ -132,10 +132,22 @@ class ModelLibrary:
         self._shelf, self._needs, self._lock = Shelf(home), Needs(), threading.Lock()
         self.jobs = DataJobs(lambda op: Fetcher(home))
         self.engines: Callable[[], Collection[str]] = lambda: ()
+        self._deleted = 0
 
     def close(self) -> None:
         """End all downloads; what came in is kept."""
         self.jobs.close()
+
+    def mark(self) -> tuple[int, int]:
+        """Return what is another after a model was deleted here, or came to the studio's folder.
+
+        Results of runs do not count: they change with their runs.
+        """
+        try:
+            changed_ns = self._home.models.stat().st_mtime_ns
+        except OSError:
+            changed_ns = 0
+        return self._deleted, changed_ns
 
     # What there is
 
@@ -243,6 +255,7 @@ class ModelLibrary:
                 self._delete_run(one.name, who)
             else:
                 delete_files(one, self._home)
+            self._deleted += 1
             return found
 
 

@@ -115,7 +115,9 @@ def test_a_base_is_deleted_with_what_depends_on_it_named(library, fake_studio, m
 def test_a_model_of_the_hubs_cache_is_deleted_whole(library, fake_studio):
     cached(fake_studio.home, "team/model")
     cached(fake_studio.home, "team/other")
+    mark = library.mark()
     library.delete("team/model")
+    assert library.mark() != mark
     assert [path.name for path in hub_cache().glob("models--*")] == ["models--team--other"]
     half = hub_cache() / "models--team--half" / "blobs"
     half.mkdir(parents=True)

@@ -141,7 +141,7 @@ class ModelsPage:
         jobs = library.jobs.of()
         wanted = Filter(*(value or "" for value in values))
         ended = [job.id for job in jobs if not job.active]
-        mark = repr((view, everything, wanted, ended, self.studio.watermark()))
+        mark = repr((view, everything, wanted, ended, library.mark(), self.studio.watermark()))
         old_mark, _, rest = before.partition("#")
         old_table, _, old_work = rest.partition("#")
         mark = hashlib.sha256(mark.encode()).hexdigest()[:12]

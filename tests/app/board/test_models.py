@@ -150,13 +150,27 @@ def test_the_list_is_drawn_when_there_is_a_reason(page, studio):
     assert 'data-model="Qwen/Qwen3-8B"' in drawn
 
 
+def test_a_model_that_comes_or_goes_elsewhere_is_a_reason(page, studio):
+    empty = page._draw("here", "", "", "", "", "", "", "")
+    added = write_model(studio.home.models / "mine")
+    drawn, _, seen = page._draw("here", "", empty[2], "", "", "", "", "")
+    assert str(added) in drawn
+    added.rename(studio.home.trash / "mine")
+    drawn, _, _ = page._draw("here", "", seen, "", "", "", "", "")
+    assert isinstance(drawn, str) and str(added) not in drawn
+
+
 def test_a_model_is_deleted_after_asking(page, studio):
     added = write_model(studio.home.models / "mine")
     said, asking, losing, doomed, really, _ = page._act(f"delete:{added}#1")
     assert said == "" and asking["visible"] and really["visible"] and doomed == str(added)
     assert "Delete mine?" in losing and "No run names it." in losing
+    before = page._draw("here", "", "", "", "", "", "", "")
     said, hidden, seen = page._delete(doomed)
     assert seen == "", "the list is drawn anew"
+    drawn, _, _ = page._draw("here", "", before[2], "", "", "", "", "")
+    assert str(added) in before[0] and isinstance(drawn, str) and str(added) not in drawn, \
+        "also where a tick that was under way has put back what was seen"
     assert "mine is deleted" in said and not hidden["visible"] and not added.exists()
     _, asking, losing, _, really, _ = page._act("delete:starter#2")
     assert "comes with the studio" in losing and not really["visible"] and asking["visible"]
